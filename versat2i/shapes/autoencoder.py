@@ -1,5 +1,6 @@
 """Train the embedded model's autoencoder: 64x64 pixels to 16x16 latents and back."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,14 +51,19 @@ def loss(model: AutoencoderTiny, images: Tensor, latent_noise: float, generator:
 
 
 def steps(
-    model: AutoencoderTiny, optimizer: torch.optim.Optimizer, images: np.ndarray, config: dict, seed: int, first: int
+    model: AutoencoderTiny,
+    optimizer: torch.optim.Optimizer,
+    images: np.ndarray,
+    config: dict,
+    seed: int,
+    first: int,
 ) -> Iterator[tuple[int, float]]:
     """Train from step `first` on; yields the number of steps done and the loss."""
     peak, total = config["learning_rate"], config["steps"]
     for step in range(first, total):
         generator = torch.Generator().manual_seed(stable_seed(seed, "autoencoder", step))
         for group in optimizer.param_groups:
-            group["lr"] = peak * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * np.cos(np.pi * step / total))
+            group["lr"] = peak * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / total))
         rows = torch.randint(len(images), (config["batch_size"],), generator=generator).numpy()
         device = next(model.parameters()).device
         value = loss(model, to_tensor(images[rows]).to(device), config["latent_noise"], generator)

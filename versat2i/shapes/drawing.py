@@ -220,9 +220,7 @@ def _fill(canvas: Image, points: Points, color: tuple[float, ...]) -> None:
     cv2.fillPoly(canvas, [corners], color, lineType=cv2.LINE_8, shift=fractional_bits)
 
 
-def paint(
-    placed: list[Placed], background: str, rng: random.Random, flaws: Flaws = PERFECT
-) -> Image:
+def paint(placed: list[Placed], background: str, rng: random.Random, flaws: Flaws = PERFECT) -> Image:
     """Paint placed objects.
 
     Args:

@@ -21,9 +21,7 @@ CATEGORIES = ("single", "counting", "pair", "relation", "triple")
 MAX_OBJECTS = 4  # more do not fit 64x64 pixels at a readable size
 
 # Two of the eight combinations of every colour and of every shape.
-HELD_OUT = frozenset(
-    (COLORS[i], SHAPES[j]) for i in range(8) for j in range(8) if (3 * i + j) % 8 in (1, 4)
-)
+HELD_OUT = frozenset((COLORS[i], SHAPES[j]) for i in range(8) for j in range(8) if (3 * i + j) % 8 in (1, 4))
 
 _PLURALS = {shape: shape + ("es" if shape.endswith("s") else "s") for shape in SHAPES}
 _SINGULARS = {plural: shape for shape, plural in _PLURALS.items()}

@@ -4,6 +4,7 @@ Every draw of a step is a function of (seed, step), so a run that was stopped go
 checkpoint as if it had never been.
 """
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import click
 import numpy as np
 import torch
 import yaml
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from tqdm import tqdm
+from transformers import CLIPTokenizer
 
-from versat2i.shapes import autoencoder, scenes
+from versat2i.shapes import autoencoder, denoiser, scenes
 
 CONFIG = Path(__file__).with_suffix(".yaml")
+MODEL = Path(__file__).with_name("model")
 
 
 class Checkpoint:
@@ -40,7 +44,9 @@ class Checkpoint:
         partial.replace(self.path)
 
 
-def run(steps: Iterable[tuple[int, float]], checkpoint: Checkpoint, every: int, label: str, first: int, total: int) -> None:
+def run(
+    steps: Iterable[tuple[int, float]], checkpoint: Checkpoint, every: int, label: str, first: int, total: int
+) -> None:
     """Drive a training loop: a progress bar, and a checkpoint every `every` steps and at the end."""
     average = float("nan")
     with tqdm(steps, label, total, initial=first, mininterval=5) as bar:
@@ -51,7 +57,7 @@ def run(steps: Iterable[tuple[int, float]], checkpoint: Checkpoint, every: int, 
                 checkpoint.save(done)
 
 
-def train_autoencoder(config: dict, images: np.ndarray, work: Path, device: str) -> autoencoder.AutoencoderTiny:
+def train_autoencoder(config: dict, images: np.ndarray, work: Path, device: str) -> AutoencoderTiny:
     """The autoencoder, trained or taken from its last checkpoint."""
     settings = config["autoencoder"]
     torch.manual_seed(config["seed"])
@@ -64,17 +70,73 @@ def train_autoencoder(config: dict, images: np.ndarray, work: Path, device: str)
     return model.eval()
 
 
+def train_tokenizer(config: dict, captions: list[str], folder: Path) -> CLIPTokenizer:
+    """The tokenizer, made or taken from an earlier run: its ids must never change under a checkpoint."""
+    if not folder.exists():
+        denoiser.build_tokenizer(config["tokenizer"], captions).save_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def train_denoiser(
+    config: dict, latents: torch.Tensor, captions: list[str], work: Path, device: str
+) -> tuple[CLIPTokenizer, denoiser.Generator]:
+    """Tokenizer and the averaged text encoder and UNet, trained or taken from the last checkpoint."""
+    settings = config["denoiser"]
+    tokenizer = train_tokenizer(config, captions, work / "tokenizer")
+    torch.manual_seed(config["seed"])
+    text_encoder = denoiser.build_text_encoder(config["text_encoder"], tokenizer)
+    unet = denoiser.build_unet(settings, config["text_encoder"]["hidden"], latents.shape[1])
+    model = denoiser.Generator(text_encoder, unet).to(device)
+    average = copy.deepcopy(model).requires_grad_(False)
+    optimizer = torch.optim.AdamW(model.parameters(), settings["learning_rate"], weight_decay=0.01)
+    checkpoint = Checkpoint(work / "denoiser.pt", model=model, average=average, optimizer=optimizer)
+    first = checkpoint.load()
+    tokens = denoiser.tokenize(tokenizer, captions)
+    empty = denoiser.tokenize(tokenizer, [""])[0]
+    steps = denoiser.steps(model, average, optimizer, latents, tokens, empty, settings, config["seed"], first)
+    run(steps, checkpoint, config["checkpoint_every"], "denoiser", first, settings["steps"])
+    return tokenizer, average.eval()
+
+
+def export(
+    folder: Path, vae: AutoencoderTiny, tokenizer: CLIPTokenizer, model: denoiser.Generator
+) -> StableDiffusionPipeline:
+    """Write the parts as an ordinary diffusers folder, weights in float16."""
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=model.text_encoder,
+        tokenizer=tokenizer,
+        unet=model.unet,
+        scheduler=denoiser.build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).to(dtype=torch.float16)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return pipeline
+
+
 @click.command()
 @click.option("--config", "config_path", default=CONFIG, type=Path, show_default=True)
 @click.option("--work", default=Path(".work/pretrain"), type=Path, show_default=True, help="Checkpoints.")
+@click.option("--out", default=MODEL, type=Path, show_default=True, help="The diffusers folder to write.")
 @click.option("--workers", default=2, show_default=True, help="Processes that draw scenes.")
-def main(config_path: Path, work: Path, workers: int) -> None:
-    """Train the embedded model, or go on where an earlier run stopped."""
+def main(config_path: Path, work: Path, out: Path, workers: int) -> None:
+    """Train the embedded model, or go on where an earlier run stopped.
+
+    \b
+    Example:
+        python -m versat2i.shapes.pretrain --out /tmp/model
+    """
     config = yaml.safe_load(config_path.read_text())
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    captions, images = scenes.scenes(config["seed"], config["scenes"]["train"], workers)
-    model = train_autoencoder(config, images, work, device)
-    click.echo(f"autoencoder: {autoencoder.psnr(model, images[:512]):.1f} dB")
+    captions, images = scenes.cached(config["seed"], config["scenes"]["train"], workers, work)
+    vae = train_autoencoder(config, images, work, device)
+    click.echo(f"autoencoder: {autoencoder.psnr(vae, images[:512]):.1f} dB on scenes it was trained on")
+    latents = autoencoder.encode(vae, images)
+    tokenizer, model = train_denoiser(config, latents, captions, work, device)
+    export(out, vae, tokenizer, model)
+    click.echo(f"wrote {out}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import random
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -28,7 +29,7 @@ def _chunk(seed: int, start: int, stop: int) -> list[tuple[str, drawing.Image]]:
     return [scene(seed, index) for index in range(start, stop)]
 
 
-def scenes(seed: int, amount: int, workers: int) -> tuple[list[str], np.ndarray]:
+def draw(seed: int, amount: int, workers: int) -> tuple[list[str], np.ndarray]:
     """The first `amount` training scenes.
 
     Returns:
@@ -44,3 +45,16 @@ def scenes(seed: int, amount: int, workers: int) -> tuple[list[str], np.ndarray]
             captions += [caption for caption, _ in chunk]
             images[start : start + len(chunk)] = np.stack([image for _, image in chunk])
     return captions, images
+
+
+def cached(seed: int, amount: int, workers: int, folder: Path) -> tuple[list[str], np.ndarray]:
+    """As `draw`, kept in a folder so that training that goes on need not draw again."""
+    path = folder / f"scenes-{seed}-{amount}.npz"
+    if not path.exists():
+        captions, images = draw(seed, amount, workers)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".partial.npz")
+        np.savez(unfinished, captions=np.array(captions), images=images)
+        unfinished.replace(path)
+    with np.load(path) as saved:
+        return saved["captions"].tolist(), saved["images"]

@@ -1,0 +1,44 @@
+"""Random models small enough for tests, built from configs: nothing is downloaded."""
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from versat2i.lora import Adapter
+
+TEXT_DIM = 12
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+def unet(seed: int = 0, channels: tuple[int, int] = (4, 8)) -> UNet2DConditionModel:
+    """A denoiser of about 40 kB with self- and cross-attention."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return UNet2DConditionModel(
+            sample_size=8,
+            in_channels=4,
+            out_channels=4,
+            layers_per_block=1,
+            block_out_channels=channels,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=TEXT_DIM,
+            attention_head_dim=2,
+            norm_num_groups=2,
+        ).eval()
+
+
+def adapter(
+    model: UNet2DConditionModel,
+    name: str,
+    rank: int = 2,
+    alpha: float = 2.0,
+    targets: tuple[str, ...] = ATTENTION,
+) -> Adapter:
+    """A random LoRA on that model's attention, different for each name."""
+    generator = torch.Generator().manual_seed(sum(name.encode()))
+    down, up = {}, {}
+    for module, layer in model.named_modules():
+        if ".attn" in module and module.endswith(targets):
+            down[module] = torch.randn(rank, layer.in_features, generator=generator)
+            up[module] = torch.randn(layer.out_features, rank, generator=generator)
+    return Adapter(name, down, up, alpha, {"base": "tiny"})

@@ -1,0 +1,143 @@
+"""One mixed layer: a frozen linear layer, its frozen experts, and the gate that weighs them.
+
+    y = W x + lambda sum_i g_i s_i B_i A_i x,      g = softmax((E norm(h) + b) / tau)
+
+W and the experts (B_i A_i, scale s_i) are frozen; E, b, tau and lambda are learned. h is each token of
+the layer's input (scope ``token``), their mean (``image``), or nothing (``layer``: b alone). The gate
+of MoLE (Wu et al. 2024) reads all tokens flattened, which ties it to one resolution; these do not.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Scope = Literal["token", "image", "layer"]
+
+
+def mix(x: Tensor, down: Tensor, up: Tensor, gate: Tensor, owner: Tensor) -> Tensor:
+    """Gated sum of LoRA experts, ``sum_i g_i B_i A_i x``, as two products whatever their number.
+
+    Scaling the rows of ``A x`` that belong to expert i by g_i and then applying the stacked B is the
+    same sum without a loop over experts (MoLE, Wu et al. 2024, eq. 12-13). With ranks r_i:
+
+    Args:
+        x: layer input, ``[batch, tokens, d_in]``.
+        down: the A_i stacked, ``[sum r_i, d_in]``.
+        up: the B_i side by side with their scales folded in, ``[d_out, sum r_i]``.
+        gate: weights of the experts, ``[batch, tokens, experts]``, or any shape that broadcasts to it.
+        owner: 1 where a row of ``A x`` belongs to an expert, else 0, ``[experts, sum r_i]``.
+
+    Returns:
+        The update to add to ``W x``, ``[batch, tokens, d_out]``.
+    """
+    return F.linear(F.linear(x, down) * (gate.to(owner.dtype) @ owner), up)
+
+
+class Gate(nn.Module):
+    """``g = softmax((E norm(h) + b) / tau)``: E and b start at zero, so that g starts uniform.
+
+    norm is a layer norm without parameters, tau = exp(log_tau); computed in float32 whatever the model's.
+    """
+
+    weight: nn.Parameter | None
+
+    def __init__(self, scope: Scope, experts: int, d_in: int) -> None:
+        super().__init__()
+        self.scope = scope
+        self.register_parameter(
+            "weight", None if scope == "layer" else nn.Parameter(torch.zeros(experts, d_in))
+        )
+        self.bias = nn.Parameter(torch.zeros(experts))
+        self.log_tau = nn.Parameter(torch.zeros(()))
+        self.scale = nn.Parameter(torch.ones(()))  # lambda
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Weights that sum to 1 over experts.
+
+        Args:
+            x: layer input, ``[batch, tokens, d_in]``.
+            mask: True where a token is not padding, ``[batch, tokens]``; only ``image`` looks at it.
+
+        Returns:
+            ``[batch, tokens, experts]`` for ``token``, ``[batch, 1, experts]`` for ``image``, ``[experts]`` for ``layer``.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.softmax(self._logits(x, mask) / self.log_tau.float().exp(), dim=-1)
+
+    def _logits(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if self.weight is None:
+            return self.bias.float()
+        hidden = _pool(x.float(), mask) if self.scope == "image" else x.float()
+        return F.linear(F.layer_norm(hidden, hidden.shape[-1:]), self.weight.float(), self.bias.float())
+
+
+def _pool(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over the tokens that are not padding, ``[batch, 1, d_in]``."""
+    if mask is None:
+        return x.mean(dim=1, keepdim=True)
+    if mask.shape != x.shape[:2]:
+        raise ValueError(
+            f"the mask of the text is {list(mask.shape)}, its embeddings are {list(x.shape[:2])}: [batch, tokens] of "
+            "the very embeddings is expected, with guidance those of the empty prompts too"
+        )
+    kept = mask.to(x)[..., None]
+    return (x * kept).sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+class MixedLinear(nn.Module):
+    """A frozen linear layer plus its frozen experts, mixed by a gate."""
+
+    down: Tensor
+    up: Tensor
+    owner: Tensor
+
+    def __init__(self, base: nn.Linear, down: Tensor, up: Tensor, ranks: list[int], scope: Scope) -> None:
+        super().__init__()
+        self.base = base
+        owner = torch.eye(len(ranks)).repeat_interleave(torch.tensor(ranks), dim=1)
+        for name, value in {"down": down, "up": up, "owner": owner}.items():
+            self.register_buffer(name, value.to(base.weight), persistent=False)
+        self.gate = Gate(scope, len(ranks), base.in_features).to(base.weight.device)
+        self.train(base.training)
+        self.mask: Tensor | None = None  # of the text, while one is given
+        self.fixed: Tensor | None = None  # weights that stand in for lambda g
+        self.last: Tensor | None = None  # mean gate of the last forward pass in training, with gradient
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the gates seen so far."""
+        self.seen: Tensor | float = 0.0
+        self.images = 0
+
+    @property
+    def weight(self) -> Tensor:
+        """The base layer's: attention processors look at its dtype."""
+        return self.base.weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self.base.bias
+
+    @property
+    def in_features(self) -> int:
+        return self.base.in_features
+
+    @property
+    def out_features(self) -> int:
+        return self.base.out_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``W x + lambda sum_i g_i s_i B_i A_i x``, ``[batch, tokens, d_out]``."""
+        return self.base(x) + mix(x, self.down, self.up, self._weights(x), self.owner)
+
+    def _weights(self, x: Tensor) -> Tensor:
+        if self.fixed is not None:
+            return self.fixed
+        gate = self.gate(x, self.mask)
+        mean = gate.flatten(end_dim=-2).mean(dim=0) if gate.ndim > 1 else gate
+        if self.training and torch.is_grad_enabled():
+            self.last = mean
+        self.seen, self.images = self.seen + len(x) * mean.detach(), self.images + len(x)
+        return self.gate.scale * gate

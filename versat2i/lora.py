@@ -1,0 +1,130 @@
+"""LoRA adapters: attach to a denoiser, read back, save as diffusers does, load."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from torch import Tensor, nn
+
+from versat2i import tensors
+
+FILE = "pytorch_lora_weights.safetensors"
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+FEED_FORWARD = ("ff.net.0.proj", "ff.net.2")
+TARGETS = {"attention": ATTENTION, "attention+feedforward": ATTENTION + FEED_FORWARD}
+
+_PREFIX = "unet."
+_CONFIG = "lora_adapter_metadata"  # where diffusers looks for rank and alpha
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA: each adapted layer's update is ``scale * B A`` with ``scale = alpha / rank``.
+
+    Attributes:
+        name: what it is called in a mixture, an aspect's name for an expert.
+        down: A by module name of the denoiser, ``[rank, d_in]``.
+        up: B by module name, ``[d_out, rank]``.
+        alpha: the numerator of the scale.
+        metadata: what it was made from: base model, revision, aspect.
+    """
+
+    name: str
+    down: dict[str, Tensor]
+    up: dict[str, Tensor]
+    alpha: float
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def rank(self) -> int:
+        return next(iter(self.down.values())).shape[0]
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+def attach(
+    denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str, seed: int
+) -> list[nn.Parameter]:
+    """Add a new LoRA to a frozen denoiser: A random, B zero, so that nothing changes yet.
+
+    The global random state is left as it was.
+
+    Returns:
+        the parameters to train, in float32.
+    """
+    denoiser.requires_grad_(False)
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, target_modules=list(TARGETS[targets]), init_lora_weights="gaussian"
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        denoiser.add_adapter(config, adapter_name=name)
+    parameters = [p for p in denoiser.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.data = parameter.data.float()
+    return parameters
+
+
+def extract(denoiser: nn.Module, name: str, alpha: float, metadata: dict[str, str]) -> Adapter:
+    """The named LoRA of a denoiser, copied out of it."""
+    state = get_peft_model_state_dict(denoiser, adapter_name=name)
+    copies = {key: value.detach().cpu().float().clone() for key, value in state.items()}
+    return _from_state(name, copies, alpha, metadata)
+
+
+def _from_state(name: str, state: dict[str, Tensor], alpha: float, metadata: dict[str, str]) -> Adapter:
+    parts: dict[str, dict[str, Tensor]] = {}
+    for which in ("lora_A", "lora_B"):
+        ending = f".{which}.weight"
+        parts[which] = {k.removesuffix(ending): v for k, v in state.items() if k.endswith(ending)}
+    return Adapter(name, parts["lora_A"], parts["lora_B"], alpha, metadata)
+
+
+def write(adapter: Adapter, folder: Path) -> None:
+    """Save as ``pytorch_lora_weights.safetensors``, which ``pipe.load_lora_weights(folder)`` reads."""
+    config = {
+        f"{_PREFIX}r": adapter.rank,
+        f"{_PREFIX}lora_alpha": adapter.alpha,
+        f"{_PREFIX}target_modules": sorted(adapter.down),
+    }
+    metadata = {**adapter.metadata, "format": "pt", _CONFIG: json.dumps(config, sort_keys=True)}
+    StableDiffusionPipeline.save_lora_weights(
+        folder, unet_lora_layers=_state(adapter), save_function=_writer(metadata)
+    )
+
+
+def _state(adapter: Adapter) -> dict[str, Tensor]:
+    down = {f"{module}.lora_A.weight": weight for module, weight in adapter.down.items()}
+    return down | {f"{module}.lora_B.weight": weight for module, weight in adapter.up.items()}
+
+
+def _writer(metadata: dict[str, str]) -> Callable[[dict[str, Tensor], str], None]:
+    return lambda weights, path: tensors.write(weights, Path(path), metadata)
+
+
+def read(folder: Path, name: str) -> Adapter:
+    """Read an adapter that `write` saved.
+
+    Raises:
+        ValueError: the file is missing, damaged, or not a LoRA of a denoiser.
+    """
+    path = folder / FILE
+    state, metadata = tensors.read(path)
+    state = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+    try:
+        alpha = float(json.loads(metadata.pop(_CONFIG))[f"{_PREFIX}lora_alpha"])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora"
+        ) from None
+    adapter = _from_state(name, state, alpha, {k: v for k, v in metadata.items() if k != "format"})
+    if not adapter.down or adapter.down.keys() != adapter.up.keys():
+        raise ValueError(f"{path}: expected a lora_A and a lora_B for each adapted layer of the denoiser")
+    return adapter

@@ -1,0 +1,229 @@
+"""params.yaml as frozen, strict models: what can change a result, one section a stage.
+
+Nothing is guessed: an unknown name, a wrong type or a value out of range is an error that says
+where it stands and what was expected.
+"""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+MERGES = ("uniform", "sum", "svd", "ties", "dare_ties", "joint")
+Merge = Literal["uniform", "sum", "svd", "ties", "dare_ties", "joint"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Model(_Section):
+    """The base model: a local folder, or a hub repository at a pinned revision."""
+
+    path: str | None = None
+    repo: str | None = None
+    revision: str | None = None
+    dtype: Literal["float32", "float16", "bfloat16"]
+    threads: Positive  # CPU threads change the last bits, so they belong to the result
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Model":
+        if (self.path is None) == (self.repo is None):
+            raise ValueError("give either 'path' or 'repo' with 'revision'")
+        if self.repo is not None and not self.revision:
+            raise ValueError("'repo' needs a 'revision' (a commit hash), so that results can be reproduced")
+        return self
+
+
+class Source(_Section):
+    """Where prompts come from: the shapes grammar, or a file."""
+
+    grammar: Positive | None = None  # how many prompts to draw
+    held_out: Share = 0.0  # share of them with a held-out combination
+    seed: int = 0
+    file: str | None = None
+    questions: str | None = None  # a file of questions for those prompts
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Source":
+        if (self.grammar is None) == (self.file is None):
+            raise ValueError("give either 'grammar: N' or 'file: PATH'")
+        return self
+
+
+class Prompts(_Section):
+    train: Annotated[list[Source], Field(min_length=1)]
+    dev: Annotated[list[Source], Field(min_length=1)]
+    eval: Annotated[list[Source], Field(min_length=1)]
+
+
+class Sampling(_Section):
+    """How images are drawn, for candidates and evaluations alike."""
+
+    steps: Positive
+    guidance_scale: Annotated[float, Field(ge=1)]
+    batch_size: Positive
+
+
+class Generate(Sampling):
+    per_prompt: Positive
+    prompts_per_shard: Positive
+
+
+class Reward(BaseModel):
+    """An evaluator by name; every other key is an option of that evaluator."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    evaluator: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Threshold(_Section):
+    """The least score a pick may have: as it is, or as a quantile of the pool."""
+
+    absolute: float | None = None
+    quantile: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Threshold":
+        if (self.absolute is None) == (self.quantile is None):
+            raise ValueError("give either 'absolute' or 'quantile'")
+        return self
+
+
+class Select(_Section):
+    threshold: Threshold
+    per_prompt: Positive
+    margin: Annotated[float, Field(ge=0)]
+    min_selected: Positive
+
+
+class Training(_Section):
+    """What every training run has: an expert's, the joint LoRA's and the mixture's."""
+
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    caption_dropout: Share
+    min_snr: Annotated[float, Field(gt=0)] | None = None
+    checkpoint_every: Positive = 100
+
+
+class TrainLora(Training):
+    rank: Positive
+    alpha: Annotated[float, Field(gt=0)]
+    targets: Literal["attention", "attention+feedforward"]
+
+
+class Mix(Training):
+    scope: Literal["token", "image", "layer"]
+    balance: Annotated[float, Field(ge=0)]
+    merges: list[Merge]
+
+
+class Evaluate(Sampling):
+    split: Literal["dev", "eval"]
+    per_prompt: Positive
+    prompts_per_shard: Positive
+    variants: list[Name]
+    judges: dict[Name, Reward]
+    resamples: Annotated[int, Field(ge=100)]
+
+
+class Params(_Section):
+    seed: int
+    aspects: Annotated[list[Name], Field(min_length=1)]
+    model: Model
+    prompts: Prompts
+    generate: Generate
+    rewards: dict[str, Reward]
+    select: dict[str, Select]
+    train_lora: dict[str, TrainLora]
+    mix: Mix
+    evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        for section in ("rewards", "select", "train_lora"):
+            for aspect in self.aspects:
+                if aspect not in getattr(self, section):
+                    raise ValueError(f"aspect {aspect!r} is in 'aspects' but has no entry in '{section}'")
+        known = ["base", *self.aspects, *self.mix.merges, "mixture"]
+        for variant in self.evaluate.variants:
+            if variant not in known:
+                raise ValueError(
+                    f"evaluate.variants: {variant!r} is none of {', '.join(known)}{hint(variant, known)}"
+                )
+        if "base" not in self.evaluate.variants:
+            raise ValueError("evaluate.variants: 'base' is missing; every gain is measured against it")
+        return self
+
+
+def hint(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """`` Did you mean 'x'?``, or nothing if no known name is close."""
+    close = get_close_matches(name, known, n=1)
+    return f". Did you mean {close[0]!r}?" if close else ""
+
+
+def _names(annotation: Any) -> set[str]:
+    """Every parameter name below a model or an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        return set(fields).union(*(_names(field.annotation) for field in fields.values()))
+    return set().union(*(_names(argument) for argument in get_args(annotation)))
+
+
+def _explain(error: Any) -> str:
+    """One line for one of pydantic's errors."""
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{place} is not a parameter" + hint(str(error["loc"][-1]), sorted(_names(Params)))
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{place}: {message}" if place else message
+    return f"{place} is {error['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def parse(text: str, name: str = "params.yaml") -> Params:
+    """Params from YAML text.
+
+    Raises:
+        ValueError: what is wrong, in one line: where, what was found, what was expected.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{name}: expected sections (seed, aspects, model, ...), found {type(content).__name__}"
+        )
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        problems = sorted(error.errors(), key=lambda e: e["type"] == "missing")
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ValueError(f"{name}: {_explain(problems[0])}{more}") from None
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Params from a file.
+
+    Raises:
+        ValueError: as `parse`, or the file cannot be read.
+    """
+    try:
+        return parse(path.read_text(), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None

@@ -1,0 +1,3 @@
+"""How pleasing an image is to look at, whatever it shows."""
+
+EVALUATORS = {"classical": "versat2i.rewards.aesthetic.classical:Classical"}

@@ -1,0 +1,109 @@
+"""The contract of every evaluator: images in, one score an image out, or a reason why there is none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]  # [height, width, 3], RGB
+Images = NDArray[np.uint8]  # [batch, height, width, 3], RGB
+
+OWN_LICENCE = "Apache-2.0, this project"
+BLANK = "the image is blank"  # as a safety checker leaves it
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluator says about a batch of images.
+
+    Attributes:
+        values: the scores, ``float64 [batch]``; NaN where the evaluator abstained.
+        reasons: why it abstained, None where it did not.
+        details: what the score was made from, fit for JSON, or None.
+    """
+
+    values: NDArray[np.float64]
+    reasons: list[str | None]
+    details: list[dict | None]
+
+
+class Reward(Protocol):
+    """An evaluator of one aspect.
+
+    Attributes:
+        name: the evaluator, as in params.yaml.
+        metric: what it measures, the column of ``metrics/evaluate.json``.
+        higher_is_better: whether a high score is a good one.
+        range: the lowest and the highest score there can be.
+        licence: of the evaluator and of the weights it loads.
+    """
+
+    name: str
+    metric: str
+    higher_is_better: bool
+    range: tuple[float, float]
+    licence: str
+
+    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+        """Score a batch.
+
+        Args:
+            images: ``uint8 [batch, height, width, 3]``.
+            prompts: one row an image, in the same order, with ``prompt_id`` and ``text``.
+            questions: the questions table, for evaluators that ask; others ignore it.
+        """
+        ...
+
+
+def is_blank(image: Image) -> bool:
+    """Whether every pixel is the same."""
+    return bool((image == image[0, 0]).all())
+
+
+def score_each(images: Images, judge: Callable[[Image], float | str]) -> Scores:
+    """Score images one by one.
+
+    Args:
+        images: ``uint8 [batch, height, width, 3]``.
+        judge: the score of one image ``[height, width, 3]``, or the reason to abstain.
+    """
+    verdicts = [BLANK if is_blank(image) else judge(image) for image in images]
+    return Scores(
+        values=np.array([np.nan if isinstance(v, str) else v for v in verdicts], np.float64),
+        reasons=[v if isinstance(v, str) else None for v in verdicts],
+        details=[None] * len(verdicts),
+    )
+
+
+def check(reward: Reward, scores: Scores, prompts: pd.DataFrame) -> Scores:
+    """The scores, once each is a finite number or NaN with a reason.
+
+    Args:
+        reward: who scored.
+        scores: of the batch.
+        prompts: one row an image with ``prompt_id`` and ``text``, and ``k`` where there is one.
+
+    Raises:
+        ValueError: a score is missing, or neither a number nor explained; the image is named.
+    """
+    lengths = {len(scores.values), len(scores.reasons), len(scores.details), len(prompts)}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{reward.name}: {len(scores.values)} scores, {len(scores.reasons)} reasons and "
+            f"{len(scores.details)} details for {len(prompts)} images; expected one of each an image"
+        )
+    for value, reason, row in zip(scores.values, scores.reasons, prompts.to_dict("records"), strict=True):
+        if np.isfinite(value) == (reason is None) and not np.isinf(value):
+            continue
+        image = f"image {row['k']} of prompt" if "k" in row else "the image of prompt"
+        gave = (
+            f"{value} without a reason" if reason is None else f"{value} and the reason {reason!r} to abstain"
+        )
+        raise ValueError(
+            f"{reward.name}: {image} {row['prompt_id']} ({row['text']!r}) got {gave}; "
+            "expected a finite number, or NaN with a reason"
+        )
+    return scores

@@ -1,0 +1,10 @@
+"""Whether an image shows what its prompt says."""
+
+from versat2i.rewards.faithfulness.scoring import dsg_score, tifa_score
+
+__all__ = ["dsg_score", "tifa_score"]
+
+EVALUATORS = {
+    "tifa": "versat2i.rewards.faithfulness.tifa:Tifa",
+    "dsg": "versat2i.rewards.faithfulness.tifa:Dsg",
+}

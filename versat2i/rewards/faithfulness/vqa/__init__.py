@@ -1,0 +1,57 @@
+"""Who answers questions about images: one module each, listed in `VQAS`."""
+
+from importlib.metadata import EntryPoint
+from typing import Any, Protocol
+
+import pandas as pd
+
+from versat2i.rewards.base import Images
+from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
+from versat2i.rewards.registry import create, unknown
+
+VQAS = {"shapes": "versat2i.rewards.faithfulness.vqa.shapes:Shapes"}
+"""Name -> ``module:callable``."""
+
+
+class VQA(Protocol):
+    """Answers questions about images.
+
+    Attributes:
+        licence: of the answerer and of the weights it loads.
+        free_form: whether it answers in its own words, not in one of the choices.
+    """
+
+    licence: str
+    free_form: bool
+
+    def answer(self, images: Images, asked: pd.DataFrame) -> list[str | None]:
+        """One answer a row, None: cannot tell.
+
+        Args:
+            images: ``uint8 [batch, height, width, 3]``.
+            asked: one row a question about an image: ``image`` (position in `images`), ``question``,
+                ``choices``.
+        """
+        ...
+
+
+def load(name: str, **options: Any) -> VQA:
+    """A VQA by name.
+
+    Raises:
+        ValueError: the name or an option is not known; close ones are named.
+    """
+    if name not in VQAS:
+        raise unknown("vqa", name, VQAS)
+    return create(EntryPoint(name, VQAS[name], "vqa"), options)
+
+
+def choose(vqa: VQA, images: Images, asked: pd.DataFrame) -> list[str | None]:
+    """One of the choices for each row of `asked`, or None: cannot tell."""
+    answers = vqa.answer(images, asked)
+    if not vqa.free_form:
+        return answers
+    return [
+        None if text is None else nearest_choice(text, list(choices))
+        for text, choices in zip(answers, asked["choices"], strict=True)
+    ]

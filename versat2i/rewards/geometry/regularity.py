@@ -1,0 +1,29 @@
+"""How near the things of an embedded scene are to ideal shapes."""
+
+import pandas as pd
+
+from versat2i.rewards.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.shapes.perception import perceive
+
+
+def _regularity(image: Image) -> float | str:
+    """Mean over all objects of the overlap with the ideal shape that fits best.
+
+    Objects too bent to have a name count with the poor fit they have: leaving them out would reward
+    what cannot be recognised.
+    """
+    fits = [thing.fit for thing in perceive(image).objects]
+    return sum(fits) / len(fits) if fits else "no object was found"
+
+
+class Regularity:
+    """Intersection over union of each object with its ideal shape, 1 for a perfect drawing."""
+
+    name = "regularity"
+    metric = "geometry"
+    higher_is_better = True
+    range = (0.0, 1.0)
+    licence = OWN_LICENCE
+
+    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+        return score_each(images, _regularity)

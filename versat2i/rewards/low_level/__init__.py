@@ -1,0 +1,3 @@
+"""How clean an image is as a signal: noise, blur, whatever it shows."""
+
+EVALUATORS = {"classical": "versat2i.rewards.low_level.classical:Classical"}

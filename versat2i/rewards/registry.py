@@ -1,0 +1,111 @@
+"""Evaluators by name. Nothing is imported before it is asked for.
+
+Each aspect is a folder beside this file whose `EVALUATORS` maps a name to ``module:callable``, so a
+new evaluator touches its own folder only. Other packages add theirs by the entry-point group
+``versat2i.rewards``: the name is ``aspect.evaluator``, the value ``module:callable``.
+"""
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from versat2i.rewards.base import Reward
+
+GROUP = "versat2i.rewards"
+CONTROL = "random"  # the evaluator that every aspect has
+
+
+def _built_in() -> list[EntryPoint]:
+    folders = pkgutil.iter_modules([str(Path(__file__).parent)])
+    aspects = [folder.name for folder in folders if folder.ispkg]
+    return [
+        EntryPoint(f"{aspect}.{name}", target, GROUP)
+        for aspect in aspects
+        for name, target in import_module(f"versat2i.rewards.{aspect}").EVALUATORS.items()
+    ]
+
+
+def _registered() -> dict[tuple[str, str], EntryPoint]:
+    """Every evaluator by aspect and name."""
+    found: dict[tuple[str, str], EntryPoint] = {}
+    for point in [*_built_in(), *entry_points(group=GROUP)]:
+        aspect, _, evaluator = point.name.partition(".")
+        if not aspect or not evaluator:
+            raise ValueError(
+                f"entry point {point.name!r} ({point.value}) of group {GROUP}: expected a name like 'aspect.evaluator'"
+            )
+        if (aspect, evaluator) in found:
+            other = found[aspect, evaluator].value
+            raise ValueError(
+                f"two evaluators are called {point.name!r}: {other} and {point.value}. Rename one"
+            )
+        found[aspect, evaluator] = point
+    control = found["control", CONTROL]
+    return {**{(aspect, CONTROL): control for aspect, _ in found}, **found}
+
+
+def unknown(what: str, name: str, known: Collection[str]) -> ValueError:
+    """The error for a name that is not known, with those that are close, else with all."""
+    close = get_close_matches(name, known, n=3)
+    advice = (
+        f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Known: {', '.join(sorted(known))}"
+    )
+    return ValueError(f"{what} {name!r} does not exist. {advice}")
+
+
+def create(point: EntryPoint, options: Mapping[str, Any]) -> Any:
+    """Import what an entry point names and call it.
+
+    Raises:
+        ValueError: it cannot be imported, or an option is missing or not one of its own, named.
+    """
+    try:
+        factory: Callable[..., Any] = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"{point.name}: {point.value} cannot be imported ({error}). Is it installed?"
+        ) from error
+    parameters = inspect.signature(factory).parameters.values()
+    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+        for name in options:
+            if name not in named:
+                raise unknown(f"{point.name}: option", name, named or ["(it has none)"])
+    for name, parameter in named.items():
+        if parameter.default is parameter.empty and name not in options:
+            raise ValueError(f"{point.name}: option {name!r} is missing")
+    return factory(**options)
+
+
+def catalogue() -> list[tuple[str, str]]:
+    """Every aspect with every evaluator it has, sorted."""
+    return sorted(_registered())
+
+
+def load(aspect: str, evaluator: str, **options: Any) -> Reward:
+    """An evaluator of an aspect.
+
+    The control `random` judges any aspect, also one that has no other evaluator.
+
+    Args:
+        aspect: e.g. ``"faithfulness"``.
+        evaluator: e.g. ``"tifa"``; `catalogue` lists them.
+        options: what the evaluator takes, e.g. ``vqa="shapes"``.
+
+    Raises:
+        ValueError: the aspect, the evaluator or an option is not known; close ones are named.
+    """
+    registered = _registered()
+    if evaluator == CONTROL:
+        return create(registered.get((aspect, CONTROL), registered["control", CONTROL]), options)
+    evaluators = {name for known, name in registered if known == aspect}
+    if not evaluators:
+        raise unknown("aspect", aspect, {known for known, _ in registered})
+    if evaluator not in evaluators:
+        raise unknown(f"{aspect}: evaluator", evaluator, evaluators)
+    return create(registered[aspect, evaluator], options)

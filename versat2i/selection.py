@@ -1,0 +1,192 @@
+"""Which candidates an expert learns from: threshold, then the best of each prompt, in pure pandas.
+
+Scores are compared as ``merit``: the score, or its negative where lower is better.
+"""
+
+from decimal import ROUND_FLOOR, Context
+
+import numpy as np
+import pandas as pd
+
+SHOWN_QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
+ROUND_DOWN = Context(prec=6, rounding=ROUND_FLOOR)
+
+
+def pick(
+    scores: pd.DataFrame,
+    *,
+    absolute: float | None = None,
+    quantile: float | None = None,
+    per_prompt: int,
+    margin: float,
+    min_selected: int,
+    higher_is_better: bool = True,
+    label: str,
+) -> pd.DataFrame:
+    """Keep each prompt's best candidates among those that reach the threshold.
+
+    ``top_n {c : s(c) >= t}`` of each prompt that has ``max s - median s >= margin``. Dropping the
+    abstained comes first; ties go to the lower k. The margin looks at all of a prompt's candidates:
+    where they are all alike there is nothing to learn.
+
+    Args:
+        scores: one row a candidate: ``prompt_id, k, score, abstained`` (the reason, or null).
+        absolute: threshold t in the unit of the score; this or ``quantile``.
+        quantile: threshold as a share of the pool, in [0, 1); see `cutoff`.
+        per_prompt: most picks of one prompt, n.
+        margin: least distance of a prompt's best from its median, in the unit of the score.
+        min_selected: fewer picks than this are an error.
+        higher_is_better: False for a score that counts faults.
+        label: who asks, opens the error message, e.g. ``select@geometry``.
+
+    Returns:
+        One row a pick: ``prompt_id, k, score, rank`` (1 = the prompt's best), sorted by prompt and rank.
+    """
+    pool = _pool(scores, higher_is_better)
+    if pool.empty:
+        raise ValueError(
+            f"{label}: every one of the {len(scores)} candidates abstained. "
+            "Column 'details' of the scores says why."
+        )
+    sign = _sign(higher_is_better)
+    threshold = cutoff(scores, absolute=absolute, quantile=quantile, higher_is_better=higher_is_better)
+    ranked = _ranked(pool, per_prompt, margin)
+    picks = ranked[ranked["merit"] >= sign * threshold]
+    if len(picks) < min_selected:
+        found = (
+            f"{label}: {len(picks)} picks from {scores['prompt_id'].nunique()} prompts have a "
+            f"{_criterion(threshold, margin, sign)}; min_selected is {min_selected}."
+        )
+        advice = _advice(pool, ranked, min_selected, sign, by_quantile=quantile is not None)
+        raise ValueError(f"{found} {_distribution(pool, len(scores))} {advice}")
+    return picks[["prompt_id", "k", "score", "rank"]].reset_index(drop=True)
+
+
+def cutoff(
+    scores: pd.DataFrame,
+    *,
+    absolute: float | None = None,
+    quantile: float | None = None,
+    higher_is_better: bool = True,
+) -> float:
+    """The threshold in the unit of the score: ``absolute``, or the pool's own ``quantile``.
+
+    A quantile q of n candidates is the score at place ``floor(q (n - 1))``, worst first: always a
+    score that occurs, so at least a share 1 - q of the pool reaches it.
+    """
+    if absolute is not None and quantile is None:
+        return absolute
+    if absolute is not None or quantile is None:
+        raise ValueError(f"a threshold is absolute or a quantile, not {absolute=} with {quantile=}")
+    merit = _pool(scores, higher_is_better)["merit"]
+    return _sign(higher_is_better) * float(np.quantile(merit, quantile, method="lower"))
+
+
+def judged(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows that did not abstain: they have a score and no reason against it."""
+    return scores[scores["score"].notna() & scores["abstained"].isna()]
+
+
+def summary(scores: pd.DataFrame, picks: pd.DataFrame, *, threshold: float) -> dict[str, float]:
+    """Metrics of a selection: counts, and the scores of the pool beside those of the picks.
+
+    Args:
+        scores: what `pick` was given.
+        picks: what it returned.
+        threshold: from `cutoff`.
+
+    Returns:
+        Plain numbers with 6 decimals; one that does not exist (the mean of nothing) is left out.
+    """
+    pool = judged(scores)["score"]
+    prompts, with_pick = scores["prompt_id"].nunique(), picks["prompt_id"].nunique()
+    counts = {
+        "candidates": len(scores),
+        "abstained": len(scores) - len(pool),
+        "prompts": prompts,
+        "prompts_without_pick": prompts - with_pick,
+        "picks": len(picks),
+    }
+    values = {
+        "threshold": threshold,
+        "pool_mean": pool.mean(),
+        "pool_std": pool.std(ddof=0),
+        "picks_mean": picks["score"].mean(),
+    }
+    return counts | {name: round(float(value), 6) for name, value in values.items() if np.isfinite(value)}
+
+
+def rejected(
+    scores: pd.DataFrame, picks: pd.DataFrame, amount: int, *, higher_is_better: bool = True
+) -> pd.DataFrame:
+    """The worst candidates that were judged and not picked, at most one of each prompt, worst first.
+
+    Equally bad ones are ordered by ``prompt_id``: a hash, so they are a fair sample of the prompts.
+
+    Returns:
+        At most ``amount`` rows: ``prompt_id, k, score``.
+    """
+    keys = ["prompt_id", "k"]
+    pool = _pool(scores, higher_is_better)
+    picked = pd.MultiIndex.from_frame(pool[keys]).isin(pd.MultiIndex.from_frame(picks[keys]))
+    worst_first = pool[~picked].sort_values(["merit", *keys]).drop_duplicates("prompt_id")
+    return worst_first.head(amount)[[*keys, "score"]].reset_index(drop=True)
+
+
+def _sign(higher_is_better: bool) -> float:
+    return 1.0 if higher_is_better else -1.0
+
+
+def _pool(scores: pd.DataFrame, higher_is_better: bool) -> pd.DataFrame:
+    pool = judged(scores)
+    return pool.assign(merit=_sign(higher_is_better) * pool["score"])
+
+
+def _ranked(pool: pd.DataFrame, per_prompt: int, margin: float) -> pd.DataFrame:
+    """What would be picked if there were no threshold.
+
+    The best n of those above a threshold are those above it of the best n: it can be applied last.
+    """
+    merits = pool.groupby("prompt_id")["merit"]
+    lead = merits.transform("max") - merits.transform("median")
+    eligible = pool[lead >= margin]
+    best_first = eligible.sort_values(["prompt_id", "merit", "k"], ascending=[True, False, True])
+    ranked = best_first.assign(rank=best_first.groupby("prompt_id").cumcount() + 1)
+    return ranked[ranked["rank"] <= per_prompt]
+
+
+def _criterion(threshold: float, margin: float, sign: float) -> str:
+    bound = f"score {'>=' if sign > 0 else '<='} {threshold:.6g}"
+    return f"{bound} and a margin of {margin:.6g} over the prompt's median" if margin > 0 else bound
+
+
+def _distribution(pool: pd.DataFrame, candidates: int) -> str:
+    values = np.quantile(pool["score"], list(SHOWN_QUANTILES.values()))
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in zip(SHOWN_QUANTILES, values, strict=True))
+    return f"Scores of the {len(pool)} candidates of {candidates} that did not abstain: {shown}."
+
+
+def _advice(
+    pool: pd.DataFrame, ranked: pd.DataFrame, min_selected: int, sign: float, *, by_quantile: bool
+) -> str:
+    """The strictest threshold that gives enough picks, in the terms of the rule that gave too few."""
+    if len(ranked) < min_selected:
+        return (
+            f"No threshold would give enough: without one there are {len(ranked)} picks. Draw more "
+            "prompts or candidates, lower margin or min_selected, or raise per_prompt."
+        )
+    needed = ranked["merit"].nlargest(min_selected).iloc[-1]
+    if by_quantile:
+        share = _round_down((pool["merit"] < needed).sum() / max(len(pool) - 1, 1))
+        bound = float(np.quantile(pool["merit"], share, method="lower"))
+        named = f"quantile of {share:.6g} ({_criterion(sign * bound, 0.0, sign)})"
+    else:
+        bound = _round_down(needed)
+        # 0.0 is added so that a threshold of -0.0 reads 0
+        named = f"threshold of {sign * bound + 0.0:.6g}"
+    return f"A {named} would keep {(ranked['merit'] >= bound).sum()}."
+
+
+def _round_down(value: float) -> float:
+    """To 6 significant digits, downwards: what can be typed again and still keeps at least as many."""
+    return float(ROUND_DOWN.create_decimal(str(float(value))))

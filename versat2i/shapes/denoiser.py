@@ -1,0 +1,172 @@
+"""Build and train the embedded model's tokenizer, text encoder and denoising UNet."""
+
+import json
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from versat2i.seeds import stable_seed
+
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+
+
+def build_tokenizer(config: dict, captions: list[str]) -> CLIPTokenizer:
+    """A CLIP tokenizer whose byte-pair merges are learned from captions.
+
+    Without merges, words it knows would silently become ``<|endoftext|>``. `closed_vocabulary`
+    is kept in its config: a word that is no single token was never trained on.
+    """
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    bpe.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config["vocab_size"], end_of_word_suffix="</w>", show_progress=False
+    )
+    bpe.train_from_iterator((c.lower().replace(",", " ,") for c in captions), trainer)
+    model = json.loads(bpe.to_str())["model"]
+    tokens = [*sorted(model["vocab"]), _START, _END]  # the trainer's own order changes from run to run
+    vocab = {token: number for number, token in enumerate(tokens)}
+    merges = [tuple(merge) for merge in model["merges"]]
+    return CLIPTokenizer(
+        vocab=vocab, merges=merges, model_max_length=config["max_length"], closed_vocabulary=True
+    )
+
+
+def build_text_encoder(config: dict, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained CLIP text encoder for that tokenizer."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config["hidden"],
+            intermediate_size=4 * config["hidden"],
+            projection_dim=config["hidden"],
+            num_hidden_layers=config["layers"],
+            num_attention_heads=config["heads"],
+            max_position_embeddings=tokenizer.model_max_length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def build_unet(config: dict, text_hidden: int, latent_channels: int) -> UNet2DConditionModel:
+    """An untrained denoiser with cross-attention on the two lower levels."""
+    channels = tuple(config["channels"])
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        layers_per_block=config["layers_per_block"],
+        block_out_channels=channels,
+        down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * (len(channels) - 1)),
+        up_block_types=(*["CrossAttnUpBlock2D"] * (len(channels) - 1), "UpBlock2D"),
+        cross_attention_dim=text_hidden,
+        attention_head_dim=tuple(c // config["head_dim"] for c in channels),  # heads, in spite of its name
+        norm_num_groups=config["norm_groups"],
+    )
+
+
+def build_scheduler() -> DPMSolverMultistepScheduler:
+    """v-prediction with zero terminal SNR (Lin et al. 2024), sampled by DPM-Solver++."""
+    return DPMSolverMultistepScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
+    )
+
+
+class Generator(nn.Module):
+    """Text encoder and denoiser, trained together."""
+
+    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.text_encoder, self.unet = text_encoder, unet
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, tokens: Tensor) -> Tensor:
+        """Predicted velocity ``[batch, channels, 16, 16]`` of noisy latents, given token ids."""
+        return self.unet(noisy, timesteps, self.text_encoder(tokens)[0]).sample
+
+
+def learning_rate(step: int, config: dict) -> float:
+    """Linear warm-up to the peak, constant until half of the steps, then a cosine to zero."""
+    peak, progress = config["learning_rate"], step / config["steps"]
+    if step < config["warmup"]:
+        return peak * (step + 1) / config["warmup"]
+    return peak * (0.5 + 0.5 * math.cos(math.pi * max(0.0, 2 * progress - 1)))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Exponential moving average of the weights, ``a <- decay a + (1 - decay) w``."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+
+
+def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """Token ids ``int64 [amount, max_length]``, padded."""
+    return tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
+
+
+def velocity_loss(
+    model: Generator, scheduler: DDPMScheduler, latents: Tensor, tokens: Tensor, generator: torch.Generator
+) -> Tensor:
+    """``mean (v_theta(z_t, t, c) - v)^2`` with ``v = alpha_t eps - sigma_t z`` (Salimans & Ho 2022)."""
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    timesteps = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
+    timesteps = timesteps.to(latents.device)
+    noisy = scheduler.add_noise(latents, noise, timesteps)
+    target = scheduler.get_velocity(latents, noise, timesteps)
+    return F.mse_loss(model(noisy, timesteps, tokens), target)
+
+
+def steps(
+    model: Generator,
+    average: Generator,
+    optimizer: torch.optim.Optimizer,
+    latents: Tensor,
+    tokens: Tensor,
+    empty: Tensor,
+    config: dict,
+    seed: int,
+    first: int,
+) -> Iterator[tuple[int, float]]:
+    """Train from step `first` on; yields the number of steps done and the loss.
+
+    Args:
+        model: what is trained.
+        average: its moving average, what is kept.
+        optimizer: over the model's parameters.
+        latents: ``[amount, channels, 16, 16]``.
+        tokens: the captions, ``[amount, max_length]``.
+        empty: the empty caption, ``[max_length]``.
+        config: the `denoiser` section.
+        seed: of every draw.
+        first: steps already done.
+    """
+    scheduler = DDPMScheduler.from_config(build_scheduler().config)
+    device = next(model.parameters()).device
+    for step in range(first, config["steps"]):
+        generator = torch.Generator().manual_seed(stable_seed(seed, "denoiser", step))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, config)
+        rows = torch.randint(len(latents), (config["batch_size"],), generator=generator)
+        captions = tokens[rows]
+        captions[torch.rand(len(rows), generator=generator) < config["caption_dropout"]] = empty
+        value = velocity_loss(
+            model, scheduler, latents[rows].float().to(device), captions.to(device), generator
+        )
+        optimizer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        update_average(average, model, min(config["ema"], (step + 1) / (step + 10)))
+        yield step + 1, value.item()

@@ -1,0 +1,123 @@
+"""The Parquet tables of the pipeline: a declared schema each, checked on every read and write."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_STRINGS = pa.list_(pa.string())
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "prompts": pa.schema(
+        [
+            ("prompt_id", pa.string()),
+            ("text", pa.string()),
+            ("source", pa.string()),
+            ("category", pa.string()),
+        ]
+    ),
+    "questions": pa.schema(
+        [
+            ("prompt_id", pa.string()),
+            ("question_id", pa.string()),
+            ("question", pa.string()),
+            ("choices", _STRINGS),
+            ("answer", pa.string()),
+            ("element_type", pa.string()),
+            ("parent_ids", _STRINGS),
+        ]
+    ),
+    "index": pa.schema(
+        [
+            ("prompt_id", pa.string()),
+            ("k", pa.int64()),
+            ("seed", pa.int64()),
+            ("member", pa.string()),
+            ("offset", pa.int64()),
+            ("size", pa.int64()),
+            ("width", pa.int64()),
+            ("height", pa.int64()),
+        ]
+    ),
+    "scores": pa.schema(
+        [
+            ("prompt_id", pa.string()),
+            ("k", pa.int64()),
+            ("score", pa.float64()),
+            ("abstained", pa.string()),
+            ("details", pa.string()),
+        ]
+    ),
+    "picks": pa.schema(
+        [
+            ("prompt_id", pa.string()),
+            ("k", pa.int64()),
+            ("text", pa.string()),
+            ("score", pa.float64()),
+            ("rank", pa.int64()),
+            ("member", pa.string()),
+        ]
+    ),
+    "evaluation": pa.schema(
+        [
+            ("metric", pa.string()),
+            ("prompt_id", pa.string()),
+            ("k", pa.int64()),
+            ("score", pa.float64()),
+            ("abstained", pa.string()),
+            ("details", pa.string()),
+        ]
+    ),
+    "losses": pa.schema([("step", pa.int64()), ("loss", pa.float64())]),
+}
+"""`abstained` is the reason of an abstention or null; `details` is JSON or null."""
+
+_NULLABLE = {"score", "abstained", "details"}
+
+
+def write(kind: str, frame: pd.DataFrame, path: Path) -> None:
+    """Write a table of a kind in `SCHEMAS`; the same rows give the same bytes.
+
+    Raises:
+        ValueError: the frame does not fit the schema.
+    """
+    schema = SCHEMAS[kind]
+    missing = [name for name in schema.names if name not in frame.columns]
+    if missing:
+        raise ValueError(f"{path}: cannot write a {kind} table without {', '.join(missing)}")
+    table = pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # pandas' own metadata holds its version: a newer pandas would change the hash of every table
+    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd")
+
+
+def read(kind: str, path: Path) -> pd.DataFrame:
+    """Read a table and check it against its schema.
+
+    Raises:
+        ValueError: the file is missing or no Parquet file, a column is missing or of another type,
+            or a value is missing where one is needed.
+    """
+    schema = SCHEMAS[kind]
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such table. Run `dvc repro` (or `dvc pull`) first") from None
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(
+            f"{path}: not a readable Parquet file ({error}). Delete it and run `dvc repro`"
+        ) from None
+    for field in schema:
+        if field.name not in table.column_names:
+            found = ", ".join(table.column_names)
+            raise ValueError(
+                f"{path}: column {field.name!r} is missing (found: {found}). Delete the file and run `dvc repro`"
+            )
+        column = table.column(field.name)
+        if column.null_count and field.name not in _NULLABLE:
+            raise ValueError(f"{path}: column {field.name!r} has {column.null_count} empty values")
+    try:
+        return table.select(schema.names).cast(schema).to_pandas()
+    except (pa.ArrowException, ValueError) as error:
+        raise ValueError(f"{path}: a column has the wrong type ({error})") from None

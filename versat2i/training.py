@@ -1,0 +1,229 @@
+"""The diffusion loss and the training loop that every adapter and gate is trained by."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from versat2i import params, seeds
+from versat2i.backbone import Backbone, Embeddings
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is trained on: latents ``[amount, channels, height, width]`` and their prompts."""
+
+    latents: Tensor
+    prompts: Embeddings
+    empty: Embeddings  # of the empty prompt, one row
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+
+def snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float, prediction_type: str) -> Tensor:
+    """Min-SNR weights of a timestep's loss, ``[batch]``.
+
+    ``min(snr, gamma) / snr`` for epsilon and ``min(snr, gamma) / (snr + 1)`` for v, with
+    ``snr = alpha_bar / (1 - alpha_bar)`` (Hang et al. 2023, arXiv 2303.09556, sec. 3.4).
+    """
+    alpha_bar = alphas_cumprod.to(timesteps.device)[timesteps]
+    snr = alpha_bar / (1 - alpha_bar)
+    if prediction_type == "v_prediction":
+        return snr.clamp(max=gamma) / (snr + 1)
+    return snr.clamp(max=gamma) / snr
+
+
+def diffusion_loss(
+    backbone: Backbone,
+    latents: Tensor,
+    prompts: Embeddings,
+    generator: torch.Generator,
+    min_snr: float | None,
+) -> Tensor:
+    """Mean squared error of the denoiser's prediction at random timesteps.
+
+    The target is the noise (epsilon) or ``v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z``
+    (Salimans & Ho 2022), as the model's scheduler says.
+
+    Args:
+        backbone: the model, with the adapter or gate under training in place.
+        latents: clean latents z, ``[batch, channels, height, width]``.
+        prompts: their prompt embeddings.
+        generator: on the CPU; draws noise and timesteps.
+        min_snr: gamma of min-SNR weighting, or None for plain loss.
+    """
+    scheduler = backbone.noise_scheduler
+    kind = scheduler.config.prediction_type
+    noise = torch.randn(latents.shape, generator=generator)
+    timesteps = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
+    latents, noise, timesteps = (t.to(backbone.device) for t in (latents.float(), noise, timesteps))
+    noisy = scheduler.add_noise(latents, noise, timesteps)
+    target = noise if kind == "epsilon" else scheduler.get_velocity(latents, noise, timesteps)
+    prediction = backbone.predict(noisy, timesteps, prompts).float()
+    errors = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
+    if min_snr is not None:
+        errors = errors * snr_weights(scheduler.alphas_cumprod, timesteps, min_snr, kind)
+    return errors.mean()
+
+
+def batches(
+    examples: Examples, settings: params.Training, seed: int, first: int
+) -> Iterator[tuple[int, Tensor, Embeddings, torch.Generator]]:
+    """The batch of each step from `first` on, a function of (seed, step) alone.
+
+    Every epoch is a permutation of the examples, so none is seen twice before all are seen once.
+
+    Yields:
+        step, latents, prompt embeddings (some replaced by the empty prompt), generator for the rest.
+    """
+    for step in range(first, settings.steps):
+        generator = torch.Generator().manual_seed(seeds.stable_seed(seed, "step", step))
+        rows = _rows(len(examples), settings.batch_size, seed, step)
+        prompts = examples.prompts[rows]
+        dropped = torch.rand(len(rows), generator=generator) < settings.caption_dropout
+        hidden, mask = prompts.hidden.clone(), prompts.mask.clone()
+        hidden[dropped], mask[dropped] = examples.empty.hidden[0], examples.empty.mask[0]
+        yield step, examples.latents[rows], Embeddings(hidden, mask), generator
+
+
+def _rows(amount: int, batch_size: int, seed: int, step: int) -> Tensor:
+    """Which examples a step sees."""
+    first = step * batch_size
+    rows = []
+    for epoch in range(first // amount, (first + batch_size - 1) // amount + 1):
+        generator = torch.Generator().manual_seed(seeds.stable_seed(seed, "epoch", epoch))
+        order = torch.randperm(amount, generator=generator)
+        low, high = max(0, first - epoch * amount), min(amount, first + batch_size - epoch * amount)
+        rows.append(order[low:high])
+    return torch.cat(rows)
+
+
+class Checkpoint:
+    """The state of a training run on disk, replaced as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> dict[str, Any] | None:
+        """The last state, or None if there is none or it is damaged."""
+        try:
+            return torch.load(self.path, weights_only=True)
+        except Exception:  # whatever a damaged file raises, the remedy is the same: start again
+            self.path.unlink(missing_ok=True)
+            return None
+
+    def save(self, state: dict[str, Any]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+class Stopped(Exception):
+    """Training was asked to stop; its state is saved."""
+
+
+@contextmanager
+def _stop_flag() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM or Ctrl-C has come since; the former handlers are put back at the end."""
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def train(
+    parameters: list[nn.Parameter],
+    loss: Callable[[Tensor, Embeddings, torch.Generator], Tensor],
+    examples: Examples,
+    settings: params.Training,
+    seed: int,
+    checkpoint: Checkpoint,
+    label: str,
+) -> pd.DataFrame:
+    """AdamW at a constant rate after a short warm-up, with checkpoints.
+
+    A run that is stopped goes on from its last checkpoint to the same weights: every draw is a
+    function of (seed, step).
+
+    Args:
+        parameters: what is trained, in float32.
+        loss: of a batch: latents, prompt embeddings, generator.
+        examples: the training set.
+        settings: steps, batch size, learning rate, caption dropout.
+        seed: of every draw.
+        checkpoint: where the state is kept; removed by the caller once the result is safe.
+        label: for the progress bar.
+
+    Returns:
+        the loss of each step (kind `losses`).
+
+    Raises:
+        Stopped: SIGTERM or Ctrl-C came; the state is saved.
+        ValueError: the loss is not finite.
+    """
+    optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.0)
+    losses = _restore(checkpoint, parameters, optimizer)
+    bar = tqdm(total=settings.steps, initial=len(losses), desc=label, disable=None, unit="step")
+    with _stop_flag() as stopped, bar:
+        for step, latents, prompts, generator in batches(examples, settings, seed, len(losses)):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
+            value = loss(latents, prompts, generator)
+            if not torch.isfinite(value):
+                raise ValueError(f"{label}: the loss is {value.item()} at step {step}; lower learning_rate")
+            optimizer.zero_grad()
+            value.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            losses.append(value.item())
+            bar.update()
+            if stopped() or (step + 1) % settings.checkpoint_every == 0:
+                checkpoint.save(_state(parameters, optimizer, losses))
+            if stopped():
+                raise Stopped(f"{label}: stopped after step {step + 1}; run again to go on from there")
+    return pd.DataFrame({"step": range(1, len(losses) + 1), "loss": losses})
+
+
+WARMUP = 10  # steps of linear warm-up, enough for Adam's second moments to settle
+
+
+def _state(
+    parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, losses: list[float]
+) -> dict[str, Any]:
+    weights = [p.detach().cpu() for p in parameters]
+    return {"weights": weights, "optimizer": optimizer.state_dict(), "losses": losses}
+
+
+def _restore(
+    checkpoint: Checkpoint, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer
+) -> list[float]:
+    """Put the last state back in place. Returns the losses so far, one a step done."""
+    state = checkpoint.load()
+    if state is None:
+        return []
+    with torch.no_grad():
+        for parameter, weight in zip(parameters, state["weights"], strict=True):
+            parameter.copy_(weight)
+    optimizer.load_state_dict(state["optimizer"])
+    return list(state["losses"])

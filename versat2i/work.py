@@ -1,0 +1,124 @@
+"""A resumable scratch store: finished pieces of work under the hash of everything they depend on.
+
+A piece is a folder of files. It is made under a temporary name, checksummed, flushed to disk and
+renamed, so it is either whole or not there. It is found again only under the same fingerprint and
+only if its checksums still hold. Deleting the store costs time, never correctness.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from versat2i import sources
+
+_CHECKSUMS = "checksums.json"
+
+
+def fingerprint(module: str, **inputs: Any) -> str:
+    """Hash of a piece of work: its inputs, the environment's versions and the code that makes it.
+
+    Args:
+        module: the module whose code, with all it imports from this project, makes the piece.
+        inputs: whatever else its bytes depend on, as JSON values.
+    """
+    environment = sources.ROOT / "environment.json"
+    whole = {
+        "inputs": inputs,
+        "environment": json.loads(environment.read_text()) if environment.exists() else {},
+        "code": sources.digest(module),
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_hash(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all files below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise ValueError(f"{folder}: there is no such folder, or it is empty")
+    lines = [f"{path.relative_to(folder).as_posix()} {file_hash(path)}" for path in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Store:
+    """The pieces of one stage.
+
+    Args:
+        stage: a name for the kind of work.
+        root: where stores lie; `VERSAT2I_WORK`, else `.work` in the current folder.
+    """
+
+    def __init__(self, stage: str, root: Path | None = None) -> None:
+        self.folder = (root or Path(os.environ.get("VERSAT2I_WORK", ".work"))) / stage
+
+    def find(self, key: str) -> Path | None:
+        """The folder of a finished piece, or None if there is none or it is damaged."""
+        folder = self.folder / key
+        try:
+            expected = json.loads((folder / _CHECKSUMS).read_text())
+            whole = all(file_hash(folder / name) == value for name, value in expected.items())
+        except (OSError, ValueError, AttributeError):
+            whole = False
+        if not whole and folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        return folder if whole else None
+
+    def make(self, key: str, write: Callable[[Path], None]) -> Path:
+        """Make a piece: `write` fills the folder it is given.
+
+        If someone else finished the same piece meanwhile, theirs is kept.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
+        try:
+            write(partial)
+            names = sorted(
+                path.relative_to(partial).as_posix() for path in partial.rglob("*") if path.is_file()
+            )
+            sums = {name: file_hash(partial / name) for name in names}
+            (partial / _CHECKSUMS).write_text(json.dumps(sums))
+            for name in [*names, _CHECKSUMS, "."]:
+                _sync(partial / name)
+            partial.chmod(0o755)
+            try:
+                partial.rename(self.folder / key)
+            except OSError:
+                if self.find(key) is None:
+                    partial.rename(self.folder / key)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return self.folder / key
+
+    def drop(self, key: str) -> None:
+        """Forget a piece."""
+        shutil.rmtree(self.folder / key, ignore_errors=True)
+
+
+def assemble(piece: Path, out: Path) -> None:
+    """Put the files of a piece into a folder, by hard link where the disk allows it."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(piece.iterdir()):
+        if path.name == _CHECKSUMS:
+            continue
+        try:
+            os.link(path, out / path.name)
+        except OSError:
+            shutil.copyfile(path, out / path.name)
