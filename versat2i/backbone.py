@@ -1,6 +1,8 @@
 """A frozen diffusers pipeline and the few things in which model families differ."""
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +43,7 @@ class Backbone:
 
     def __init__(self, pipe: DiffusionPipeline, identity: dict[str, str]) -> None:
         self.pipe, self.identity = pipe, identity
+        self.masking: Callable[[Tensor | None], AbstractContextManager[None]] = nullcontext  # of a mixture
 
     @property
     def denoiser(self) -> nn.Module:
@@ -112,14 +115,18 @@ class Backbone:
         """
         hidden = embeddings.hidden.to(self.device, self.denoiser.dtype)
         negative = empty.hidden.to(hidden).expand(len(seeds), -1, -1)
-        return self.pipe(
-            prompt_embeds=hidden,
-            negative_prompt_embeds=negative,
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-            num_inference_steps=steps,
-            guidance_scale=guidance_scale,
-            output_type="latent",
-        ).images.cpu()
+        mask = embeddings.mask
+        if guidance_scale > 1:  # the pipeline puts the unconditional half first
+            mask = torch.cat([empty.mask.expand(len(seeds), -1), mask])
+        with self.masking(mask.to(self.device)):
+            return self.pipe(
+                prompt_embeds=hidden,
+                negative_prompt_embeds=negative,
+                generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+                num_inference_steps=steps,
+                guidance_scale=guidance_scale,
+                output_type="latent",
+            ).images.cpu()
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> NDArray[np.uint8]:
@@ -139,13 +146,14 @@ class Backbone:
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Embeddings) -> Tensor:
         """The denoiser's output for noisy latents, in the scheduler's prediction type."""
         hidden = embeddings.hidden.to(self.device, self.denoiser.dtype)
-        return self.denoiser(noisy.to(self.denoiser.dtype), timesteps, hidden).sample
+        with self.masking(embeddings.mask.to(self.device)):
+            return self.denoiser(noisy.to(self.denoiser.dtype), timesteps, hidden).sample
 
 
 FAMILIES: tuple[type[Backbone], ...] = (Backbone,)
 
 
-def _identity(model: Model) -> dict[str, str]:
+def identity(model: Model) -> dict[str, str]:
     """What tells this base model from any other, for metadata and fingerprints."""
     if model.path is not None:
         return {"base_model": model.path, "revision": work.folder_hash(Path(model.path))[:16]}
@@ -180,4 +188,4 @@ def load(model: Model, device: str = "cpu") -> Backbone:
     pipe.set_progress_bar_config(disable=True)
     for part in (pipe.vae, pipe.unet, pipe.text_encoder):
         part.requires_grad_(False).eval()
-    return family(pipe.to(device), _identity(model))
+    return family(pipe.to(device), identity(model))

@@ -240,3 +240,15 @@ def _summary(
         value, samples = standardised_gain(means, usable, variant, reference, counts)
         result[name] = _rounded({title: value, **interval(samples)}) | lacking
     return result
+
+
+def gains(comparison: Comparison) -> pd.DataFrame:
+    """The table of variants x metrics as rows ``variant, metric, gain``, for plots."""
+    rows = [
+        (variant, metric, entry["gain"])
+        for variant, metrics in comparison.items()
+        if variant != "summary"
+        for metric, entry in metrics.items()
+        if "gain" in entry
+    ]
+    return pd.DataFrame(rows, columns=["variant", "metric", "gain"])

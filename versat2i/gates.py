@@ -46,9 +46,7 @@ class Gate(nn.Module):
     def __init__(self, scope: Scope, experts: int, d_in: int) -> None:
         super().__init__()
         self.scope = scope
-        self.register_parameter(
-            "weight", None if scope == "layer" else nn.Parameter(torch.zeros(experts, d_in))
-        )
+        self.register_parameter("weight", None if scope == "layer" else nn.Parameter(torch.zeros(experts, d_in)))
         self.bias = nn.Parameter(torch.zeros(experts))
         self.log_tau = nn.Parameter(torch.zeros(()))
         self.scale = nn.Parameter(torch.ones(()))  # lambda
@@ -61,7 +59,8 @@ class Gate(nn.Module):
             mask: True where a token is not padding, ``[batch, tokens]``; only ``image`` looks at it.
 
         Returns:
-            ``[batch, tokens, experts]`` for ``token``, ``[batch, 1, experts]`` for ``image``, ``[experts]`` for ``layer``.
+            ``[batch, tokens, experts]`` for ``token``, ``[batch, 1, experts]`` for ``image``,
+            ``[experts]`` for ``layer``.
         """
         with torch.autocast(x.device.type, enabled=False):
             return torch.softmax(self._logits(x, mask) / self.log_tau.float().exp(), dim=-1)
@@ -79,8 +78,8 @@ def _pool(x: Tensor, mask: Tensor | None) -> Tensor:
         return x.mean(dim=1, keepdim=True)
     if mask.shape != x.shape[:2]:
         raise ValueError(
-            f"the mask of the text is {list(mask.shape)}, its embeddings are {list(x.shape[:2])}: [batch, tokens] of "
-            "the very embeddings is expected, with guidance those of the empty prompts too"
+            f"the mask of the text is {list(mask.shape)}, its embeddings are {list(x.shape[:2])}: expected is the "
+            "mask of these very embeddings, [batch, tokens], with guidance those of the empty prompts too"
         )
     kept = mask.to(x)[..., None]
     return (x * kept).sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp(min=1)

@@ -25,9 +25,7 @@ def merge(method: str, adapters: list[Adapter], seed: int) -> Adapter:
     """
     if method not in METHODS:
         known = ", ".join(METHODS)
-        raise ValueError(
-            f"'{method}' is not a way to merge experts (known: {known}){hint(method, list(METHODS))}"
-        )
+        raise ValueError(f"'{method}' is not a way to merge experts (known: {known}){hint(method, list(METHODS))}")
     return METHODS[method](adapters, seed)
 
 
@@ -74,8 +72,8 @@ def shapes(adapters: list[Adapter]) -> dict[str, tuple[int, int]]:
             shape = (up.shape[0], down.shape[1])
             if found.setdefault(module, shape) != shape:
                 raise ValueError(
-                    f"expert {adapter.name}: layer '{module}' maps {shape[1]} to {shape[0]} values, in the experts "
-                    f"before it {found[module][1]} to {found[module][0]}. They must come from the same base model."
+                    f"expert {adapter.name}: layer '{module}' is {list(shape)}, in the experts before it "
+                    f"{list(found[module])}. All must be trained on the same base model."
                 )
     return dict(sorted(found.items()))
 
@@ -101,9 +99,7 @@ def _pair(adapter: Adapter, module: str, shape: tuple[int, int]) -> tuple[Tensor
 def _shared_metadata(adapters: list[Adapter]) -> dict[str, str]:
     """What all experts say alike, such as their base model."""
     first, *others = [adapter.metadata for adapter in adapters]
-    return {
-        key: value for key, value in sorted(first.items()) if all(other.get(key) == value for other in others)
-    }
+    return {key: value for key, value in sorted(first.items()) if all(other.get(key) == value for other in others)}
 
 
 def _by_peft(adapters: list[Adapter], seed: int, *, method: str) -> Adapter:
@@ -127,9 +123,7 @@ def _by_peft(adapters: list[Adapter], seed: int, *, method: str) -> Adapter:
     return Adapter(method, down, up, float(max(ranks.values())), _shared_metadata(adapters))
 
 
-def _merge_layer(
-    adapters: list[Adapter], module: str, shape: tuple[int, int], method: str
-) -> tuple[Tensor, Tensor]:
+def _merge_layer(adapters: list[Adapter], module: str, shape: tuple[int, int], method: str) -> tuple[Tensor, Tensor]:
     """A and B of the merge, made on a bare linear layer: the base model's weights play no part."""
     from peft import LoraConfig, get_peft_model
 

@@ -82,9 +82,10 @@ class Mixture:
             value.copy_(state[name])
 
     def balance_loss(self) -> Tensor:
-        """``-log prod_i q_i``, q_i the mean of g_i over layers and batch in the last forward pass in training.
+        """``-log prod_i q_i``, q_i the mean of g_i over layers and batch of the last forward pass.
 
-        Least where every q_i is 1/N (MoLE, Wu et al. 2024, eq. 8): N log N. Reading it clears the gates.
+        Only passes in training mode and with gradient count; reading it forgets them. It is least where
+        every q_i is 1/N: N log N (MoLE, Wu et al. 2024).
         """
         means = [layer.last for layer in self.layers.values() if layer.last is not None]
         if not means:
@@ -110,13 +111,14 @@ class Mixture:
             layer.reset()
 
     def override(self, weights: dict[str, float] | None) -> None:
-        """Use fixed weights in place of ``lambda g_i``, e.g. ``{"geometry": 0.5}`` and 0 for the others; None: the gates."""
+        """Put fixed weights in place of ``lambda g_i``, e.g. ``{"geometry": 0.5}``; an expert left out gets 0.
+
+        None gives the gates their say again.
+        """
         names = [adapter.name for adapter in self.adapters]
         for name in weights or {}:
             if name not in names:
-                raise ValueError(
-                    f"'{name}' is not an expert of this mixture ({', '.join(names)}){hint(name, names)}"
-                )
+                raise ValueError(f"'{name}' is not an expert of this mixture ({', '.join(names)}){hint(name, names)}")
         for layer in self.layers.values():
             values = None if weights is None else torch.tensor([weights.get(name, 0.0) for name in names])
             layer.fixed = None if values is None else values.to(layer.weight.device)
@@ -188,8 +190,8 @@ def _linear(denoiser: nn.Module, module: str, shape: tuple[int, int]) -> nn.Line
         ) from None
     if not isinstance(layer, nn.Linear):
         raise ValueError(
-            f"layer '{module}' of this {model} is a {type(layer).__module__}.{type(layer).__name__}, a plain linear "
-            "layer is expected. Detach the mixture or unload the LoRA that is in it first"
+            f"layer '{module}' of this {model} is a {type(layer).__module__}.{type(layer).__name__}, expected is a "
+            "plain linear layer. Detach the mixture or unload the LoRA that is in it first"
         )
     if layer.weight.shape != shape:
         raise ValueError(
@@ -211,8 +213,7 @@ def collapse(mixture: Mixture, name: str, mean_gates: dict[str, Tensor] | None =
     """
     gates = mixture.mean_gates() if mean_gates is None else mean_gates
     weights = {
-        module: (layer.gate.scale.detach() * gates[module]).float().cpu()
-        for module, layer in mixture.layers.items()
+        module: (layer.gate.scale.detach() * gates[module]).float().cpu() for module, layer in mixture.layers.items()
     }
     return concatenate(mixture.adapters, weights, name)
 

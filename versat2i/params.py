@@ -6,7 +6,7 @@ where it stands and what was expected.
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,8 +15,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
-MERGES = ("uniform", "sum", "svd", "ties", "dare_ties", "joint")
-Merge = Literal["uniform", "sum", "svd", "ties", "dare_ties", "joint"]
+Union = Literal["mixture", "uniform", "sum", "svd", "ties", "dare_ties", "joint"]
 
 
 class _Section(BaseModel):
@@ -48,7 +47,7 @@ class Source(_Section):
     held_out: Share = 0.0  # share of them with a held-out combination
     seed: int = 0
     file: str | None = None
-    questions: str | None = None  # a file of questions for those prompts
+    questions: Literal["grammar"] | None = None  # ask about the file's prompts as about the grammar's own
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
@@ -127,14 +126,14 @@ class TrainLora(Training):
 class Mix(Training):
     scope: Literal["token", "image", "layer"]
     balance: Annotated[float, Field(ge=0)]
-    merges: list[Merge]
+    variants: Annotated[list[Union], Field(min_length=1)]  # the mixture and the merges it is measured against
 
 
 class Evaluate(Sampling):
     split: Literal["dev", "eval"]
     per_prompt: Positive
     prompts_per_shard: Positive
-    variants: list[Name]
+    variants: dict[Name, str]  # where each variant's adapter lies; for base, the model itself
     judges: dict[Name, Reward]
     resamples: Annotated[int, Field(ge=100)]
 
@@ -157,7 +156,7 @@ class Params(_Section):
             for aspect in self.aspects:
                 if aspect not in getattr(self, section):
                     raise ValueError(f"aspect {aspect!r} is in 'aspects' but has no entry in '{section}'")
-        known = ["base", *self.aspects, *self.mix.merges, "mixture"]
+        known = ["base", *self.aspects, *self.mix.variants]
         for variant in self.evaluate.variants:
             if variant not in known:
                 raise ValueError(
@@ -166,6 +165,21 @@ class Params(_Section):
         if "base" not in self.evaluate.variants:
             raise ValueError("evaluate.variants: 'base' is missing; every gain is measured against it")
         return self
+
+
+Entry = TypeVar("Entry")
+
+
+def entry(section: dict[str, Entry], aspect: str, name: str) -> Entry:
+    """The entry of an aspect in a section.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if aspect not in section:
+        known = ", ".join(section)
+        raise ValueError(f"params.yaml: {name} has no entry {aspect!r} (it has {known}){hint(aspect, list(section))}")
+    return section[aspect]
 
 
 def hint(name: str, known: list[str] | tuple[str, ...]) -> str:

@@ -98,17 +98,16 @@ def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Can
         ValueError: the shard or its index is damaged; the member is named.
     """
     index = tables.read("index", path.with_suffix(".parquet"))
+    rows = zip(index["prompt_id"], index["k"], index["seed"], index["member"], strict=True)
     try:
         with tarfile.open(path, "r:") as tar:
-            for row in index.itertuples():
-                if wanted is None or (row.prompt_id, row.k) in wanted:
-                    image = _decode(_member(tar, path, row.member), f"{path}: {row.member}")
-                    latents = _latents(tar, path, row.member.removesuffix(".png") + ".latent.safetensors")
-                    yield Candidate(row.prompt_id, row.k, row.seed, image, latents)
+            for prompt_id, k, seed, member in rows:
+                if wanted is None or (prompt_id, k) in wanted:
+                    image = _decode(_member(tar, path, member), f"{path}: {member}")
+                    latents = _latents(tar, path, member.removesuffix(".png") + ".latent.safetensors")
+                    yield Candidate(prompt_id, k, seed, image, latents)
     except (tarfile.TarError, OSError) as error:
-        raise ValueError(
-            f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`"
-        ) from None
+        raise ValueError(f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`") from None
 
 
 def _member(tar: tarfile.TarFile, path: Path, name: str) -> bytes:

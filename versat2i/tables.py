@@ -121,3 +121,9 @@ def read(kind: str, path: Path) -> pd.DataFrame:
         return table.select(schema.names).cast(schema).to_pandas()
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"{path}: a column has the wrong type ({error})") from None
+
+
+def texts(path: Path) -> dict[str, str]:
+    """prompt_id -> text of a prompt table, in its order."""
+    frame = read("prompts", path)
+    return dict(zip(frame["prompt_id"], frame["text"], strict=True))

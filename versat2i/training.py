@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from versat2i import params, seeds
-from versat2i.backbone import Backbone, Embeddings
+from versat2i import params, seeds, work
+from versat2i.backbone import Backbone, Embeddings, identity
+from versat2i.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,35 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-class Stopped(Exception):
+def checkpoint(stage: str, name: str, settings: params.Params, rule: params.Training, inputs: list[Path]) -> Checkpoint:
+    """The checkpoint of a training run: found again only if nothing that its weights depend on has changed.
+
+    Args:
+        stage: the stage's name in the work store.
+        name: of the adapter.
+        settings: for the model and the seed.
+        rule: how it is trained.
+        inputs: the folders it is trained on.
+    """
+    key = work.fingerprint(
+        ["versat2i.experts"],
+        name=name,
+        seed=settings.seed,
+        model=settings.model.model_dump() | identity(settings.model),
+        rule=rule.model_dump(),
+        inputs=[work.folder_hash(folder) for folder in inputs],
+    )
+    return Checkpoint(work.Store(stage).folder / f"{key}.pt")
+
+
+def summary(losses: pd.DataFrame) -> dict[str, float]:
+    """Steps, and the mean loss of the first and of the last tenth of them."""
+    tenth = max(1, len(losses) // 10)
+    first, last = losses["loss"].head(tenth).mean(), losses["loss"].tail(tenth).mean()
+    return {"steps": len(losses), "first_loss": round(float(first), 6), "last_loss": round(float(last), 6)}
+
+
+class Stopped(ValueError):
     """Training was asked to stop; its state is saved."""
 
 
@@ -184,8 +212,8 @@ def train(
     """
     optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.0)
     losses = _restore(checkpoint, parameters, optimizer)
-    bar = tqdm(total=settings.steps, initial=len(losses), desc=label, disable=None, unit="step")
-    with _stop_flag() as stopped, bar:
+    progress = Progress(label, settings.steps, len(losses), every=50)
+    with _stop_flag() as stopped, closing(progress):
         for step, latents, prompts, generator in batches(examples, settings, seed, len(losses)):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
@@ -197,7 +225,7 @@ def train(
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             losses.append(value.item())
-            bar.update()
+            progress.update(f"loss {losses[-1]:.4f}")
             if stopped() or (step + 1) % settings.checkpoint_every == 0:
                 checkpoint.save(_state(parameters, optimizer, losses))
             if stopped():

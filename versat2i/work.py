@@ -10,29 +10,44 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from versat2i import sources
+from versat2i import codebase
 
 _CHECKSUMS = "checksums.json"
 
 
-def fingerprint(module: str, **inputs: Any) -> str:
+def fingerprint(modules: Iterable[str], **inputs: Any) -> str:
     """Hash of a piece of work: its inputs, the environment's versions and the code that makes it.
 
     Args:
-        module: the module whose code, with all it imports from this project, makes the piece.
+        modules: the modules whose code, with all they import from this project, makes the piece.
         inputs: whatever else its bytes depend on, as JSON values.
     """
-    environment = sources.ROOT / "environment.json"
+    environment = codebase.ROOT / "environment.json"
     whole = {
         "inputs": inputs,
         "environment": json.loads(environment.read_text()) if environment.exists() else {},
-        "code": sources.digest(module),
+        "code": [codebase.digest(module) for module in sorted(set(modules))],
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `folder` once the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def file_hash(path: Path) -> str:

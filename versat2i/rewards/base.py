@@ -99,9 +99,7 @@ def check(reward: Reward, scores: Scores, prompts: pd.DataFrame) -> Scores:
         if np.isfinite(value) == (reason is None) and not np.isinf(value):
             continue
         image = f"image {row['k']} of prompt" if "k" in row else "the image of prompt"
-        gave = (
-            f"{value} without a reason" if reason is None else f"{value} and the reason {reason!r} to abstain"
-        )
+        gave = f"{value} without a reason" if reason is None else f"{value} and the reason {reason!r} to abstain"
         raise ValueError(
             f"{reward.name}: {image} {row['prompt_id']} ({row['text']!r}) got {gave}; "
             "expected a finite number, or NaN with a reason"

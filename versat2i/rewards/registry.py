@@ -36,14 +36,10 @@ def _registered() -> dict[tuple[str, str], EntryPoint]:
     for point in [*_built_in(), *entry_points(group=GROUP)]:
         aspect, _, evaluator = point.name.partition(".")
         if not aspect or not evaluator:
-            raise ValueError(
-                f"entry point {point.name!r} ({point.value}) of group {GROUP}: expected a name like 'aspect.evaluator'"
-            )
+            raise ValueError(f"{GROUP}: entry point {point.name!r} ({point.value}) is not 'aspect.evaluator'")
         if (aspect, evaluator) in found:
             other = found[aspect, evaluator].value
-            raise ValueError(
-                f"two evaluators are called {point.name!r}: {other} and {point.value}. Rename one"
-            )
+            raise ValueError(f"two evaluators are called {point.name!r}: {other} and {point.value}. Rename one")
         found[aspect, evaluator] = point
     control = found["control", CONTROL]
     return {**{(aspect, CONTROL): control for aspect, _ in found}, **found}
@@ -52,9 +48,7 @@ def _registered() -> dict[tuple[str, str], EntryPoint]:
 def unknown(what: str, name: str, known: Collection[str]) -> ValueError:
     """The error for a name that is not known, with those that are close, else with all."""
     close = get_close_matches(name, known, n=3)
-    advice = (
-        f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Known: {', '.join(sorted(known))}"
-    )
+    advice = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Known: {', '.join(sorted(known))}"
     return ValueError(f"{what} {name!r} does not exist. {advice}")
 
 
@@ -67,9 +61,7 @@ def create(point: EntryPoint, options: Mapping[str, Any]) -> Any:
     try:
         factory: Callable[..., Any] = point.load()
     except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"{point.name}: {point.value} cannot be imported ({error}). Is it installed?"
-        ) from error
+        raise ValueError(f"{point.name}: {point.value} cannot be imported ({error}). Is it installed?") from error
     parameters = inspect.signature(factory).parameters.values()
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     if not any(p.kind == p.VAR_KEYWORD for p in parameters):

@@ -21,6 +21,8 @@ Mask = NDArray[np.bool_]
 
 # Segmentation. Contrasts are Euclidean distances in RGB, grey levels.
 MIN_CONTRAST = 22.0  # from the background; pink on beige is 71 apart, 35 when faded by half
+MIN_RELATIVE_CONTRAST = 0.19  # of the greatest in the image; drawn objects have at least 0.28 of it
+MIN_STEEPNESS = 0.15  # of coverage, a pixel, at the edge of an object; a blotch has none
 MAX_SPREAD = 45.0  # range of a channel in 3x3 pixels inside an object
 MAX_RELATIVE_SPREAD = 0.4  # the same as a share of the contrast; an edge has more
 SAME_COLOR = 40.0  # two patches nearer than this are of one colour
@@ -101,7 +103,8 @@ def _cores(image: Floats, background: Floats) -> Mask:
     smooth = cv2.GaussianBlur(image, (3, 3), 0.8)
     contrast = _length(smooth - background)
     spread = _length(cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
-    return (contrast > MIN_CONTRAST) & (spread < np.minimum(MAX_SPREAD, MAX_RELATIVE_SPREAD * contrast))
+    least = max(MIN_CONTRAST, MIN_RELATIVE_CONTRAST * float(contrast.max()))
+    return (contrast > least) & (spread < np.minimum(MAX_SPREAD, MAX_RELATIVE_SPREAD * contrast))
 
 
 def _components(mask: Mask) -> list[Mask]:
@@ -133,6 +136,13 @@ def _coverage(image: Floats, background: Floats, colors: Floats) -> tuple[Floats
     return share, _length(offset - blend)
 
 
+def _steepness(coverage: Floats) -> float:
+    """Median slope of a coverage, a pixel, where an object is half covered: at its edge."""
+    slope = np.hypot(*(cv2.Sobel(coverage, -1, x, 1 - x, ksize=1) / 2 for x in (0, 1)))
+    edge = (coverage > 0.3) & (coverage < 0.7)
+    return float(_median(slope[edge])) if edge.any() else 0.5
+
+
 def _segment(image: Floats, background: Floats) -> list[tuple[Mask, Floats, Floats]]:
     """The objects: mask, colour ``[3]`` and soft coverage ``[height, width]`` of each."""
     cores = _cores(image, background)
@@ -146,11 +156,13 @@ def _segment(image: Floats, background: Floats) -> list[tuple[Mask, Floats, Floa
     for k in range(len(colors)):
         for mask in _components(covered & (label == k)):
             core = mask & cores
-            if mask.sum() >= MIN_AREA and core.any():
-                rim = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
-                own = rim & (mask | ~covered)
-                soft = (share[k] / _median(share[k][core]) * own).clip(0, 1)
-                found.append((mask, _median(image[core]), soft.astype(np.float32)))
+            if mask.sum() < MIN_AREA or not core.any():
+                continue
+            rim = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+            own = rim & (mask | ~covered)
+            soft = (share[k] / _median(share[k][core]) * own).clip(0, 1).astype(np.float32)
+            if _steepness(soft) > MIN_STEEPNESS:
+                found.append((mask, _median(image[core]), soft))
     return found
 
 
@@ -239,10 +251,8 @@ def _slope(blur: float) -> float:
 
 def _blur(coverage: Floats) -> float:
     """Which of `BLURS` the edges of an object have."""
-    steepness = np.hypot(*(cv2.Sobel(coverage, -1, x, 1 - x, ksize=1) / 2 for x in (0, 1)))
-    edge = (coverage > 0.3) & (coverage < 0.7)
-    slope = _median(steepness[edge]) if edge.any() else 0.5
-    return min(BLURS, key=lambda blur: abs(_slope(blur) - slope))
+    steepness = _steepness(coverage)
+    return min(BLURS, key=lambda blur: abs(_slope(blur) - steepness))
 
 
 @cache

@@ -12,9 +12,7 @@ from versat2i.rewards.faithfulness.scoring import correct, dsg_score, tifa_score
 _DETAILS = ["question_id", "question", "element_type", "expected", "answer", "correct"]
 
 
-def _questions_of(
-    images: Images, prompts: pd.DataFrame, questions: pd.DataFrame, blank: list[bool]
-) -> pd.DataFrame:
+def _questions_of(images: Images, prompts: pd.DataFrame, questions: pd.DataFrame, blank: list[bool]) -> pd.DataFrame:
     """One row for each image that is not blank and question of its prompt, ``image`` its position."""
     shown = pd.DataFrame({"image": np.arange(len(images)), "prompt_id": prompts["prompt_id"].to_numpy()})
     asked = shown[~np.array(blank, bool)].merge(questions, on="prompt_id", how="inner")
@@ -52,9 +50,7 @@ class Tifa:
             raise ValueError(f"{self.name} needs the questions of the prompts, but there are none")
         blank = [is_blank(image) for image in images]
         asked = _questions_of(images, prompts, questions, blank)
-        answers = asked.assign(
-            answer=pd.Series(vqas.choose(self._vqa, images, asked), asked.index, dtype=object)
-        )
+        answers = asked.assign(answer=pd.Series(vqas.choose(self._vqa, images, asked), asked.index, dtype=object))
         # several images may show one prompt: each is scored as if it were a prompt of its own
         means = self._mean(answers.assign(prompt_id=answers["image"]))
         values = means.reindex(range(len(images))).to_numpy(np.float64)

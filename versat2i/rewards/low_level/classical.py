@@ -18,7 +18,7 @@ HALF_NOISE = 8.0  # grey levels of sigma that halve the score, plainly visible o
 HALF_WIDTH = 1.2  # pixels of edge width that halve the score: a blur of 0.9 pixels
 
 
-def local_range(image: Image) -> Grays:
+def local_range(image: np.ndarray) -> Grays:
     """Largest minus smallest value of each channel in `WINDOW`."""
     return cv2.dilate(image, WINDOW).astype(np.float32) - cv2.erode(image, WINDOW)
 

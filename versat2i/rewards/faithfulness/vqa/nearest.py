@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 _ARTICLES = {"a", "an", "the"}
-_NUMBERS = dict(
-    zip(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], map(str, range(11)), strict=True)
-)
+_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NUMBERS = {name: str(number) for number, name in enumerate(_NAMES)}
 
 
 def _words(text: str) -> list[str]:
@@ -19,8 +18,7 @@ def _words(text: str) -> list[str]:
 def nearest_choice(text: str, choices: Sequence[str]) -> str | None:
     """The choice most like an answer: most of its words said, then most letters in common.
 
-    TIFA compares sentence embeddings instead; for the short answers of a VQA that agrees with
-    comparing words, and it needs no second model.
+    TIFA compares sentence embeddings instead, which takes a second model.
 
     Args:
         text: e.g. ``"The circle is dark red."``.

@@ -1,0 +1,37 @@
+"""Stage `compare`."""
+
+import click
+
+from stages.command import stage
+from versat2i import comparison, evaluation, layout, params, tables
+
+
+@click.command()
+@stage
+def main() -> str:
+    """Compare all variants with the base on the same prompts and seeds.
+
+    \b
+    Example:
+        python -m stages.compare
+    """
+    settings = params.load()
+    options = settings.evaluate
+    scores = {
+        variant: evaluation.by_metric(tables.read("evaluation", layout.evaluation(variant) / "scores.parquet"))
+        for variant in options.variants
+    }
+    metrics = evaluation.metric_names({aspect: settings.rewards[aspect] for aspect in settings.aspects})
+    table = comparison.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
+    layout.write_json(table, layout.metrics("evaluate"))
+    groups = tables.read("prompts", layout.prompts(options.split)).set_index("prompt_id")["source"]
+    layout.write_json(
+        comparison.by_group(scores, groups, metrics=metrics, seed=settings.seed, resamples=options.resamples),
+        layout.metrics("groups"),
+    )
+    layout.write_csv(comparison.gains(table), layout.plot("gains"))
+    return f"{len(scores)} variants"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Stage `evaluate@<variant>`."""
+
+import click
+
+from stages.command import stage
+from versat2i import compute, evaluation, generation, layout, params, progress, tables, work
+
+
+@click.command()
+@click.argument("variant")
+@stage
+def main(variant: str) -> str:
+    """Draw the images of VARIANT for the evaluation prompts and score them with every evaluator.
+
+    \b
+    Example:
+        python -m stages.evaluate mixture
+    """
+    settings, machine = params.load(), compute.load()
+    options = settings.evaluate
+    adapter = None if variant == "base" else layout.adapter(variant)
+    texts = tables.texts(layout.prompts(options.split))
+    plan = generation.plan(texts, options.per_prompt, options.prompts_per_shard)
+    recipe = generation.Recipe(
+        settings.model, adapter, options, settings.seed, machine.torch_device(), "evaluate"
+    )
+    evaluators = {aspect: settings.rewards[aspect] for aspect in settings.aspects} | options.judges
+    with work.replaced(layout.evaluation(variant)) as out:
+        images = out / "images"
+        for _, piece, _ in progress.track(compute.run(recipe, plan, machine), f"evaluate@{variant}", len(plan)):
+            work.assemble(piece, images)
+        questions = tables.read("questions", layout.questions(options.split))
+        tables.write("evaluation", evaluation.score(images, evaluators, texts, questions), out / "scores.parquet")
+    return f"{sum(len(shard.keys) for shard in plan)} images,"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Stage `generate`."""
+
+import click
+
+from stages.command import stage
+from versat2i import compute, generation, layout, params, progress, tables, work
+
+
+@click.command()
+@stage
+def main() -> str:
+    """Draw K candidates for every train prompt.
+
+    \b
+    Example:
+        python -m stages.generate
+    """
+    settings, machine = params.load(), compute.load()
+    texts = tables.texts(layout.prompts("train"))
+    plan = generation.plan(texts, settings.generate.per_prompt, settings.generate.prompts_per_shard)
+    recipe = generation.Recipe(
+        settings.model, None, settings.generate, settings.seed, machine.torch_device(), "generate"
+    )
+    drawn = 0
+    with work.replaced(layout.IMAGES) as out:
+        for shard, piece, new in progress.track(compute.run(recipe, plan, machine), "generate", len(plan)):
+            work.assemble(piece, out)
+            drawn += new * len(shard.keys)
+    total = sum(len(shard.keys) for shard in plan)
+    return f"{total} candidates of {len(texts)} prompts, {drawn} of them drawn now,"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Stage `prompts`."""
+
+import click
+
+from stages.command import stage
+from versat2i import layout, params, work
+from versat2i.prompts import sources
+
+
+@click.command()
+@stage
+def main() -> str:
+    """Write the prompts and questions of the train, dev and eval splits.
+
+    \b
+    Example:
+        python -m stages.prompts
+    """
+    splits = sources.collect(params.load().prompts)
+    with work.replaced(layout.DATA / "prompts") as prompts, work.replaced(layout.DATA / "questions") as questions:
+        for split, (texts, asked, _) in splits.items():
+            sources.write(prompts, questions, split, texts, asked)
+    counts = {split: numbers for split, (_, _, numbers) in splits.items()}
+    layout.write_json(counts, layout.metrics("prompts"))
+    return ", ".join(f"{numbers['prompts']} {split} prompts" for split, numbers in counts.items())
+
+
+if __name__ == "__main__":
+    main()

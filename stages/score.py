@@ -1,0 +1,35 @@
+"""Stage `score@<aspect>`."""
+
+import click
+import pandas as pd
+
+from stages.command import stage
+from versat2i import compute, layout, params, progress, scoring, shards, tables
+
+
+@click.command()
+@click.argument("aspect")
+@stage
+def main(aspect: str) -> str:
+    """Score every candidate with the evaluator of ASPECT.
+
+    \b
+    Example:
+        python -m stages.score geometry
+    """
+    settings = params.load()
+    evaluator = params.entry(settings.rewards, aspect, "rewards")
+    texts = tables.texts(layout.prompts("train"))
+    questions = tables.read("questions", layout.questions("train"))
+    recipe = scoring.Recipe(aspect, evaluator, texts, questions)
+    paths = shards.paths(layout.IMAGES)
+    results = compute.run(recipe, paths, compute.load())
+    scores = pd.concat(list(progress.track(results, f"score@{aspect}", len(paths))), ignore_index=True)
+    tables.write("scores", scores, layout.scores(aspect))
+    abstained = int(scores["abstained"].notna().sum())
+    licence = recipe().reward.licence
+    return f"{len(scores)} images by {evaluator.evaluator} ({licence}), {abstained} abstained,"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Stage `select@<aspect>`."""
+
+import click
+
+from stages.command import stage
+from versat2i import layout, params, picking, rewards, selection, tables, work
+
+REJECTED = 12  # thumbnails for the report
+
+
+@click.command()
+@click.argument("aspect")
+@stage
+def main(aspect: str) -> str:
+    """Keep each prompt's best image for ASPECT.
+
+    \b
+    Example:
+        python -m stages.select geometry
+    """
+    settings = params.load()
+    rule = params.entry(settings.select, aspect, "select")
+    evaluator = params.entry(settings.rewards, aspect, "rewards")
+    higher = rewards.load(aspect, evaluator.evaluator, **evaluator.options).higher_is_better
+    scores = tables.read("scores", layout.scores(aspect))
+    limits = rule.threshold.model_dump()
+    threshold = selection.cutoff(scores, **limits, higher_is_better=higher)
+    picks = selection.pick(
+        scores,
+        **limits,
+        per_prompt=rule.per_prompt,
+        margin=rule.margin,
+        min_selected=rule.min_selected,
+        higher_is_better=higher,
+        label=f"select@{aspect}",
+    )
+    rejected = selection.rejected(scores, picks, REJECTED, higher_is_better=higher)
+    with work.replaced(layout.selected(aspect)) as out:
+        picking.copy(layout.IMAGES, picks, rejected, tables.texts(layout.prompts("train")), out)
+    summary = selection.summary(scores, picks, threshold=threshold)
+    layout.write_json(summary, layout.metrics("select", aspect))
+    return f"{len(picks)} of {len(scores)}, mean {summary['pool_mean']:.3f} -> {summary['picks_mean']:.3f},"
+
+
+if __name__ == "__main__":
+    main()

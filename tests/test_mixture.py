@@ -1,0 +1,309 @@
+"""The mixture computes what its formula says, learns only its gates, and survives saving."""
+
+import json
+import math
+
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from versat2i import merges, mixture
+from versat2i.gates import Gate, MixedLinear, mix
+
+SCOPES = ("token", "image", "layer")
+Q, TEXT_K = (f"mid_block.attentions.0.transformer_blocks.0.{name}" for name in ("attn1.to_q", "attn2.to_k"))
+
+
+def experts(model):
+    """Different ranks and scales; the last one leaves most layers alone."""
+    return [
+        tiny.adapter(model, "aesthetic", rank=2, alpha=1.0),
+        tiny.adapter(model, "geometry", rank=3, alpha=2.0),
+        tiny.adapter(model, "quality", rank=1, alpha=1.5, targets=("to_q",)),
+    ]
+
+
+def attach(scope, seed=0, spread=0.0):
+    """A mixture in a tiny denoiser; gates are random with that spread."""
+    model = tiny.unet(seed)
+    mixed = mixture.attach(model, experts(model), scope)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in mixed.parameters():
+        parameter.data += spread * torch.randn(parameter.shape, generator=generator)
+    return model, mixed
+
+
+def inputs(batch=2, size=8, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    latents = torch.randn(batch, 4, size, size, generator=generator)
+    return latents, torch.arange(batch) * 100, torch.randn(batch, 6, tiny.TEXT_DIM, generator=generator)
+
+
+def run(model, *args):
+    with torch.no_grad():
+        return model(*(args or inputs())).sample
+
+
+def load_plain(adapter):
+    """A tiny denoiser with an ordinary LoRA, loaded by diffusers."""
+    model = tiny.unet()
+    state = {f"{module}.lora_A.weight": weight for module, weight in adapter.down.items()}
+    state |= {f"{module}.lora_B.weight": weight for module, weight in adapter.up.items()}
+    model.load_lora_adapter(state, prefix=None)
+    return model
+
+
+def test_two_products_equal_the_loop_over_experts():
+    ranks, generator = [2, 3, 1], torch.Generator().manual_seed(0)
+    downs = [torch.randn(rank, 5, generator=generator) for rank in ranks]
+    ups = [torch.randn(7, rank, generator=generator) for rank in ranks]
+    x, gate = torch.randn(2, 4, 5, generator=generator), torch.rand(2, 4, 3, generator=generator)
+    owner = torch.eye(3).repeat_interleave(torch.tensor(ranks), dim=1)
+    loop = sum(gate[..., i : i + 1] * (x @ downs[i].T @ ups[i].T) for i in range(3))
+    torch.testing.assert_close(mix(x, torch.cat(downs), torch.cat(ups, dim=1), gate, owner), loop)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_mixed_layer_equals_its_formula_with_missing_experts(scope):
+    model, mixed = attach(scope, spread=0.5)
+    for module in (Q, TEXT_K):
+        layer = mixed.layers[module]
+        x = torch.randn(2, 5, layer.in_features, generator=torch.Generator().manual_seed(3))
+        gate = layer.gate(x).broadcast_to(2, 5, 3)
+        expected = layer.base(x)
+        for i, expert in enumerate(mixed.adapters):
+            if module in expert.down:
+                delta = x @ expert.down[module].T @ expert.up[module].T
+                expected = expected + layer.gate.scale * gate[..., i : i + 1] * expert.scale * delta
+        torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize(("scope", "shape"), [("token", (2, 5, 3)), ("image", (2, 1, 3)), ("layer", (3,))])
+def test_gate_has_the_shape_of_its_scope_and_sums_to_one(scope, shape):
+    gate, x = Gate(scope, experts=3, d_in=4), torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(gate(x), torch.full(shape, 1 / 3))
+    for parameter in gate.parameters():
+        parameter.data += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    assert gate(x).shape == shape
+    torch.testing.assert_close(gate(x).sum(dim=-1), torch.ones(shape[:-1]))
+    assert not torch.allclose(gate(x), torch.full(shape, 1 / 3))
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_untrained_mixture_is_the_average_of_the_experts(scope):
+    model, mixed = attach(scope)
+    plain = load_plain(merges.uniform(mixed.adapters))
+    torch.testing.assert_close(run(model), run(plain), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(run(model), run(tiny.unet()))
+
+
+def test_image_scope_ignores_padded_text():
+    model, mixed = attach("image", spread=0.5)
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0]]).bool()
+    latents, time, text = inputs()
+    layer, other = mixed.layers[TEXT_K], text.clone()
+    other[~mask] = 7.0
+    with mixed.masking(mask):
+        assert torch.equal(layer.gate(text, layer.mask), layer.gate(other, layer.mask))
+        assert mixed.layers[Q].mask is None
+        masked = run(model, latents, time, text)
+    assert layer.mask is None
+    assert not torch.equal(run(model, latents, time, text), masked)
+    short = layer.gate(text[1:, :2])
+    torch.testing.assert_close(layer.gate(text, mask)[1:], short)
+
+
+def test_mask_of_another_batch_is_refused():
+    model, mixed = attach("image")
+    with mixed.masking(torch.ones(1, 6).bool()), pytest.raises(ValueError, match="with guidance those of the empty"):
+        run(model)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_balance_loss_is_minus_log_of_the_product_of_the_mean_gates(scope):
+    model, mixed = attach(scope, spread=0.5)
+    model.train()
+    seen = []
+    for layer in mixed.layers.values():
+        layer.gate.register_forward_hook(lambda gate, args, output: seen.append(output.reshape(-1, 3).mean(0)))
+    model(*inputs())
+    q = torch.stack(seen).mean(0)
+    loss = mixed.balance_loss()
+    torch.testing.assert_close(loss, -(q[0] * q[1] * q[2]).log())
+    assert loss > 3 * math.log(3)
+    with pytest.raises(ValueError, match="needs a forward pass"):
+        mixed.balance_loss()
+
+
+def test_balance_loss_is_n_log_n_at_the_start_and_reaches_every_gate():
+    model, mixed = attach("token")
+    model.train()
+    prediction = model(*inputs()).sample
+    balance = mixed.balance_loss()
+    torch.testing.assert_close(balance.detach(), torch.tensor(3 * math.log(3)))
+    for parameter in mixed.parameters():
+        parameter.data += 0.1  # away from the minimum
+    mixed.layers[Q].gate.bias.data[0] += 1
+    prediction = model(*inputs()).sample
+    (prediction.square().mean() + mixed.balance_loss()).backward()
+    for layer in mixed.layers.values():
+        assert layer.gate.weight.grad.abs().sum() > 0 and layer.gate.bias.grad.abs().sum() > 0
+
+
+def test_forward_without_gradient_is_not_balanced():
+    model, mixed = attach("token")
+    model.train()
+    run(model)
+    with pytest.raises(ValueError, match="needs a forward pass"):
+        mixed.balance_loss()
+
+
+def test_only_the_gates_are_trained():
+    model, mixed = attach("token")
+    trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    assert trained == {id(parameter) for parameter in mixed.parameters()}
+    assert len(trained) == 4 * len(mixed.layers)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_mean_gates_average_over_all_images_since_the_reset(scope):
+    model, mixed = attach(scope, spread=0.5)
+    latents, time, text = inputs(batch=3)
+    run(model, latents, time, text)
+    together = mixed.mean_gates()
+    mixed.reset()
+    run(model, latents[:2], time[:2], text[:2])
+    run(model, latents[2:], time[2:], text[2:])
+    for module, gate in mixed.mean_gates().items():
+        assert gate.shape == (3,)
+        torch.testing.assert_close(gate, together[module])
+        torch.testing.assert_close(gate.sum(), torch.tensor(1.0))
+
+
+def test_mean_gates_without_an_image_say_so():
+    _, mixed = attach("token")
+    with pytest.raises(ValueError, match="has seen no image"):
+        mixed.mean_gates()
+
+
+def test_collapse_of_layer_scope_is_exact_as_an_ordinary_lora():
+    model, mixed = attach("layer", spread=0.5)
+    adapter = mixture.collapse(mixed, "mixture")
+    assert adapter.rank == 6 and adapter.scale == 1
+    torch.testing.assert_close(run(load_plain(adapter)), run(model), atol=1e-5, rtol=1e-5)
+
+
+def test_collapse_of_token_scope_uses_the_mean_gates():
+    model, mixed = attach("token", spread=0.5)
+    run(model)
+    gates = mixed.mean_gates()
+    adapter = mixture.collapse(mixed, "mixture")
+    expected = sum(
+        float(mixed.layers[Q].gate.scale * gates[Q][i]) * expert.scale * expert.up[Q] @ expert.down[Q]
+        for i, expert in enumerate(mixed.adapters)
+    )
+    torch.testing.assert_close(adapter.up[Q] @ adapter.down[Q], expected)
+    given = mixture.collapse(mixed, "mixture", mean_gates=gates)
+    assert all(torch.equal(given.up[module], up) for module, up in adapter.up.items())
+
+
+def test_override_gives_the_named_expert_at_that_weight():
+    model, mixed = attach("token", spread=0.5)
+    before = run(model)
+    mixed.override({"geometry": 0.5})
+    weights = dict.fromkeys(mixed.layers, torch.tensor([0.0, 0.5, 0.0]))
+    plain = load_plain(merges.concatenate(mixed.adapters, weights, "half"))
+    torch.testing.assert_close(run(model), run(plain), atol=1e-5, rtol=1e-5)
+    mixed.override(None)
+    assert torch.equal(run(model), before)
+    with pytest.raises(ValueError, match="'geometri' is not an expert.*Did you mean 'geometry'"):
+        mixed.override({"geometri": 1.0})
+
+
+def test_detach_restores_the_original_model():
+    model, mixed = attach("image", spread=0.5)
+    mixed.detach()
+    assert torch.equal(run(model), run(tiny.unet()))
+    assert not any(isinstance(module, MixedLinear) for module in model.modules())
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_saved_and_loaded_mixture_gives_the_same_bits(scope, tmp_path):
+    model, mixed = attach(scope, spread=0.5)
+    for folder in ("one", "two"):
+        mixture.save(mixed, tmp_path / folder, {"base": "tiny", "revision": "0", "more": "x"})
+    other = tiny.unet()
+    loaded = mixture.load(other, tmp_path / "one")
+    assert torch.equal(run(other), run(model))
+    assert mixture.read_recipe(tmp_path / "one").metadata["base"] == "tiny"
+    mixture.save(loaded, tmp_path / "three", {"base": "tiny", "revision": "0", "more": "x"})
+    for name in (mixture.RECIPE, mixture.EXPERTS, mixture.GATES):
+        assert len({(tmp_path / folder / name).read_bytes() for folder in ("one", "two", "three")}) == 1
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_any_resolution_and_half_precision_work(scope):
+    model, _ = attach(scope, spread=0.5)
+    assert run(model, *inputs(size=16)).shape == (2, 4, 16, 16)
+    full = run(model)
+    latents, time, text = inputs()
+    half = run(model.to(torch.bfloat16), latents.bfloat16(), time, text.bfloat16())
+    torch.testing.assert_close(half.float(), full, atol=0.3, rtol=0.3)
+
+
+def test_global_random_state_is_untouched(tmp_path):
+    model = tiny.unet()
+    before = torch.get_rng_state()
+    mixed = mixture.attach(model, experts(model), "token")
+    run(model)
+    mixture.save(mixed, tmp_path, {})
+    mixed.detach()
+    mixture.load(model, tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", [mixture.RECIPE, mixture.EXPERTS, mixture.GATES])
+@pytest.mark.parametrize("damage", ["gone", "cut", "other"])
+def test_damaged_mixture_gives_one_clear_line_and_leaves_the_model_alone(name, damage, tmp_path):
+    mixed = attach("token")[1]
+    mixture.save(mixed, tmp_path, {})
+    path = tmp_path / name
+    other = {mixture.RECIPE: mixture.EXPERTS, mixture.EXPERTS: mixture.GATES, mixture.GATES: mixture.EXPERTS}
+    if damage == "gone":
+        path.unlink()
+    else:
+        content = path.read_bytes() if damage == "cut" else (tmp_path / other[name]).read_bytes()
+        path.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+    model = tiny.unet()
+    with pytest.raises(ValueError, match=name) as caught:
+        mixture.load(model, tmp_path)
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+    assert all(type(module) is not MixedLinear for module in model.modules())
+
+
+def test_recipe_that_disagrees_with_the_weights_is_refused(tmp_path):
+    mixture.save(attach("token")[1], tmp_path, {})
+    recipe = json.loads((tmp_path / mixture.RECIPE).read_text())
+    recipe["experts"][1]["rank"] = 5
+    (tmp_path / mixture.RECIPE).write_text(json.dumps(recipe))
+    with pytest.raises(ValueError, match="does not hold expert geometry at rank 5"):
+        mixture.load(tiny.unet(), tmp_path)
+
+
+def test_mixture_of_another_model_is_refused(tmp_path):
+    mixture.save(attach("token")[1], tmp_path, {})
+    with pytest.raises(ValueError, match=r"to be \[8, 8\].*\[12, 12\]. Use the base model they were trained on"):
+        mixture.load(tiny.unet(channels=(4, 12)), tmp_path)
+    with pytest.raises(ValueError, match="which this Linear lacks. Use the base model they were trained on"):
+        mixture.load(nn.Linear(2, 2), tmp_path)
+
+
+def test_second_mixture_and_twin_names_and_unknown_scopes_are_refused():
+    model, mixed = attach("token")
+    with pytest.raises(ValueError, match="MixedLinear, expected is a plain linear layer. Detach"):
+        mixture.attach(model, mixed.adapters, "token")
+    with pytest.raises(ValueError, match="need names of their own"):
+        mixture.attach(tiny.unet(), [mixed.adapters[0]] * 2, "token")
+    with pytest.raises(ValueError, match="'tokens' is not a scope.*Did you mean 'token'"):
+        mixture.attach(tiny.unet(), mixed.adapters, "tokens")

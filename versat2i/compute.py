@@ -1,0 +1,81 @@
+"""Where and how fast work runs: compute.yaml. Nothing here changes a result."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class Compute(BaseModel):
+    """How to run.
+
+    Attributes:
+        device: `auto` takes a GPU where there is one.
+        engine: `inline` works in this process, `processes` in several.
+        workers: how many processes.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    device: str = "auto"
+    engine: Literal["inline", "processes"] = "inline"
+    workers: Annotated[int, Field(ge=1)] = 1
+
+    def torch_device(self) -> str:
+        """The device's name for torch."""
+        if self.device != "auto":
+            return self.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def load(path: Path = Path("compute.yaml")) -> Compute:
+    """compute.yaml, or what holds without one.
+
+    Raises:
+        ValueError: a setting is unknown or of the wrong type.
+    """
+    if not path.exists():
+        return Compute()
+    try:
+        return Compute.model_validate(yaml.safe_load(path.read_text()) or {})
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+_worker: Callable | None = None  # of this worker process, made once by `_start`
+
+
+def _start(make: Callable[[], Callable]) -> None:
+    global _worker  # the one way in which a pool hands a process something that cannot be pickled
+    _worker = make()
+
+
+def _work(task: Task) -> object:
+    return _worker(task)  # type: ignore[misc]
+
+
+def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], compute: Compute) -> Iterator[Result]:
+    """Work on tasks, results in their order.
+
+    Args:
+        make: makes the worker, once a process; must be picklable for the engine `processes`.
+        tasks: what each call of the worker is given.
+        compute: how to run.
+    """
+    if compute.engine == "inline" or compute.workers == 1 or len(tasks) < 2:
+        worker = make() if tasks else None
+        yield from (worker(task) for task in tasks if worker)
+        return
+    context = multiprocessing.get_context("spawn")
+    workers = min(compute.workers, len(tasks), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
+        yield from pool.map(_work, tasks)  # type: ignore[arg-type]

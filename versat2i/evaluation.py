@@ -1,0 +1,75 @@
+"""Score a variant's images by every evaluator, and measure their diversity."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from versat2i import rewards, scoring, shards
+from versat2i.params import Reward
+from versat2i.shards import Candidate
+
+DIVERSITY = "diversity"
+
+
+def score(
+    folder: Path, evaluators: Mapping[str, Reward], texts: dict[str, str], questions: pd.DataFrame
+) -> pd.DataFrame:
+    """Every metric of every image of a variant, higher is better throughout.
+
+    Args:
+        folder: the variant's shards.
+        evaluators: aspect or judge name -> evaluator.
+        texts: prompt_id -> text.
+        questions: the questions table.
+
+    Returns:
+        one row an image and metric (kind `evaluation`).
+    """
+    frames = []
+    for aspect, evaluator in evaluators.items():
+        worker = scoring.Recipe(aspect, evaluator, texts, questions)()
+        table = pd.concat([worker(path) for path in shards.paths(folder)], ignore_index=True)
+        sign = 1 if worker.reward.higher_is_better else -1
+        frames.append(table.assign(metric=worker.reward.metric, score=sign * table["score"]))
+    return pd.concat([*frames, diversity(folder)], ignore_index=True)
+
+
+def diversity(folder: Path) -> pd.DataFrame:
+    """How different the images of one prompt are: a self-trained model may draw one thing for ever.
+
+    For each image the mean over the prompt's other images of the root mean square distance of their
+    pixels, in units of the full range; a prompt with one image has none.
+
+    Returns:
+        one row an image (kind `evaluation`).
+    """
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in shards.read_all(folder):
+        groups.setdefault(candidate.prompt_id, []).append(candidate)
+    rows = []
+    for prompt_id, group in groups.items():
+        for candidate, distance in zip(group, _distances([c.image for c in group]), strict=True):
+            reason = None if np.isfinite(distance) else "the only image of its prompt"
+            rows.append((DIVERSITY, prompt_id, candidate.k, distance, reason, None))
+    return pd.DataFrame(rows, columns=["metric", "prompt_id", "k", "score", "abstained", "details"])
+
+
+def _distances(images: list[np.ndarray]) -> np.ndarray:
+    """Mean distance of each image to the others, ``[images]``; NaN for a single one."""
+    if len(images) == 1:
+        return np.array([np.nan])
+    flat = np.stack(images).reshape(len(images), -1).astype(np.float64) / 255
+    pairs = np.sqrt(((flat[:, None] - flat[None]) ** 2).mean(-1))
+    return pairs.sum(1) / (len(images) - 1)
+
+
+def metric_names(evaluators: Mapping[str, Reward]) -> list[str]:
+    """The metric of each evaluator."""
+    return [rewards.load(name, e.evaluator, **e.options).metric for name, e in evaluators.items()]
+
+
+def by_metric(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """An evaluation table as one frame a metric, as `comparison.compare` takes it."""
+    return {str(metric): frame.reset_index(drop=True) for metric, frame in table.groupby("metric", sort=False)}

@@ -1,0 +1,5 @@
+"""Prompts and the questions about them."""
+
+from versat2i.prompts.sources import read
+
+__all__ = ["read"]

@@ -1,0 +1,67 @@
+"""From the sources in params to the tables of the three splits."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+
+from versat2i import tables
+from versat2i.params import Prompts, Source
+from versat2i.prompts import files
+from versat2i.prompts.records import Prompt, to_tables
+
+SPLITS = ("eval", "dev", "train")  # a prompt in several is kept in the first
+GRAMMAR = "versat2i.shapes.prompts"  # a plug-in: imported by name, when asked for
+
+
+def prompts_of(source: Source, split: str) -> Iterator[Prompt]:
+    """The prompts of a source.
+
+    Raises:
+        ValueError: as the source's reader says.
+    """
+    if source.grammar is not None:
+        yield from import_module(GRAMMAR).sample(source.grammar, source.seed, source.held_out, split)
+        return
+    for prompt in files.read(Path(str(source.file))):
+        questions = import_module(GRAMMAR).ask(prompt.text) if source.questions == "grammar" else []
+        yield Prompt(prompt.text, prompt.source, prompt.category, questions)
+
+
+def collect(prompts: Prompts) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]]:
+    """Prompts and questions of each split, no prompt in two of them.
+
+    Returns:
+        split -> prompts, questions, and counts: prompts, questions, duplicates merged, and prompts
+        left out because another split has them.
+
+    Raises:
+        ValueError: a split has no prompt left.
+    """
+    taken: set[str] = set()
+    result = {}
+    for split in SPLITS:
+        found = [prompt for source in getattr(prompts, split) for prompt in prompts_of(source, split)]
+        texts, questions, merged = to_tables(found)
+        shared = texts["prompt_id"].isin(taken)
+        texts = texts[~shared]
+        questions = questions[questions["prompt_id"].isin(texts["prompt_id"])]
+        if texts.empty:
+            raise ValueError(f"prompts.{split}: no prompt is left ({int(shared.sum())} are in other splits)")
+        taken |= set(texts["prompt_id"])
+        counts = {"prompts": len(texts), "questions": len(questions), "merged": merged, "shared": int(shared.sum())}
+        result[split] = (texts, questions, counts)
+    return result
+
+
+def read(path: Path, format: str = "auto") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Prompts and questions of a file, as tables of the schemas in `tables.SCHEMAS`."""
+    texts, questions, _ = to_tables(files.read(path, format))
+    return texts, questions
+
+
+def write(folder: Path, split: str, texts: pd.DataFrame, questions: pd.DataFrame) -> None:
+    """Write a split's tables below `folder`."""
+    tables.write("prompts", texts, folder / "prompts" / f"{split}.parquet")
+    tables.write("questions", questions, folder / "questions" / f"{split}.parquet")

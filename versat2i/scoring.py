@@ -1,0 +1,94 @@
+"""Score shards of images with a reward, shard by shard, resumable."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from versat2i import rewards, shards, tables, work
+from versat2i.params import Reward as Evaluator
+from versat2i.rewards.base import Reward, check
+
+BATCH = 64  # images held at a time
+
+
+def _batches(path: Path) -> Iterator[list[shards.Candidate]]:
+    candidates = shards.read(path)
+    while batch := list(islice(candidates, BATCH)):
+        yield batch
+
+
+def _score_batch(
+    reward: Reward, batch: list[shards.Candidate], texts: dict[str, str], questions: pd.DataFrame
+) -> pd.DataFrame:
+    """One row (kind `scores`) a candidate of the batch."""
+    frame = pd.DataFrame({"prompt_id": [c.prompt_id for c in batch], "k": [c.k for c in batch]})
+    frame["text"] = frame["prompt_id"].map(texts)
+    images = np.stack([c.image for c in batch])
+    scores = check(reward, reward.score(images, frame, questions), frame)
+    details = [None if d is None else json.dumps(d, sort_keys=True) for d in scores.details]
+    return frame.assign(score=scores.values, abstained=scores.reasons, details=details)
+
+
+def score_shard(
+    reward: Reward, path: Path, texts: dict[str, str], questions: pd.DataFrame
+) -> pd.DataFrame:
+    """Scores (kind `scores`) of every candidate of a shard.
+
+    Args:
+        reward: the evaluator.
+        path: the shard.
+        texts: prompt_id -> text.
+        questions: the questions table.
+    """
+    frames = [_score_batch(reward, batch, texts, questions) for batch in _batches(path)]
+    return pd.concat(frames, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a shard's scores depend on besides the shard; makes a worker for `compute.run`."""
+
+    aspect: str
+    evaluator: Evaluator
+    texts: dict[str, str]
+    questions: pd.DataFrame
+
+    def __call__(self) -> "Worker":
+        return Worker(self)
+
+
+class Worker:
+    """Scores shards, or finds their scores of an earlier run."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.reward = rewards.load(recipe.aspect, recipe.evaluator.evaluator, **recipe.evaluator.options)
+        self.store = work.Store(f"score@{recipe.aspect}")
+
+    def _modules(self) -> set[str]:
+        """The code of the evaluator and of the parts it is made of."""
+        return {type(part).__module__ for part in (self.reward, *vars(self.reward).values())}
+
+    def __call__(self, path: Path) -> pd.DataFrame:
+        """Scores (kind `scores`) of a shard."""
+        index = tables.read("index", path.with_suffix(".parquet"))
+        prompt_ids = set(index["prompt_id"])
+        questions = self.recipe.questions[self.recipe.questions["prompt_id"].isin(prompt_ids)]
+        key = work.fingerprint(
+            [__name__, *self._modules()],
+            evaluator=self.recipe.evaluator.model_dump(),
+            shard=work.file_hash(path),
+            texts={p: self.recipe.texts[p] for p in sorted(prompt_ids)},
+            questions=questions.to_json(orient="records"),
+        )
+        folder = self.store.find(key) or self.store.make(key, lambda out: self._write(path, questions, out))
+        return tables.read("scores", folder / "scores.parquet")
+
+    def _write(self, path: Path, questions: pd.DataFrame, out: Path) -> None:
+        scores = score_shard(self.reward, path, self.recipe.texts, questions)
+        tables.write("scores", scores, out / "scores.parquet")

@@ -1,0 +1,101 @@
+"""Unite experts: the gated mixture, the static merges, or one LoRA trained on everything."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from versat2i import experts, lora, merges, mixture, tables, training
+from versat2i.params import Params, TrainLora
+
+Result = tuple[dict[str, Any], pd.DataFrame, Callable[[], None]]
+
+
+def unite(
+    variant: str,
+    settings: Params,
+    adapters: dict[str, Path],
+    selected: dict[str, Path],
+    out: Path,
+    device: str,
+) -> Result:
+    """Make a union of experts.
+
+    Args:
+        variant: `mixture`, `joint` or a merge.
+        settings: all params.
+        adapters: aspect -> folder of its expert.
+        selected: aspect -> folder of its selected images.
+        out: the folder to write the union to.
+        device: to train on.
+
+    Returns:
+        metrics, the loss of each step (kind `losses`, empty for a merge), and what to call once the
+        outputs are in place.
+    """
+    if variant == "mixture":
+        return _mixture(settings, adapters, selected, out, device)
+    if variant == "joint":
+        return _joint(settings, selected, out, device)
+    merged = merges.merge(variant, _read(adapters), settings.seed)
+    lora.write(merged, out)
+    return {"rank": merged.rank}, pd.DataFrame(columns=tables.SCHEMAS["losses"].names), lambda: None
+
+
+def _read(adapters: dict[str, Path]) -> list[lora.Adapter]:
+    return [lora.read(folder, aspect) for aspect, folder in adapters.items()]
+
+
+def _mixture(
+    settings: Params, adapters: dict[str, Path], selected: dict[str, Path], out: Path, device: str
+) -> Result:
+    folders = list(selected.values())
+    checkpoint = training.checkpoint("mix", "mixture", settings, settings.mix, [*folders, *adapters.values()])
+    mixed, identity, losses = experts.train_mixture(
+        settings.model, _read(adapters), folders, settings.mix, settings.seed, checkpoint, device
+    )
+    mixture.save(mixed, out, identity)
+    return training.summary(losses) | gate_summary(mixed), losses, checkpoint.remove
+
+
+def joint_settings(settings: Params) -> TrainLora:
+    """One LoRA with the capacity and the steps of all experts together."""
+    rules = [settings.train_lora[aspect] for aspect in settings.aspects]
+    totals = {name: sum(getattr(rule, name) for rule in rules) for name in ("rank", "alpha", "steps")}
+    return rules[0].model_copy(update=totals)
+
+
+def _joint(settings: Params, selected: dict[str, Path], out: Path, device: str) -> Result:
+    rule, folders = joint_settings(settings), list(selected.values())
+    checkpoint = training.checkpoint("mix", "joint", settings, rule, folders)
+    adapter, losses = experts.train_lora(
+        settings.model, folders, rule, settings.seed, "joint", checkpoint, device
+    )
+    lora.write(adapter, out)
+    return training.summary(losses) | {"rank": adapter.rank}, losses, checkpoint.remove
+
+
+def gate_summary(mixed: mixture.Mixture) -> dict[str, Any]:
+    """Where the gates have gone, over all that passed through them in training.
+
+    Returns:
+        the mean gate of each expert, the mean over layers of the gates' entropy in units of log N
+        (1 = uniform) and of their distance from 1/N (half the sum of absolute differences, 0 to 1),
+        and the mean of the learned scale and temperature.
+    """
+    gates = torch.stack(list(mixed.mean_gates().values()))
+    amount = gates.shape[1]
+    entropy = -(gates * gates.clamp_min(1e-12).log()).sum(1) / torch.log(torch.tensor(float(amount)))
+    distance = (gates - 1 / amount).abs().sum(1) / 2
+    layers = [layer.gate for layer in mixed.layers.values()]
+    means = {
+        "entropy": entropy.mean(),
+        "distance": distance.mean(),
+        "scale": torch.stack([gate.scale.detach() for gate in layers]).mean(),
+        "temperature": torch.stack([gate.temperature.detach() for gate in layers]).mean(),
+    }
+    names = [adapter.name for adapter in mixed.adapters]
+    weights = {name: round(float(value), 6) for name, value in zip(names, gates.mean(0), strict=True)}
+    return {"gate": weights} | {name: round(float(value), 6) for name, value in means.items()}
