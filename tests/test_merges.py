@@ -16,7 +16,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def experts(model):
-    return [tiny.adapter(model, name, alpha=alpha) for name, alpha in (("a", 2.0), ("b", 1.0), ("c", 4.0))]
+    alphas = {"a": 2.0, "b": 1.0, "c": 4.0}
+    return [tiny.adapter(model, name, alpha=alpha, targets=("to_q",)) for name, alpha in alphas.items()]
 
 
 def update(adapter, module):
@@ -78,7 +79,7 @@ def test_metadata_that_all_experts_share_is_kept(model):
 
 
 def test_unknown_method_names_the_close_match(experts):
-    with pytest.raises(ValueError, match="'tie' is not a way to merge.*Did you mean 'ties'"):
+    with pytest.raises(ValueError, match=r"'tie' is not a way to merge.*Did you mean 'ties'"):
         merges.merge("tie", experts, seed=0)
 
 
@@ -90,7 +91,7 @@ def test_ties_of_unequal_ranks_says_what_to_do(model):
 
 def test_experts_of_different_models_are_refused(model):
     wider = tiny.adapter(tiny.unet(channels=(4, 12)), "b")
-    with pytest.raises(ValueError, match="expert b: layer .* All must be trained on the same base model"):
+    with pytest.raises(ValueError, match=r"expert b: layer .* All must be trained on the same base model"):
         merges.uniform([tiny.adapter(model, "a"), wider])
 
 

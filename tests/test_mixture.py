@@ -66,7 +66,7 @@ def test_two_products_equal_the_loop_over_experts():
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_mixed_layer_equals_its_formula_with_missing_experts(scope):
-    model, mixed = attach(scope, spread=0.5)
+    _, mixed = attach(scope, spread=0.5)
     for module in (Q, TEXT_K):
         layer = mixed.layers[module]
         x = torch.randn(2, 5, layer.in_features, generator=torch.Generator().manual_seed(3))
@@ -200,7 +200,7 @@ def test_collapse_of_token_scope_uses_the_mean_gates():
     gates = mixed.mean_gates()
     adapter = mixture.collapse(mixed, "mixture")
     expected = sum(
-        float(mixed.layers[Q].gate.scale * gates[Q][i]) * expert.scale * expert.up[Q] @ expert.down[Q]
+        mixed.layers[Q].gate.scale.item() * gates[Q][i] * expert.scale * expert.up[Q] @ expert.down[Q]
         for i, expert in enumerate(mixed.adapters)
     )
     torch.testing.assert_close(adapter.up[Q] @ adapter.down[Q], expected)
@@ -217,7 +217,7 @@ def test_override_gives_the_named_expert_at_that_weight():
     torch.testing.assert_close(run(model), run(plain), atol=1e-5, rtol=1e-5)
     mixed.override(None)
     assert torch.equal(run(model), before)
-    with pytest.raises(ValueError, match="'geometri' is not an expert.*Did you mean 'geometry'"):
+    with pytest.raises(ValueError, match=r"'geometri' is not an expert.*Did you mean 'geometry'"):
         mixed.override({"geometri": 1.0})
 
 
@@ -295,15 +295,15 @@ def test_mixture_of_another_model_is_refused(tmp_path):
     mixture.save(attach("token")[1], tmp_path, {})
     with pytest.raises(ValueError, match=r"to be \[8, 8\].*\[12, 12\]. Use the base model they were trained on"):
         mixture.load(tiny.unet(channels=(4, 12)), tmp_path)
-    with pytest.raises(ValueError, match="which this Linear lacks. Use the base model they were trained on"):
+    with pytest.raises(ValueError, match=r"which this Linear lacks. Use the base model they were trained on"):
         mixture.load(nn.Linear(2, 2), tmp_path)
 
 
 def test_second_mixture_and_twin_names_and_unknown_scopes_are_refused():
     model, mixed = attach("token")
-    with pytest.raises(ValueError, match="MixedLinear, expected is a plain linear layer. Detach"):
+    with pytest.raises(ValueError, match=r"MixedLinear, expected is a plain linear layer. Detach"):
         mixture.attach(model, mixed.adapters, "token")
     with pytest.raises(ValueError, match="need names of their own"):
         mixture.attach(tiny.unet(), [mixed.adapters[0]] * 2, "token")
-    with pytest.raises(ValueError, match="'tokens' is not a scope.*Did you mean 'token'"):
+    with pytest.raises(ValueError, match=r"'tokens' is not a scope.*Did you mean 'token'"):
         mixture.attach(tiny.unet(), mixed.adapters, "tokens")

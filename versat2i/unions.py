@@ -94,7 +94,7 @@ def gate_summary(mixed: mixture.Mixture) -> dict[str, Any]:
         "entropy": entropy.mean(),
         "distance": distance.mean(),
         "scale": torch.stack([gate.scale.detach() for gate in layers]).mean(),
-        "temperature": torch.stack([gate.temperature.detach() for gate in layers]).mean(),
+        "temperature": torch.stack([gate.log_tau.detach().exp() for gate in layers]).mean(),
     }
     names = [adapter.name for adapter in mixed.adapters]
     weights = {name: round(float(value), 6) for name, value in zip(names, gates.mean(0), strict=True)}

@@ -58,6 +58,12 @@ class Reward(Protocol):
         ...
 
 
+def expect_images(images: Images) -> None:
+    """Raise a ValueError unless these are images ``uint8 [batch, height, width, 3]``."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(f"expected images uint8 [batch, height, width, 3], got {images.dtype} {list(images.shape)}")
+
+
 def is_blank(image: Image) -> bool:
     """Whether every pixel is the same."""
     return bool((image == image[0, 0]).all())
@@ -70,6 +76,7 @@ def score_each(images: Images, judge: Callable[[Image], float | str]) -> Scores:
         images: ``uint8 [batch, height, width, 3]``.
         judge: the score of one image ``[height, width, 3]``, or the reason to abstain.
     """
+    expect_images(images)
     verdicts = [BLANK if is_blank(image) else judge(image) for image in images]
     return Scores(
         values=np.array([np.nan if isinstance(v, str) else v for v in verdicts], np.float64),

@@ -24,25 +24,22 @@ def _surely(scene: Scene, color: str | None, shape: str | None) -> list[Object]:
     return [o for o in scene.objects if color in (None, o.color) and shape in (None, o.shape)]
 
 
-def _maybe(scene: Scene, color: str | None, shape: str | None) -> list[Object]:
-    """The objects whose unknown colour or shape may make them of the kind, without the sure ones."""
-    possible = [
-        o
+def _doubtful(scene: Scene, color: str, shape: str) -> bool:
+    """Whether an object of unknown colour or shape may be one with this colour and shape."""
+    return any(
+        (o.color, o.shape) != (color, shape) and o.color in (None, color) and o.shape in (None, shape)
         for o in scene.objects
-        if (color is None or o.color in (None, color)) and (shape is None or o.shape in (None, shape))
-    ]
-    sure = {id(o) for o in _surely(scene, color, shape)}
-    return [o for o in possible if id(o) not in sure]
+    )
 
 
 def _exists(scene: Scene, color: str, shape: str) -> str | None:
     if _surely(scene, color, _SINGULAR[shape]):
         return "yes"
-    return None if _maybe(scene, color, _SINGULAR[shape]) else "no"
+    return None if _doubtful(scene, color, _SINGULAR[shape]) else "no"
 
 
 def _number(scene: Scene, color: str, shape: str) -> str | None:
-    if _maybe(scene, color, _SINGULAR[shape]):
+    if _doubtful(scene, color, _SINGULAR[shape]):
         return None
     return str(len(_surely(scene, color, _SINGULAR[shape])))
 
@@ -60,9 +57,7 @@ def _shape_of(scene: Scene, color: str) -> str | None:
     return _only([o.shape for o in _surely(scene, color, None)])
 
 
-def _holds(
-    scene: Scene, color: str, shape: str, relation: str, other_color: str, other_shape: str
-) -> str | None:
+def _holds(scene: Scene, color: str, shape: str, relation: str, other_color: str, other_shape: str) -> str | None:
     """Whether the mean centre of the first kind stands in the relation to that of the second."""
     first = _surely(scene, color, _SINGULAR[shape])
     second = _surely(scene, other_color, _SINGULAR[other_shape])

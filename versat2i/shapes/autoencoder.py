@@ -31,7 +31,7 @@ def to_tensor(images: np.ndarray) -> Tensor:
 
 
 def loss(model: AutoencoderTiny, images: Tensor, latent_noise: float, generator: torch.Generator) -> Tensor:
-    """``mse + 0.1 l1 + 0.05 (mean_c(z)^2 + (std_c(z) - 1)^2)``, z decoded with noise added.
+    """``mse + 0.2 l1 + 0.05 (mean_c(z)^2 + (std_c(z) - 1)^2)``, z decoded with noise added.
 
     The last term holds every latent channel at zero mean and unit variance, which diffusion
     assumes; without it the encoder would outgrow the noise.
@@ -47,7 +47,29 @@ def loss(model: AutoencoderTiny, images: Tensor, latent_noise: float, generator:
     decoded = model.decode(latents + latent_noise * noise).sample
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     scale = (mean.square() + (std - 1).square()).mean()
-    return F.mse_loss(decoded, images) + 0.1 * F.l1_loss(decoded, images) + 0.05 * scale
+    return F.mse_loss(decoded, images) + 0.2 * F.l1_loss(decoded, images) + 0.05 * scale
+
+
+def crops(images: np.ndarray, size: int, generator: torch.Generator) -> np.ndarray:
+    """One crop of each image: of four random ones the one with most contrast.
+
+    Most of a drawing is flat and teaches nothing after the first minute; outlines do.
+
+    Args:
+        images: ``uint8 [batch, height, width, 3]``.
+        size: of the crops, pixels.
+        generator: draws the places.
+
+    Returns:
+        ``uint8 [batch, size, size, 3]``.
+    """
+    most = images.shape[1] - size + 1
+    places = torch.randint(most, (len(images), 4, 2), generator=generator).numpy()
+    best = []
+    for image, tried in zip(images, places, strict=True):
+        found = [image[y : y + size, x : x + size] for y, x in tried]
+        best.append(max(found, key=lambda crop: float(crop.std())))
+    return np.stack(best)
 
 
 def steps(
@@ -66,7 +88,8 @@ def steps(
             group["lr"] = peak * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / total))
         rows = torch.randint(len(images), (config["batch_size"],), generator=generator).numpy()
         device = next(model.parameters()).device
-        value = loss(model, to_tensor(images[rows]).to(device), config["latent_noise"], generator)
+        batch = to_tensor(crops(images[rows], config["crop"], generator)).to(device)
+        value = loss(model, batch, config["latent_noise"], generator)
         optimizer.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -81,6 +81,7 @@ def build_scheduler() -> DPMSolverMultistepScheduler:
         beta_schedule="scaled_linear",
         prediction_type="v_prediction",
         timestep_spacing="trailing",
+        steps_offset=1,
         rescale_betas_zero_snr=True,
     )
 

@@ -21,9 +21,9 @@ Mask = NDArray[np.bool_]
 
 # Segmentation. Contrasts are Euclidean distances in RGB, grey levels.
 MIN_CONTRAST = 22.0  # from the background; pink on beige is 71 apart, 35 when faded by half
-MIN_RELATIVE_CONTRAST = 0.19  # of the greatest in the image; drawn objects have at least 0.28 of it
+MIN_RELATIVE_CONTRAST = 0.22  # of the greatest in the image; drawn things have at least 0.31 of it
 MIN_STEEPNESS = 0.15  # of coverage, a pixel, at the edge of an object; a blotch has none
-MAX_SPREAD = 45.0  # range of a channel in 3x3 pixels inside an object
+MAX_SPREAD = 45.0  # length of the channels' ranges in 3x3 pixels inside an object
 MAX_RELATIVE_SPREAD = 0.4  # the same as a share of the contrast; an edge has more
 SAME_COLOR = 40.0  # two patches nearer than this are of one colour
 MIN_AREA = 26  # pixels; the smallest thing drawn, a star of radius 6, has 54
@@ -38,12 +38,12 @@ MIN_FIT = 0.8  # poorer objects have no name
 GRID = 36  # samples across
 REACH = 1.8  # units from the centre to the border of the grid; a star reaches 1.6
 SHARPNESS = 2.0  # of coverage, so that neither blur nor noise looks like a bent outline
-STEPS = np.array(
-    [0.06, 0.06, 0.05, 2.0]
-)  # units x and y, share of the size, degrees: tried around the moments
+STEPS = np.array([0.06, 0.06, 0.05, 2.0])  # of the search: units of x and y, share of the size, degrees
 ANGLES = np.arange(-18.0, 18.1, 3.0)  # degrees
 RADII = (4.2, 5.4, 7.0, 9.0, 12.0, 16.0)  # pixels: small ideals are as coarse as small objects
 BLURS = (0.0, 0.7, 1.3)  # standard deviations, pixels: ideals are as soft as the objects
+
+_AROUND = np.ones((3, 3), np.uint8)  # a pixel and its neighbours
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Object:
     Attributes:
         shape: its name, None where no shape fits.
         color: its name, None where no colour is near.
-        x: centre, where the drawing of its shape has it; of its area without a shape; pixels.
+        x: centre, as `drawing.Placed` has it; of its area, without a shape. Pixel i covers [i, i + 1).
         y: the same, pointing down.
         radius: of the circle of the same area, pixels.
         mask: its pixels, ``bool [64, 64]``.
@@ -102,7 +102,8 @@ def _cores(image: Floats, background: Floats) -> Mask:
     """Pixels inside objects: unlike the background, like their neighbours."""
     smooth = cv2.GaussianBlur(image, (3, 3), 0.8)
     contrast = _length(smooth - background)
-    spread = _length(cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
+    ranges = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, _AROUND)
+    spread = _length(np.asarray(ranges, np.float32))
     least = max(MIN_CONTRAST, MIN_RELATIVE_CONTRAST * float(contrast.max()))
     return (contrast > least) & (spread < np.minimum(MAX_SPREAD, MAX_RELATIVE_SPREAD * contrast))
 
@@ -143,6 +144,20 @@ def _steepness(coverage: Floats) -> float:
     return float(_median(slope[edge])) if edge.any() else 0.5
 
 
+def _alone(share: Floats, mask: Mask, covered: Mask, core: Mask) -> Floats:
+    """Soft coverage by one object: its own pixels and the less than half covered ones around it.
+
+    Args:
+        share: of the object's colour, ``[height, width]``.
+        mask: the object.
+        covered: all objects.
+        core: the inside of the object, where its coverage is 1.
+    """
+    rim = cv2.dilate(mask.view(np.uint8), _AROUND).astype(bool)
+    soft = share / _median(share[core]) * (rim & (mask | ~covered))
+    return soft.clip(0, 1).astype(np.float32)
+
+
 def _segment(image: Floats, background: Floats) -> list[tuple[Mask, Floats, Floats]]:
     """The objects: mask, colour ``[3]`` and soft coverage ``[height, width]`` of each."""
     cores = _cores(image, background)
@@ -158,9 +173,7 @@ def _segment(image: Floats, background: Floats) -> list[tuple[Mask, Floats, Floa
             core = mask & cores
             if mask.sum() < MIN_AREA or not core.any():
                 continue
-            rim = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
-            own = rim & (mask | ~covered)
-            soft = (share[k] / _median(share[k][core]) * own).clip(0, 1).astype(np.float32)
+            soft = _alone(share[k], mask, covered, core)
             if _steepness(soft) > MIN_STEEPNESS:
                 found.append((mask, _median(image[core]), soft))
     return found
@@ -222,23 +235,23 @@ def _place(coverage: Floats) -> tuple[float, float, float]:
 def _sample(coverage: Floats, grids: Floats) -> Floats:
     """The coverage at grids laid on its centre, edges sharpened, ``[grids, GRID * GRID]``."""
     x, y, unit = _place(coverage)
-    points = grids.reshape(-1, GRID, 2) * np.float32(unit)
-    points += np.array([x, y], np.float32)
+    columns, rows = (grids[..., i].reshape(-1, GRID) * unit + centre for i, centre in enumerate((x, y)))
     sharp = (coverage - 0.5) * SHARPNESS + 0.5  # not clipped: interpolation comes first
-    values = cv2.remap(sharp, points, None, cv2.INTER_LINEAR, borderValue=0.5 - SHARPNESS / 2)
-    return np.clip(values, 0, 1, out=values).reshape(len(grids), -1)
+    values = cv2.remap(sharp, columns, rows, cv2.INTER_LINEAR, borderValue=0.5 - SHARPNESS / 2)
+    return np.asarray(values, np.float32).clip(0, 1).reshape(len(grids), -1)
 
 
 def _ideal(shape: str, angle: float, radius: float, blur: float) -> Floats:
-    """Coverage of an ideal shape with the area of a circle of `radius` pixels."""
-    size = IMAGE_SIZE * SUPERSAMPLING
+    """Coverage of an ideal shape in the middle, with the area of a circle of `radius` pixels."""
+    size, fractional_bits = IMAGE_SIZE * SUPERSAMPLING, 4
     canvas = np.zeros((size, size), np.float32)
     points = OUTLINES[shape] @ cv2.getRotationMatrix2D((0, 0), angle, 1.0)[:, :2].T
     area = cv2.contourArea(points.astype(np.float32))
     points = (points * radius * np.sqrt(np.pi / area) + IMAGE_SIZE / 2) * SUPERSAMPLING
-    cv2.fillPoly(canvas, [np.round(points * 16).astype(np.int32)], 1.0, shift=4)
+    corners = np.round(points * 2**fractional_bits).astype(np.int32)
+    cv2.fillPoly(canvas, [corners], 1.0, shift=fractional_bits)
     image = cv2.resize(canvas, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
-    return cv2.GaussianBlur(image, (0, 0), blur) if blur else image
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), blur) if blur else image, np.float32)
 
 
 def _slope(blur: float) -> float:
@@ -258,9 +271,7 @@ def _blur(coverage: Floats) -> float:
 @cache
 def _ideals(radius: float, blur: float) -> Floats:
     """Samples of every shape at every angle, ``[shapes, angles, GRID * GRID]``."""
-    return np.stack(
-        [[_sample(_ideal(shape, a, radius, blur), _grid()[None])[0] for a in ANGLES] for shape in SHAPES]
-    )
+    return np.stack([[_sample(_ideal(shape, a, radius, blur), _grid()[None])[0] for a in ANGLES] for shape in SHAPES])
 
 
 @cache
@@ -308,9 +319,8 @@ def perceive(image: Image) -> Scene:
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected an image uint8 [height, width, 3], got {image.dtype} {image.shape}")
-    if image.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE):
-        image = cv2.resize(image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
-    pixels = image.astype(np.float32)
+    resized = cv2.resize(image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+    pixels = np.asarray(resized, np.float32)
     border = _border_color(pixels)
     parts = _segment(pixels, border)
     colors = np.array([color for _, color, _ in parts], np.float32).reshape(-1, 3)
@@ -320,5 +330,6 @@ def perceive(image: Image) -> Scene:
         x, y, radius = _place(coverage)
         best, fit = _fit(coverage)
         shape = best if fit >= MIN_FIT else None
-        objects.append(Object(shape, color, x, y - _lift(shape) * radius if shape else y, radius, mask, fit))
+        lift = _lift(shape) * radius if shape else 0.0
+        objects.append(Object(shape, color, x + 0.5, y + 0.5 - lift, radius, mask, fit))
     return Scene(background, tuple(sorted(objects, key=lambda o: (o.y, o.x))))

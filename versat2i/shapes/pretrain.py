@@ -5,6 +5,7 @@ checkpoint as if it had never been.
 """
 
 import copy
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -100,20 +101,29 @@ def train_denoiser(
 
 def export(
     folder: Path, vae: AutoencoderTiny, tokenizer: CLIPTokenizer, model: denoiser.Generator
-) -> StableDiffusionPipeline:
+) -> None:
     """Write the parts as an ordinary diffusers folder, weights in float16."""
     pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=model.text_encoder,
+        vae=vae.half(),
+        text_encoder=model.text_encoder.half(),
         tokenizer=tokenizer,
-        unet=model.unet,
+        unet=model.unet.half(),
         scheduler=denoiser.build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).to(dtype=torch.float16)
+    )
     pipeline.save_pretrained(folder, safe_serialization=True)
-    return pipeline
+    # transformers loads in the dtype of its config, diffusers in float32: they must agree
+    _edit(folder / "text_encoder" / "config.json", dtype="float32")
+    _edit(folder / "vae" / "config.json", block_out_channels=None)  # its own loader does not know it
+
+
+def _edit(path: Path, **changes: str | None) -> None:
+    """Change keys of a JSON file; None takes one out."""
+    content = json.loads(path.read_text()) | changes
+    kept = {key: value for key, value in content.items() if not (key in changes and value is None)}
+    path.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
 
 
 @click.command()

@@ -37,9 +37,7 @@ class _Sheet:
     rng: random.Random
     rows: list[Row] = field(default_factory=list)
 
-    def ask(
-        self, element_type: str, question: str, answer: str, choices: tuple[str, ...], *parents: str
-    ) -> str:
+    def ask(self, element_type: str, question: str, answer: str, choices: tuple[str, ...], *parents: str) -> str:
         """Add a question and return its id."""
         question_id = str(len(self.rows))
         self.rows.append(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from versat2i.rewards.base import BLANK, OWN_LICENCE, Images, Scores, is_blank
+from versat2i.rewards.base import BLANK, OWN_LICENCE, Images, Scores, expect_images, is_blank
 from versat2i.rewards.faithfulness import vqa as vqas
 from versat2i.rewards.faithfulness.scoring import correct, dsg_score, tifa_score
 
@@ -48,6 +48,7 @@ class Tifa:
     def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
         if questions is None:
             raise ValueError(f"{self.name} needs the questions of the prompts, but there are none")
+        expect_images(images)
         blank = [is_blank(image) for image in images]
         asked = _questions_of(images, prompts, questions, blank)
         answers = asked.assign(answer=pd.Series(vqas.choose(self._vqa, images, asked), asked.index, dtype=object))
