@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from versat2i import environment
+
 
 def stage(main: Callable[..., str]) -> Callable[..., None]:
     """Run a stage: print the summary it returns with the time; turn errors into one clear line.
@@ -22,11 +24,10 @@ def stage(main: Callable[..., str]) -> Callable[..., None]:
     def run(**arguments: str) -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         warnings.filterwarnings("ignore", category=FutureWarning)
-        name = "@".join([main.__module__.rpartition(".")[2], *arguments.values()])
-        if main.__module__ == "__main__":
-            name = "@".join([Path(main.__code__.co_filename).stem, *arguments.values()])
+        name = "@".join([Path(main.__code__.co_filename).stem, *arguments.values()])
         start = time.monotonic()
         try:
+            environment.check()
             summary = main(**arguments)
         except (ValueError, OSError) as error:
             raise click.ClickException(" ".join(str(error).split())) from error

@@ -1,0 +1,55 @@
+# `make repro` runs the pipeline, `make test` the tests; both set everything up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export UV_LINK_MODE ?= hardlink
+# bytecode is worth seconds at the start of every stage
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup repro table test check format lock push pull parallel
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@test -x $(UV) || ($(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: setup
+	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
+	dvc repro
+	@python -m stages.table
+
+table: setup
+	@python -m stages.table
+
+test: setup
+	pytest
+
+check: setup
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: setup
+	ruff check --fix .
+	ruff format .
+
+lock:
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --quiet -o requirements.lock $(UPGRADE)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	python -m versat2i.environment
+
+push: setup
+	dvc push --run-cache
+
+pull: setup
+	dvc pull --run-cache
+
+# e.g. make parallel STAGE=train_lora JOBS=2
+parallel: setup
+	dvc stage list --name-only $(STAGE) | xargs -P $(or $(JOBS),2) -I{} dvc --wait-for-lock repro -s {}

@@ -1,0 +1,67 @@
+"""Print the results and what each stage took; no stage of the pipeline itself."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from versat2i import layout
+
+
+def _results(table: dict) -> list[str]:
+    """Variants x metrics: base's mean, then each variant's gain with its 95 % interval."""
+    base = table["base"]
+    metrics = list(base)
+    lines = ["".join([f"{'variant':<14}", *(f"{name:>30}" for name in metrics)])]
+    lines.append("".join([f"{'base (mean)':<14}", *(f"{base[m].get('mean', float('nan')):>30.4f}" for m in metrics)]))
+    for variant, entries in table.items():
+        if variant not in ("base", "summary"):
+            lines.append("".join([f"{variant:<14}", *(_cell(entries.get(name, {})) for name in metrics)]))
+    return lines
+
+
+def _cell(entry: dict) -> str:
+    if "gain" not in entry:
+        return f"{'-':>30}"
+    text = f"{entry['gain']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]"
+    return f"{text:>30}"
+
+
+def _summary(summary: dict) -> list[str]:
+    lines = [
+        f"{name:<22} {value.get('score', value.get('gain', 0)):+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+        for name, value in summary.items()
+        if isinstance(value, dict)
+    ]
+    return ["", "mean gain over the aspects, in standard deviations of base", *lines] if lines else []
+
+
+def _timings(path: Path) -> list[str]:
+    """The last time of each stage in the work store."""
+    if not path.exists():
+        return []
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    last = {entry["stage"]: entry["seconds"] for entry in entries}
+    rows = [f"{stage:<26} {seconds:8.1f} s" for stage, seconds in last.items()]
+    return ["", "last time of each stage", *rows, f"{'total':<26} {sum(last.values()):8.1f} s"]
+
+
+@click.command()
+def main() -> None:
+    """Print metrics/evaluate.json as a table, and the time of each stage.
+
+    \b
+    Example:
+        python -m stages.table
+    """
+    path = layout.metrics("evaluate")
+    if not path.exists():
+        raise click.ClickException(f"{path}: no results yet. Run `make repro` first")
+    table = json.loads(path.read_text())
+    timings = Path(os.environ.get("VERSAT2I_WORK", ".work")) / "timings.jsonl"
+    click.echo("\n".join(["", *_results(table), *_summary(table.get("summary", {})), *_timings(timings)]))
+
+
+if __name__ == "__main__":
+    main()
