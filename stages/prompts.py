@@ -3,7 +3,7 @@
 import click
 
 from stages.command import stage
-from versat2i import layout, params, work
+from versat2i import layout, params, tables, work
 from versat2i.prompts import sources
 
 
@@ -19,7 +19,8 @@ def main() -> str:
     splits = sources.collect(params.load().prompts)
     with work.replaced(layout.DATA / "prompts") as prompts, work.replaced(layout.DATA / "questions") as questions:
         for split, (texts, asked, _) in splits.items():
-            sources.write(prompts, questions, split, texts, asked)
+            tables.write("prompts", texts, prompts / f"{split}.parquet")
+            tables.write("questions", asked, questions / f"{split}.parquet")
     counts = {split: numbers for split, (_, _, numbers) in splits.items()}
     layout.write_json(counts, layout.metrics("prompts"))
     return ", ".join(f"{numbers['prompts']} {split} prompts" for split, numbers in counts.items())

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -177,6 +178,7 @@ def load(model: Model, device: str = "cpu") -> Backbone:
     torch.set_num_threads(model.threads)
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     source = model.path or str(model.repo)
     if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
         raise ValueError(f"model.path: {model.path} is no diffusers folder (it has no model_index.json)")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from versat2i import tables
 from versat2i.params import Prompts, Source
 from versat2i.prompts import files
 from versat2i.prompts.records import Prompt, to_tables
@@ -59,9 +58,3 @@ def read(path: Path, format: str = "auto") -> tuple[pd.DataFrame, pd.DataFrame]:
     """Prompts and questions of a file, as tables of the schemas in `tables.SCHEMAS`."""
     texts, questions, _ = to_tables(files.read(path, format))
     return texts, questions
-
-
-def write(folder: Path, split: str, texts: pd.DataFrame, questions: pd.DataFrame) -> None:
-    """Write a split's tables below `folder`."""
-    tables.write("prompts", texts, folder / "prompts" / f"{split}.parquet")
-    tables.write("questions", questions, folder / "questions" / f"{split}.parquet")
