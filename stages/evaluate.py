@@ -3,7 +3,7 @@
 import click
 
 from stages.command import stage
-from versat2i import compute, evaluation, generation, layout, params, progress, tables, work
+from versat2i import adapters, compute, evaluation, generation, layout, params, progress, tables, work
 
 
 @click.command()
@@ -18,12 +18,10 @@ def main(variant: str) -> str:
     """
     settings, machine = params.load(), compute.load()
     options = settings.evaluate
-    adapter = None if variant == "base" else layout.adapter(variant)
+    prepare = None if variant == "base" else adapters.Put(layout.adapter(variant))
     texts = tables.texts(layout.prompts(options.split))
     plan = generation.plan(texts, options.per_prompt, options.prompts_per_shard)
-    recipe = generation.Recipe(
-        settings.model, adapter, options, settings.seed, machine.torch_device(), "evaluate"
-    )
+    recipe = generation.Recipe(settings.model, prepare, options, settings.seed, machine.torch_device(), "evaluate")
     evaluators = {aspect: settings.rewards[aspect] for aspect in settings.aspects} | options.judges
     with work.replaced(layout.evaluation(variant)) as out:
         images = out / "images"

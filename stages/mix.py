@@ -21,9 +21,7 @@ def main(variant: str) -> str:
     adapters = {aspect: layout.adapter(aspect) for aspect in settings.aspects}
     selected = {aspect: layout.selected(aspect) for aspect in settings.aspects}
     with work.replaced(layout.adapter(variant)) as out:
-        metrics, losses, done = unions.unite(
-            variant, settings, adapters, selected, out, compute.load().torch_device()
-        )
+        metrics, losses, done = unions.unite(variant, settings, adapters, selected, out, compute.load().torch_device())
     layout.write_csv(losses, layout.plot("mix", variant))
     layout.write_json(metrics, layout.metrics("mix", variant))
     done()

@@ -19,7 +19,7 @@ def main(aspect: str) -> str:
     settings = params.load()
     rule = params.entry(settings.train_lora, aspect, "train_lora")
     selected = layout.selected(aspect)
-    checkpoint = training.checkpoint("train_lora", aspect, settings, rule, [selected])
+    checkpoint = training.checkpoint("train_lora", experts.__name__, aspect, settings, rule, [selected])
     adapter, losses = experts.train_lora(
         settings.model, [selected], rule, settings.seed, aspect, checkpoint, compute.load().torch_device()
     )

@@ -204,9 +204,7 @@ def test_the_order_of_rows_does_not_matter(pool, random, per_prompt, higher):
         for each in (scores, shuffled)
     )
     pd.testing.assert_frame_equal(picks, again)
-    pd.testing.assert_frame_equal(
-        selection.rejected(scores, picks, 3), selection.rejected(shuffled, again, 3)
-    )
+    pd.testing.assert_frame_equal(selection.rejected(scores, picks, 3), selection.rejected(shuffled, again, 3))
 
 
 @steady

@@ -1,0 +1,25 @@
+"""versat2i: make a text-to-image model better by its own best images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+__all__ = ["load"]
+
+
+def load(folder: str | Path, device: str = "cpu", dtype: str = "float32") -> "DiffusionPipeline":
+    """An ordinary diffusers pipeline with an adapter in place: a mixture, an expert or a merge.
+
+    Args:
+        folder: e.g. ``data/adapters/mixture``; it names its base model.
+        device: where to put the pipeline.
+        dtype: float32, float16 or bfloat16.
+
+    Raises:
+        ValueError: there is no adapter in the folder, it is damaged, or its base model is not there.
+    """
+    from versat2i import adapters  # torch and diffusers take seconds to import
+
+    return adapters.load(Path(folder), device, dtype)

@@ -1,39 +1,117 @@
 """Put a saved adapter, a plain LoRA or a mixture, into a model."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from versat2i import lora, mixture
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor
+
+from versat2i import backbone, lora, mixture, work
 from versat2i.backbone import Backbone
+from versat2i.mixture import Mixture
+from versat2i.params import Model
 
 
-def put(backbone: Backbone, folder: Path) -> None:
-    """Load the adapter of a folder into a backbone.
+def put(model: Backbone, folder: Path) -> None:
+    """Load the adapter of a folder into a model.
 
     Args:
-        backbone: the base model it was trained on.
+        model: the base model it was trained on.
         folder: with ``pytorch_lora_weights.safetensors`` (by diffusers' own loader) or a mixture.
 
     Raises:
         ValueError: there is no adapter, it is damaged, or it belongs to another base model.
     """
+    check_base(metadata(folder), model, folder)
     if (folder / mixture.RECIPE).exists():
-        check_base(mixture.read_recipe(folder).metadata, backbone, folder)
-        backbone.masking = mixture.load(backbone.denoiser, folder).masking
-        return
-    adapter = lora.read(folder, folder.name)
-    check_base(adapter.metadata, backbone, folder)
-    backbone.pipe.load_lora_weights(folder, adapter_name=adapter.name)
+        model.masking = mixture.load(model.denoiser, folder).masking
+    else:
+        model.pipe.load_lora_weights(folder, adapter_name=folder.name)
 
 
-def check_base(metadata: dict[str, str], backbone: Backbone, folder: Path) -> None:
+@dataclass(frozen=True)
+class Put:
+    """`put` with its folder: a preparation of `generation.Recipe`."""
+
+    folder: Path
+
+    def __call__(self, model: Backbone) -> None:
+        put(model, self.folder)
+
+    def identity(self) -> str:
+        """Hash of the adapter's files."""
+        return work.folder_hash(self.folder)
+
+
+def metadata(folder: Path) -> dict[str, str]:
+    """What an adapter was made from: base model, revision.
+
+    Raises:
+        ValueError: there is no adapter, or it is damaged.
+    """
+    if (folder / mixture.RECIPE).exists():
+        return mixture.read_recipe(folder).metadata
+    return lora.read(folder, folder.name).metadata
+
+
+def check_base(made_from: dict[str, str], model: Backbone, folder: Path) -> None:
     """Refuse an adapter that was made for another base model.
 
     Raises:
         ValueError: the base's revision is not the one in the adapter's metadata.
     """
-    made_for, found = metadata.get("revision"), backbone.identity["revision"]
+    made_for, found = made_from.get("revision"), model.identity["revision"]
     if made_for != found:
         raise ValueError(
-            f"{folder}: made for {metadata.get('base_model')} at revision {made_for}, but the model in "
-            f"params.yaml is {backbone.identity['base_model']} at {found}. Train it again or change `model`"
+            f"{folder}: made for {made_from.get('base_model')} at revision {made_for}, but the model in "
+            f"params.yaml is {model.identity['base_model']} at {found}. Train it again or change `model`"
         )
+
+
+def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
+    """The pipeline of `versat2i.load`."""
+    base = metadata(folder)
+    name, revision = base.get("base_model", ""), base.get("revision")
+    local = Path(name).is_dir()
+    source = {"path": name} if local else {"repo": name, "revision": revision}
+    model = backbone.load(Model(**source, dtype=dtype, threads=torch.get_num_threads()), device)  # type: ignore[arg-type]
+    check_base(base, model, folder)
+    if (folder / mixture.RECIPE).exists():
+        _follow_prompts(model, mixture.load(model.denoiser, folder))
+    else:
+        model.pipe.load_lora_weights(folder, adapter_name=folder.name)
+    return model.pipe
+
+
+def _follow_prompts(model: Backbone, mixed: Mixture) -> None:
+    """Tell the gates, at each call of the pipeline, which tokens of its prompts are padding."""
+    encode = model.pipe.encode_prompt
+
+    def encode_prompt(
+        prompt: Any,
+        device: Any,
+        num_images_per_prompt: int,
+        do_classifier_free_guidance: bool,
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        embeddings = encode(prompt, device, num_images_per_prompt, do_classifier_free_guidance, *args, **kwargs)
+        negative = args[0] if args else kwargs.get("negative_prompt")
+        mixed.mask_text(None if prompt is None else _mask(model, prompt, negative, embeddings))
+        return embeddings
+
+    model.pipe.encode_prompt = encode_prompt
+
+
+def _mask(model: Backbone, prompt: str | list[str], negative: Any, embeddings: tuple[Tensor, Tensor | None]) -> Tensor:
+    """True where a token is no padding, for the batch as the denoiser sees it: unconditional first."""
+    texts = [prompt] if isinstance(prompt, str) else prompt
+    mask = model.text_mask(texts).repeat_interleave(len(embeddings[0]) // len(texts), dim=0)
+    if embeddings[1] is None:
+        return mask.to(model.device)
+    negatives = [negative or ""] if negative is None or isinstance(negative, str) else negative
+    unconditional = model.text_mask(negatives)
+    unconditional = unconditional.repeat_interleave(len(mask) // len(unconditional), dim=0)
+    return torch.cat([unconditional, mask]).to(model.device)

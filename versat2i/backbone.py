@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers.utils import logging as transformers_logging
 
 from versat2i import work
 from versat2i.params import Model

@@ -8,6 +8,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("versat2i", "stages")
 
+PLUMBING = frozenset(
+    {
+        "stages.command",
+        "versat2i.codebase",
+        "versat2i.compute",
+        "versat2i.environment",
+        "versat2i.layout",
+        "versat2i.params",
+        "versat2i.progress",
+        "versat2i.work",
+    }
+)
+"""Modules that say where, when and under which settings work is done, never what comes out of it.
+A change in them reruns nothing; what they pass on (params, versions) is tracked by itself."""
+
 
 def _file(module: str) -> Path | None:
     base = ROOT.joinpath(*module.split("."))
@@ -28,17 +43,19 @@ def _imports(module: str) -> frozenset[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in inside if _file(name)}
+            names |= modules if len(modules) == len(inside) else modules | {node.module}
     return frozenset(n for n in names if n.split(".")[0] in _PACKAGES and _file(n))
 
 
 def closure(module: str) -> list[Path]:
-    """The files of a module and of all it imports from this project, sorted, relative to the root."""
+    """The files of a module and of all it imports from this project but `PLUMBING`, sorted, relative to the root."""
     seen: set[str] = set()
     todo = [module]
     while todo:
         name = todo.pop()
-        if name not in seen:
+        if name not in seen and name not in PLUMBING:
             seen.add(name)
             todo += _imports(name)
     files = {_file(name) for name in seen}

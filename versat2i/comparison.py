@@ -203,9 +203,7 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(float(value), 6) + 0.0 for name, value in values.items() if np.isfinite(value)}
 
 
-def _entry(
-    scores: Scores, table: pd.DataFrame, variant: str, metric: str, counts: np.ndarray
-) -> dict[str, float]:
+def _entry(scores: Scores, table: pd.DataFrame, variant: str, metric: str, counts: np.ndarray) -> dict[str, float]:
     """One variant in one metric; ``table`` holds the prompt means of all variants."""
     frame, base = scores[variant][metric], scores[BASE][metric]
     abstained, in_base = (len(each) - len(judged(each)) for each in (frame, base))

@@ -1,4 +1,4 @@
-"""Train the adapters: an aspect's expert, the joint LoRA, and the mixture's gates."""
+"""Train a LoRA on selected images: an aspect's expert, or the joint LoRA of all."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from versat2i import backbone, lora, mixture, picking, training
+from versat2i import backbone, lora, picking, training
 from versat2i.backbone import Backbone, Embeddings
-from versat2i.params import Mix, Model, TrainLora
+from versat2i.params import Model, TrainLora
 from versat2i.seeds import stable_seed
 from versat2i.training import Checkpoint, Examples
 
@@ -26,7 +26,13 @@ def examples(model: Backbone, selected: list[Path]) -> Examples:
 
 
 def train_lora(
-    settings: Model, selected: list[Path], lora_settings: TrainLora, seed: int, name: str, checkpoint: Checkpoint, device: str
+    settings: Model,
+    selected: list[Path],
+    lora_settings: TrainLora,
+    seed: int,
+    name: str,
+    checkpoint: Checkpoint,
+    device: str,
 ) -> tuple[lora.Adapter, pd.DataFrame]:
     """Train a LoRA on selected images with the ordinary diffusion loss.
 
@@ -45,9 +51,7 @@ def train_lora(
     model = backbone.load(settings, device)
     seed = stable_seed(seed, "train_lora", name)
     data = examples(model, selected)
-    parameters = lora.attach(
-        model.denoiser, name, lora_settings.rank, lora_settings.alpha, lora_settings.targets, seed
-    )
+    parameters = lora.attach(model.denoiser, name, lora_settings.rank, lora_settings.alpha, lora_settings.targets, seed)
 
     def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
         return training.diffusion_loss(model, latents, prompts, generator, lora_settings.min_snr)
@@ -55,36 +59,3 @@ def train_lora(
     losses = training.train(parameters, loss, data, lora_settings, seed, checkpoint, name)
     metadata = {**model.identity, "adapter": name}
     return lora.extract(model.denoiser, name, lora_settings.alpha, metadata), losses
-
-
-def train_mixture(
-    settings: Model,
-    adapters: list[lora.Adapter],
-    selected: list[Path],
-    mix_settings: Mix,
-    seed: int,
-    checkpoint: Checkpoint,
-    device: str,
-) -> tuple[mixture.Mixture, dict[str, str], pd.DataFrame]:
-    """Train the gates of a mixture of frozen experts on the union of their selected sets.
-
-    ``L = L_diffusion + alpha L_balance`` (MoLE, Wu et al. 2024, eq. 9).
-
-    Returns:
-        the mixture, its metadata, and the loss of each step (kind `losses`).
-    """
-    model = backbone.load(settings, device)
-    data = examples(model, selected)
-    mixed = mixture.attach(model.denoiser, adapters, mix_settings.scope)
-    model.masking = mixed.masking
-    model.denoiser.train()
-
-    def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
-        fit = training.diffusion_loss(model, latents, prompts, generator, mix_settings.min_snr)
-        return fit + mix_settings.balance * mixed.balance_loss()
-
-    parameters = mixed.parameters()
-    losses = training.train(
-        parameters, loss, data, mix_settings, stable_seed(seed, "mix"), checkpoint, "mixture"
-    )
-    return mixed, model.identity, losses

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
-from versat2i import adapters, backbone, shards, work
+from versat2i import backbone, shards, work
 from versat2i.backbone import Backbone, Embeddings
 from versat2i.params import Model, Sampling
 from versat2i.seeds import stable_seed
@@ -68,9 +69,7 @@ class Painter:
             keys = shard.keys[start : start + size]
             batch_seeds = [stable_seed(self.seed, prompt_id, k) for prompt_id, k in keys]
             batch = embeddings[torch.tensor([row[prompt_id] for prompt_id, _ in keys])]
-            latents = self.model.draw(
-                batch, self.empty, batch_seeds, self.sampling.steps, self.sampling.guidance_scale
-            )
+            latents = self.model.draw(batch, self.empty, batch_seeds, self.sampling.steps, self.sampling.guidance_scale)
             _check_finite(latents, keys, shard.texts)
             images = self.model.decode(latents)
             for (prompt_id, k), seed, image, latent in zip(keys, batch_seeds, images, latents, strict=True):
@@ -87,13 +86,23 @@ def _check_finite(latents: torch.Tensor, keys: Sequence[Key], texts: dict[str, s
         )
 
 
+class Preparation(Protocol):
+    """Something done to the base model before it draws, e.g. `adapters.Put`."""
+
+    def __call__(self, model: Backbone) -> None: ...
+
+    def identity(self) -> str:
+        """Hash of what it puts into the model."""
+        ...
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything but the shard that a shard's bytes depend on; makes a worker for `compute.run`.
 
     Attributes:
         model: the base model.
-        adapter: a folder with the adapter to put into it, or None.
+        prepare: what is done to it first, or None.
         sampling: steps, guidance scale, batch size.
         seed: of all candidates.
         device: where to draw; not part of the result.
@@ -101,7 +110,7 @@ class Recipe:
     """
 
     model: Model
-    adapter: Path | None
+    prepare: Preparation | None
     sampling: Sampling
     seed: int
     device: str
@@ -118,11 +127,12 @@ class Worker:
         self.recipe = recipe
         self.store = work.Store(recipe.store)
         self.painter: Painter | None = None
+        self.modules = [__name__, *([type(recipe.prepare).__module__] if recipe.prepare else [])]
         self.identity = {
             "model": backbone.identity(recipe.model),
             "dtype": recipe.model.dtype,
             "threads": recipe.model.threads,
-            "adapter": work.folder_hash(recipe.adapter) if recipe.adapter else None,
+            "prepared": recipe.prepare.identity() if recipe.prepare else None,
             "sampling": {name: getattr(recipe.sampling, name) for name in Sampling.model_fields},
             "seed": recipe.seed,
         }
@@ -130,14 +140,14 @@ class Worker:
     def _paint(self, shard: Shard) -> Iterator[shards.Candidate]:
         if self.painter is None:
             model = backbone.load(self.recipe.model, self.recipe.device)
-            if self.recipe.adapter is not None:
-                adapters.put(model, self.recipe.adapter)
+            if self.recipe.prepare is not None:
+                self.recipe.prepare(model)
             self.painter = Painter(model, self.recipe.sampling, self.recipe.seed)
         return self.painter.candidates(shard)
 
     def __call__(self, shard: Shard) -> tuple[Shard, Path, bool]:
         """The shard, the folder in the store that holds it, and whether it had to be drawn."""
-        key = work.fingerprint([__name__], **self.identity, keys=shard.keys, texts=shard.texts, name=shard.name)
+        key = work.fingerprint(self.modules, **self.identity, keys=shard.keys, texts=shard.texts, name=shard.name)
         found = self.store.find(key)
         if found is not None:
             return shard, found, False

@@ -49,9 +49,7 @@ class Adapter:
         return self.alpha / self.rank
 
 
-def attach(
-    denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str, seed: int
-) -> list[nn.Parameter]:
+def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str, seed: int) -> list[nn.Parameter]:
     """Add a new LoRA to a frozen denoiser: A random, B zero, so that nothing changes yet.
 
     The global random state is left as it was.
@@ -60,11 +58,9 @@ def attach(
         the parameters to train, in float32.
     """
     denoiser.requires_grad_(False)
-    config = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules=list(TARGETS[targets]), init_lora_weights="gaussian"
-    )
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(TARGETS[targets]), init_lora_weights="gaussian")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPUs too
         denoiser.add_adapter(config, adapter_name=name)
     parameters = [p for p in denoiser.parameters() if p.requires_grad]
     for parameter in parameters:
@@ -95,9 +91,7 @@ def write(adapter: Adapter, folder: Path) -> None:
         f"{_PREFIX}target_modules": sorted(adapter.down),
     }
     metadata = {**adapter.metadata, "format": "pt", _CONFIG: json.dumps(config, sort_keys=True)}
-    StableDiffusionPipeline.save_lora_weights(
-        folder, unet_lora_layers=_state(adapter), save_function=_writer(metadata)
-    )
+    StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=_state(adapter), save_function=_writer(metadata))
 
 
 def _state(adapter: Adapter) -> dict[str, Tensor]:
@@ -121,9 +115,7 @@ def read(folder: Path, name: str) -> Adapter:
     try:
         alpha = float(json.loads(metadata.pop(_CONFIG))[f"{_PREFIX}lora_alpha"])
     except (KeyError, TypeError, ValueError):
-        raise ValueError(
-            f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora"
-        ) from None
+        raise ValueError(f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora") from None
     adapter = _from_state(name, state, alpha, {k: v for k, v in metadata.items() if k != "format"})
     if not adapter.down or adapter.down.keys() != adapter.up.keys():
         raise ValueError(f"{path}: expected a lora_A and a lora_B for each adapted layer of the denoiser")

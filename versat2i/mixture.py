@@ -132,15 +132,21 @@ class Mixture:
         Args:
             mask: True where a text token is not padding, ``[batch, tokens]``; None: there is no padding.
         """
-        text = [layer for module, layer in self.layers.items() if module.endswith(TEXT_LAYERS)]
-        before = [layer.mask for layer in text]
+        before = [layer.mask for layer in self._text_layers()]
         try:
-            for layer in text:
-                layer.mask = mask
+            self.mask_text(mask)
             yield
         finally:
-            for layer, kept in zip(text, before, strict=True):
+            for layer, kept in zip(self._text_layers(), before, strict=True):
                 layer.mask = kept
+
+    def mask_text(self, mask: Tensor | None) -> None:
+        """As `masking`, until the next call."""
+        for layer in self._text_layers():
+            layer.mask = mask
+
+    def _text_layers(self) -> list[MixedLinear]:
+        return [layer for module, layer in self.layers.items() if module.endswith(TEXT_LAYERS)]
 
     def detach(self) -> None:
         """Put the original linear layers back."""

@@ -159,9 +159,7 @@ class Params(_Section):
         known = ["base", *self.aspects, *self.mix.variants]
         for variant in self.evaluate.variants:
             if variant not in known:
-                raise ValueError(
-                    f"evaluate.variants: {variant!r} is none of {', '.join(known)}{hint(variant, known)}"
-                )
+                raise ValueError(f"evaluate.variants: {variant!r} is none of {', '.join(known)}{hint(variant, known)}")
         if "base" not in self.evaluate.variants:
             raise ValueError("evaluate.variants: 'base' is missing; every gain is measured against it")
         return self
@@ -220,9 +218,7 @@ def parse(text: str, name: str = "params.yaml") -> Params:
     except yaml.YAMLError as error:
         raise ValueError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise ValueError(
-            f"{name}: expected sections (seed, aspects, model, ...), found {type(content).__name__}"
-        )
+        raise ValueError(f"{name}: expected sections (seed, aspects, model, ...), found {type(content).__name__}")
     try:
         return Params.model_validate(content)
     except ValidationError as error:

@@ -34,9 +34,7 @@ def _score_batch(
     return frame.assign(score=scores.values, abstained=scores.reasons, details=details)
 
 
-def score_shard(
-    reward: Reward, path: Path, texts: dict[str, str], questions: pd.DataFrame
-) -> pd.DataFrame:
+def score_shard(reward: Reward, path: Path, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:
     """Scores (kind `scores`) of every candidate of a shard.
 
     Args:

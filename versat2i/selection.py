@@ -45,8 +45,7 @@ def pick(
     pool = _pool(scores, higher_is_better)
     if pool.empty:
         raise ValueError(
-            f"{label}: every one of the {len(scores)} candidates abstained. "
-            "Column 'details' of the scores says why."
+            f"{label}: every one of the {len(scores)} candidates abstained. Column 'details' of the scores says why."
         )
     sign = _sign(higher_is_better)
     threshold = cutoff(scores, absolute=absolute, quantile=quantile, higher_is_better=higher_is_better)
@@ -116,9 +115,7 @@ def summary(scores: pd.DataFrame, picks: pd.DataFrame, *, threshold: float) -> d
     return counts | {name: round(float(value), 6) for name, value in values.items() if np.isfinite(value)}
 
 
-def rejected(
-    scores: pd.DataFrame, picks: pd.DataFrame, amount: int, *, higher_is_better: bool = True
-) -> pd.DataFrame:
+def rejected(scores: pd.DataFrame, picks: pd.DataFrame, amount: int, *, higher_is_better: bool = True) -> pd.DataFrame:
     """The worst candidates that were judged and not picked, at most one of each prompt, worst first.
 
     Equally bad ones are ordered by ``prompt_id``: a hash, so they are a fair sample of the prompts.
@@ -166,9 +163,7 @@ def _distribution(pool: pd.DataFrame, candidates: int) -> str:
     return f"Scores of the {len(pool)} candidates of {candidates} that did not abstain: {shown}."
 
 
-def _advice(
-    pool: pd.DataFrame, ranked: pd.DataFrame, min_selected: int, sign: float, *, by_quantile: bool
-) -> str:
+def _advice(pool: pd.DataFrame, ranked: pd.DataFrame, min_selected: int, sign: float, *, by_quantile: bool) -> str:
     """The strictest threshold that gives enough picks, in the terms of the rule that gave too few."""
     if len(ranked) < min_selected:
         return (

@@ -68,9 +68,7 @@ def write(path: Path, candidates: Iterable[Candidate]) -> None:
             latents = save_tensors({"latents": item.latents.contiguous()})
             _add(tar, f"{item.member}.latent.safetensors", latents)
             height, width = item.image.shape[:2]
-            rows.append(
-                (item.prompt_id, item.k, item.seed, f"{item.member}.png", offset, size, width, height)
-            )
+            rows.append((item.prompt_id, item.k, item.seed, f"{item.member}.png", offset, size, width, height))
     frame = pd.DataFrame(rows, columns=tables.SCHEMAS["index"].names)
     tables.write("index", frame, path.with_suffix(".parquet"))
 
@@ -82,9 +80,7 @@ def _decode(data: bytes, where: str) -> NDArray[np.uint8]:
                 raise ValueError(f"{where}: {image.width}x{image.height} pixels are more than {MAX_PIXELS}")
             return np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{where}: not a readable PNG ({error}). Delete the shard and run `dvc repro`"
-        ) from None
+        raise ValueError(f"{where}: not a readable PNG ({error}). Delete the shard and run `dvc repro`") from None
 
 
 def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:
@@ -114,9 +110,7 @@ def _member(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
     try:
         info = tar.getmember(name)
     except KeyError:
-        raise ValueError(
-            f"{path}: {name} is in the index but not in the shard. Delete both, run `dvc repro`"
-        ) from None
+        raise ValueError(f"{path}: {name} is in the index but not in the shard. Delete both, run `dvc repro`") from None
     file = tar.extractfile(info) if info.isreg() else None
     data = file.read() if file else b""
     if file is None or len(data) != info.size:
@@ -152,9 +146,7 @@ def read_all(folder: Path, wanted: set[tuple[str, int]] | None = None) -> Iterat
         yield from read(path, wanted)
 
 
-def blocks(
-    prompt_ids: list[str], per_prompt: int, prompts_per_shard: int
-) -> dict[str, list[tuple[str, int]]]:
+def blocks(prompt_ids: list[str], per_prompt: int, prompts_per_shard: int) -> dict[str, list[tuple[str, int]]]:
     """Which (prompt_id, k) belong to which shard.
 
     Prompts are cut into blocks by position and k into blocks of `K_PER_SHARD`, so that prompts

@@ -105,9 +105,7 @@ def read(kind: str, path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such table. Run `dvc repro` (or `dvc pull`) first") from None
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(
-            f"{path}: not a readable Parquet file ({error}). Delete it and run `dvc repro`"
-        ) from None
+        raise ValueError(f"{path}: not a readable Parquet file ({error}). Delete it and run `dvc repro`") from None
     for field in schema:
         if field.name not in table.column_names:
             found = ", ".join(table.column_names)

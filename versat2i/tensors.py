@@ -37,6 +37,4 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file. Run `dvc repro` or `dvc pull` first") from None
     except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path}: not a readable safetensors file ({error}). Delete it and run `dvc repro`"
-        ) from None
+        raise ValueError(f"{path}: not a readable safetensors file ({error}). Delete it and run `dvc repro`") from None

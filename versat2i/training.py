@@ -132,18 +132,21 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-def checkpoint(stage: str, name: str, settings: params.Params, rule: params.Training, inputs: list[Path]) -> Checkpoint:
+def checkpoint(
+    stage: str, module: str, name: str, settings: params.Params, rule: params.Training, inputs: list[Path]
+) -> Checkpoint:
     """The checkpoint of a training run: found again only if nothing that its weights depend on has changed.
 
     Args:
         stage: the stage's name in the work store.
+        module: whose code trains.
         name: of the adapter.
         settings: for the model and the seed.
         rule: how it is trained.
         inputs: the folders it is trained on.
     """
     key = work.fingerprint(
-        ["versat2i.experts"],
+        [module],
         name=name,
         seed=settings.seed,
         model=settings.model.model_dump() | identity(settings.model),
@@ -236,16 +239,12 @@ def train(
 WARMUP = 10  # steps of linear warm-up, enough for Adam's second moments to settle
 
 
-def _state(
-    parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, losses: list[float]
-) -> dict[str, Any]:
+def _state(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, losses: list[float]) -> dict[str, Any]:
     weights = [p.detach().cpu() for p in parameters]
     return {"weights": weights, "optimizer": optimizer.state_dict(), "losses": losses}
 
 
-def _restore(
-    checkpoint: Checkpoint, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer
-) -> list[float]:
+def _restore(checkpoint: Checkpoint, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> list[float]:
     """Put the last state back in place. Returns the losses so far, one a step done."""
     state = checkpoint.load()
     if state is None:

@@ -6,9 +6,13 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
-from versat2i import experts, lora, merges, mixture, tables, training
-from versat2i.params import Params, TrainLora
+from versat2i import backbone, experts, lora, merges, mixture, tables, training
+from versat2i.backbone import Embeddings
+from versat2i.params import Mix, Model, Params, TrainLora
+from versat2i.seeds import stable_seed
+from versat2i.training import Checkpoint
 
 Result = tuple[dict[str, Any], pd.DataFrame, Callable[[], None]]
 
@@ -48,16 +52,45 @@ def _read(adapters: dict[str, Path]) -> list[lora.Adapter]:
     return [lora.read(folder, aspect) for aspect, folder in adapters.items()]
 
 
-def _mixture(
-    settings: Params, adapters: dict[str, Path], selected: dict[str, Path], out: Path, device: str
-) -> Result:
+def _mixture(settings: Params, adapters: dict[str, Path], selected: dict[str, Path], out: Path, device: str) -> Result:
     folders = list(selected.values())
-    checkpoint = training.checkpoint("mix", "mixture", settings, settings.mix, [*folders, *adapters.values()])
-    mixed, identity, losses = experts.train_mixture(
+    checkpoint = training.checkpoint("mix", __name__, "mixture", settings, settings.mix, [*folders, *adapters.values()])
+    mixed, identity, losses = train_mixture(
         settings.model, _read(adapters), folders, settings.mix, settings.seed, checkpoint, device
     )
     mixture.save(mixed, out, identity)
     return training.summary(losses) | gate_summary(mixed), losses, checkpoint.remove
+
+
+def train_mixture(
+    settings: Model,
+    adapters: list[lora.Adapter],
+    selected: list[Path],
+    mix_settings: Mix,
+    seed: int,
+    checkpoint: Checkpoint,
+    device: str,
+) -> tuple[mixture.Mixture, dict[str, str], pd.DataFrame]:
+    """Train the gates of a mixture of frozen experts on the union of their selected sets.
+
+    ``L = L_diffusion + alpha L_balance`` (MoLE, Wu et al. 2024, eq. 9).
+
+    Returns:
+        the mixture, its metadata, and the loss of each step (kind `losses`).
+    """
+    model = backbone.load(settings, device)
+    data = experts.examples(model, selected)
+    mixed = mixture.attach(model.denoiser, adapters, mix_settings.scope)
+    model.masking = mixed.masking
+    model.denoiser.train()
+
+    def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
+        fit = training.diffusion_loss(model, latents, prompts, generator, mix_settings.min_snr)
+        return fit + mix_settings.balance * mixed.balance_loss()
+
+    parameters = mixed.parameters()
+    losses = training.train(parameters, loss, data, mix_settings, stable_seed(seed, "mix"), checkpoint, "mixture")
+    return mixed, model.identity, losses
 
 
 def joint_settings(settings: Params) -> TrainLora:
@@ -69,10 +102,8 @@ def joint_settings(settings: Params) -> TrainLora:
 
 def _joint(settings: Params, selected: dict[str, Path], out: Path, device: str) -> Result:
     rule, folders = joint_settings(settings), list(selected.values())
-    checkpoint = training.checkpoint("mix", "joint", settings, rule, folders)
-    adapter, losses = experts.train_lora(
-        settings.model, folders, rule, settings.seed, "joint", checkpoint, device
-    )
+    checkpoint = training.checkpoint("mix", experts.__name__, "joint", settings, rule, folders)
+    adapter, losses = experts.train_lora(settings.model, folders, rule, settings.seed, "joint", checkpoint, device)
     lora.write(adapter, out)
     return training.summary(losses) | {"rank": adapter.rank}, losses, checkpoint.remove
 

@@ -105,9 +105,7 @@ class Store:
         partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
         try:
             write(partial)
-            names = sorted(
-                path.relative_to(partial).as_posix() for path in partial.rglob("*") if path.is_file()
-            )
+            names = sorted(path.relative_to(partial).as_posix() for path in partial.rglob("*") if path.is_file())
             sums = {name: file_hash(partial / name) for name in names}
             (partial / _CHECKSUMS).write_text(json.dumps(sums))
             for name in [*names, _CHECKSUMS, "."]:

@@ -24,17 +24,13 @@ def build_tokenizer(config: dict, captions: list[str]) -> CLIPTokenizer:
     """
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     bpe.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.BpeTrainer(
-        vocab_size=config["vocab_size"], end_of_word_suffix="</w>", show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=config["vocab_size"], end_of_word_suffix="</w>", show_progress=False)
     bpe.train_from_iterator((c.lower().replace(",", " ,") for c in captions), trainer)
     model = json.loads(bpe.to_str())["model"]
     tokens = [*sorted(model["vocab"]), _START, _END]  # the trainer's own order changes from run to run
     vocab = {token: number for number, token in enumerate(tokens)}
     merges = [tuple(merge) for merge in model["merges"]]
-    return CLIPTokenizer(
-        vocab=vocab, merges=merges, model_max_length=config["max_length"], closed_vocabulary=True
-    )
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=config["max_length"], closed_vocabulary=True)
 
 
 def build_text_encoder(config: dict, tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -162,9 +158,7 @@ def steps(
         rows = torch.randint(len(latents), (config["batch_size"],), generator=generator)
         captions = tokens[rows]
         captions[torch.rand(len(rows), generator=generator) < config["caption_dropout"]] = empty
-        value = velocity_loss(
-            model, scheduler, latents[rows].float().to(device), captions.to(device), generator
-        )
+        value = velocity_loss(model, scheduler, latents[rows].float().to(device), captions.to(device), generator)
         optimizer.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -99,9 +99,7 @@ def train_denoiser(
     return tokenizer, average.eval()
 
 
-def export(
-    folder: Path, vae: AutoencoderTiny, tokenizer: CLIPTokenizer, model: denoiser.Generator
-) -> None:
+def export(folder: Path, vae: AutoencoderTiny, tokenizer: CLIPTokenizer, model: denoiser.Generator) -> None:
     """Write the parts as an ordinary diffusers folder, weights in float16."""
     pipeline = StableDiffusionPipeline(
         vae=vae.half(),
