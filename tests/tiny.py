@@ -1,9 +1,12 @@
 """Random models small enough for tests, built from configs: nothing is downloaded."""
 
+from pathlib import Path
+
 import torch
 from diffusers import UNet2DConditionModel
 
 from versat2i.lora import Adapter
+from versat2i.shapes import autoencoder, denoiser, pretrain, scenes
 
 TEXT_DIM = 12
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -42,3 +45,30 @@ def adapter(
             down[module] = torch.randn(rank, layer.in_features, generator=generator)
             up[module] = torch.randn(layer.out_features, rank, generator=generator)
     return Adapter(name, down, up, alpha, {"base": "tiny"})
+
+
+CONFIG = {
+    "tokenizer": {"vocab_size": 400, "max_length": 24},
+    "autoencoder": {
+        "channels": [8, 8, 8],
+        "encoder_blocks": [0, 1, 1],
+        "decoder_blocks": [1, 1, 0],
+        "latent_channels": 4,
+    },
+    "text_encoder": {"hidden": 16, "layers": 1, "heads": 2},
+    "denoiser": {"channels": [8, 16], "layers_per_block": 1, "head_dim": 8, "norm_groups": 4},
+}
+"""The embedded model's own configuration, much smaller."""
+
+
+def pipeline_folder(folder: Path, seed: int = 0) -> Path:
+    """A random model of the embedded model's class and vocabulary, saved as the real one is."""
+    captions = [scenes.scene(0, index)[0] for index in range(500)]
+    tokenizer = denoiser.build_tokenizer(CONFIG["tokenizer"], captions)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        vae = autoencoder.build(CONFIG["autoencoder"])
+        text_encoder = denoiser.build_text_encoder(CONFIG["text_encoder"], tokenizer)
+        model = denoiser.build_unet(CONFIG["denoiser"], CONFIG["text_encoder"]["hidden"], 4)
+    pretrain.export(folder, vae, tokenizer, denoiser.Generator(text_encoder, model))
+    return folder
