@@ -1,0 +1,122 @@
+"""dvc.yaml says what the code does: rules of docs/pipeline.md, held by machine."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from versat2i import codebase, params
+
+ROOT = codebase.ROOT
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+SETTINGS = params.load(ROOT / "params.yaml")
+STAGES = {name: body.get("do", body) for name, body in PIPELINE.items()}
+DEVICES = re.compile(r"cuda|cpu|gpu|/home|/work|--workers|--device")
+
+
+def deps(name: str) -> list[str]:
+    return [dep if isinstance(dep, str) else next(iter(dep)) for dep in STAGES[name]["deps"]]
+
+
+def tracked_params(name: str) -> set[str]:
+    found = set()
+    for entry in STAGES[name].get("params", []):
+        found |= {entry} if isinstance(entry, str) else {f"{file}:{k}" for file, ks in entry.items() for k in ks}
+    return found
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_every_module_that_it_imports(name):
+    listed = deps(name)
+    for path in codebase.closure(f"stages.{name}"):
+        covered = any(str(path) == dep or str(path).startswith(f"{dep}/") for dep in listed)
+        assert covered, f"{name} imports {path}, which is not among its deps"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_no_module_that_it_does_not_use(name):
+    imported = {str(path) for path in codebase.closure(f"stages.{name}")}
+    plugins = ("versat2i/rewards/", "versat2i/shapes/")  # reached by name through a registry
+    for dep in deps(name):
+        if dep.endswith(".py") and not dep.startswith(plugins) and dep != "versat2i/seeds.py":
+            assert dep in imported, f"{name} lists {dep} but does not import it"
+
+
+def test_plugins_that_a_registry_names_are_dependencies_with_all_they_import():
+    for name, module in {
+        "prompts": "versat2i.shapes.prompts",
+        "score": "versat2i.rewards.faithfulness.vqa.shapes",
+        "evaluate": "versat2i.rewards.geometry.regularity",
+    }.items():
+        listed = [dep.replace("${item.aspect}", "faithfulness") for dep in deps(name)]
+        for path in codebase.closure(module):
+            assert any(str(path) == dep or str(path).startswith(f"{dep}/") for dep in listed), (name, path)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_code_dependency_exists(name):
+    for dep in deps(name):
+        if "${" not in dep and not dep.startswith("data/"):
+            assert (ROOT / dep).exists(), f"{name}: {dep}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_no_command_names_a_device_or_a_place(name):
+    assert not DEVICES.search(STAGES[name]["cmd"])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_no_output_is_persistent_and_only_metrics_and_plots_are_uncached(name):
+    for out in STAGES[name]["outs"] if "outs" in STAGES[name] else []:
+        assert isinstance(out, str), f"{name}: {out} has options"
+    assert "always_changed" not in STAGES[name]
+
+
+def test_mix_reads_the_expert_and_the_selected_set_of_each_aspect_and_nothing_else():
+    listed = {dep for dep in deps("mix") if dep.startswith("data/")}
+    expected = {f"data/{kind}/{aspect}" for kind in ("adapters", "selected") for aspect in SETTINGS.aspects}
+    assert listed == expected
+
+
+def test_compare_reads_the_evaluation_of_each_variant():
+    listed = {dep for dep in deps("compare") if dep.startswith("data/evaluation/")}
+    assert listed == {f"data/evaluation/{variant}" for variant in SETTINGS.evaluate.variants}
+
+
+def test_variants_name_the_adapter_that_a_stage_makes():
+    made = {f"data/adapters/{name}" for name in [*SETTINGS.aspects, *SETTINGS.mix.variants]}
+    for variant, path in SETTINGS.evaluate.variants.items():
+        assert path == f"data/adapters/{variant}" if variant != "base" else path == SETTINGS.model.path
+        assert variant == "base" or path in made
+
+
+def test_evaluate_tracks_what_it_reads_and_not_the_list_of_variants():
+    tracked = tracked_params("evaluate")
+    read = set(type(SETTINGS.evaluate).model_fields) - {"variants", "resamples"}
+    assert {f"evaluate.{name}" for name in read} <= tracked
+    assert "evaluate" not in tracked and "evaluate.variants" not in tracked
+
+
+@pytest.mark.parametrize("name", ["generate", "train_lora", "mix", "evaluate"])
+def test_a_stage_that_runs_the_model_tracks_seed_model_and_versions(name):
+    assert {"seed", "model", "environment.json:torch", "environment.json:diffusers"} <= tracked_params(name)
+
+
+def test_one_aspect_tracks_its_own_settings_only():
+    for name, section in {"score": "rewards", "select": "select", "train_lora": "train_lora"}.items():
+        tracked = tracked_params(name)
+        assert f"{section}.${{item.aspect}}" in tracked
+        assert section not in tracked
+
+
+def test_data_and_work_are_ignored_by_git_at_the_root():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert "/data/" in ignored and "/.work/" in ignored
+    assert "__pycache__" in (ROOT / ".dvcignore").read_text().splitlines()
+
+
+def test_no_file_of_the_project_names_a_package_registry():
+    for name in ("requirements.lock", "pyproject.toml", "Makefile"):
+        assert "index-url" not in (ROOT / name).read_text().replace("no-emit-index-url", "")
+    assert Path(ROOT / "environment.json").is_file()

@@ -1,0 +1,242 @@
+"""The whole pipeline, by real DVC in a copy of the project, on tiny settings and a random model."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny
+import yaml
+
+from versat2i import codebase, layout, params
+
+TINY = {
+    "prompts": {
+        "train": [{"grammar": 6, "seed": 1}],
+        "dev": [{"grammar": 3, "held_out": 0.5, "seed": 2}],
+        "eval": [{"grammar": 4, "held_out": 0.5, "seed": 3}],
+    },
+    "generate": {"per_prompt": 4, "steps": 2, "batch_size": 16, "prompts_per_shard": 3},
+    "evaluate": {"per_prompt": 2, "steps": 2, "prompts_per_shard": 3, "resamples": 100},
+    "mix": {"steps": 2, "batch_size": 2, "variants": ["mixture", "uniform"]},
+    "model": {"threads": 1},
+}
+RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
+LORA = {"rank": 2, "alpha": 2.0, "steps": 2, "batch_size": 2}
+# A random model draws blots: aspects that may abstain on all of them would stop the pipeline here,
+# so that the control stands in for them; the evaluators have tests of their own.
+CONTROL = {"evaluator": "random"}
+
+
+def tiny_params(root: Path) -> dict:
+    settings = yaml.safe_load((root / "params.yaml").read_text())
+    for section, changes in TINY.items():
+        settings[section] |= changes
+    for aspect in settings["aspects"]:
+        settings["select"][aspect] = RULE
+        settings["train_lora"][aspect] = settings["train_lora"][aspect] | LORA
+    settings["rewards"] |= {"geometry": CONTROL, "faithfulness": CONTROL}
+    return settings
+
+
+def environment(root: Path) -> dict[str, str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    changes = {"PATH": path, "PYTHONPATH": str(root), "DVC_NO_ANALYTICS": "1", "HF_HUB_OFFLINE": "1"}
+    return {**os.environ, **changes}
+
+
+def run(root: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+    done = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done
+
+
+def ran(output: str) -> list[str]:
+    return sorted(re.findall(r"Running stage '([^']+)'", output))
+
+
+def copy_project(root: Path, model: Path) -> Path:
+    """The project as a new git repository with a tiny model and tiny settings."""
+    skipped = shutil.ignore_patterns(
+        ".git", ".venv", ".work", "data", "metrics", "plots", "dvc.lock", "model", "cache", "tmp", "__pycache__", ".*_cache"
+    )
+    shutil.copytree(codebase.ROOT, root, ignore=skipped)
+    shutil.copytree(model, root / "versat2i/shapes/model")
+    (root / "params.yaml").write_text(yaml.safe_dump(tiny_params(root)))
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        run(root, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", *command)
+    return root
+
+
+def edit(root: Path, **changes: object) -> None:
+    """Change params: ``edit(root, select__geometry__margin=1.0)``."""
+    settings = yaml.safe_load((root / "params.yaml").read_text())
+    for path, value in changes.items():
+        *sections, name = path.split("__")
+        place = settings
+        for section in sections:
+            place = place[section]
+        place[name] = value
+    (root / "params.yaml").write_text(yaml.safe_dump(settings))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny.pipeline_folder(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, model):
+    """The project after a whole run."""
+    root = copy_project(tmp_path_factory.mktemp("project") / "versat2i", model)
+    root.joinpath("output.txt").write_text(run(root, "dvc", "repro").stdout)
+    return root
+
+
+def test_every_stage_runs_and_says_what_it_did(project):
+    output = (project / "output.txt").read_text()
+    stages = run(project, "dvc", "stage", "list", "--name-only").stdout.split()
+    assert ran(output) == sorted(stages)
+    for stage in stages:
+        assert re.search(rf"^{stage}: .* in \d+\.\d s$", output, re.M), stage
+
+
+def test_the_results_have_the_promised_shape(project):
+    settings = params.load(project / "params.yaml")
+    table = json.loads((project / layout.metrics("evaluate")).read_text())
+    assert set(table) == {*settings.evaluate.variants, "summary"}
+    for variant in settings.evaluate.variants:
+        for entry in table[variant].values():
+            expected = {"mean", "abstained"} if variant == "base" else {"mean", "gain", "low", "high", "win_rate", "abstained"}
+            assert set(entry) - {"more_abstentions"} <= expected
+    assert {"aesthetic", "low_level", "diversity"} <= set(table["base"])
+
+
+def test_a_selected_set_is_the_best_of_each_prompt(project):
+    scores = pd.read_parquet(project / layout.scores("aesthetic"))
+    picks = pd.read_parquet(project / layout.selected("aesthetic") / "picks.parquet")
+    best = scores.groupby("prompt_id")["score"].max()
+    assert picks.set_index("prompt_id")["score"].to_dict() == best.to_dict()
+
+
+def test_a_second_run_does_nothing(project):
+    assert ran(run(project, "dvc", "repro").stdout) == []
+
+
+def test_another_machine_agrees_byte_for_byte(project, model, tmp_path):
+    other = copy_project(tmp_path / "other", model)
+    run(other, "dvc", "repro", "train_lora@aesthetic")
+    mine, theirs = (yaml.safe_load((root / "dvc.lock").read_text())["stages"] for root in (project, other))
+    assert len(theirs) == 5
+    assert {name: mine[name] for name in theirs} == theirs
+
+
+def test_one_aspects_threshold_reruns_that_aspect_and_what_is_made_from_it(project):
+    run(project, "git", "add", "-A")
+    run(project, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first run")
+    edit(project, select__geometry__threshold={"quantile": 0.6})
+    assert ran(run(project, "dvc", "repro").stdout) == [
+        "compare",
+        "evaluate@geometry",
+        "evaluate@mixture",
+        "evaluate@uniform",
+        "mix@mixture",
+        "mix@uniform",
+        "select@geometry",
+        "train_lora@geometry",
+    ]
+    assert "select.geometry.threshold.quantile" in run(project, "dvc", "params", "diff").stdout
+    assert "picks_mean" in run(project, "dvc", "metrics", "diff").stdout
+    run(project, "dvc", "plots", "show")
+    assert (project / "dvc_plots" / "index.html").is_file()
+
+
+def test_prompts_appended_cost_only_their_own_shards(project):
+    edit(project, prompts__train=[{"grammar": 9, "seed": 1}])
+    run(project, "dvc", "repro", "-s", "prompts")
+    output = run(project, "dvc", "repro", "-s", "generate").stdout
+    assert "36 candidates of 9 prompts, 12 of them drawn now" in output
+
+
+def test_a_killed_stage_goes_on_at_the_missing_shard(project):
+    shards = sorted((project / ".work/generate").iterdir())
+    shutil.rmtree(shards[0])
+    shutil.rmtree(project / "data/images")
+    assert "12 of them drawn now" in run(project, sys.executable, "-m", "stages.generate").stdout
+
+
+def test_ones_own_prompts_take_one_edit_a_split(project):
+    (project / "mine.txt").write_text("a red circle\ntwo blue stars on a white background\n")
+    mine = [{"file": "mine.txt", "questions": "grammar"}]
+    edit(project, prompts__train=mine, generate__per_prompt=2)
+    run(project, sys.executable, "-m", "stages.prompts")
+    assert "4 candidates of 2 prompts" in run(project, sys.executable, "-m", "stages.generate").stdout
+    questions = pd.read_parquet(project / layout.questions("train"))
+    assert "How many blue stars are there?" in set(questions["question"])
+
+
+def test_another_model_takes_one_edit(project, tmp_path):
+    folder = tiny.pipeline_folder(tmp_path / "other", seed=1)
+    edit(project, model__path=str(folder))
+    assert "4 of them drawn now" in run(project, sys.executable, "-m", "stages.generate").stdout
+
+
+def fails(project: Path, *command: str) -> str:
+    """The one line that a stage ends with."""
+    done = run(project, sys.executable, "-m", *command, check=False)
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def test_a_word_that_the_model_does_not_know_is_named(project):
+    (project / "mine.txt").write_text("a red zebra\n")
+    edit(project, prompts__train=[{"file": "mine.txt"}])
+    run(project, sys.executable, "-m", "stages.prompts")
+    before = sorted((project / "data/images").iterdir())
+    assert "'zebra'" in fails(project, "stages.generate")
+    assert sorted((project / "data/images").iterdir()) == before
+
+
+def test_an_empty_prompt_file_is_one_clear_line(project):
+    (project / "mine.txt").write_text("\n\n")
+    before = (project / layout.prompts("train")).read_bytes()
+    assert "mine.txt: has no prompt" in fails(project, "stages.prompts")
+    assert (project / layout.prompts("train")).read_bytes() == before
+
+
+def test_a_threshold_that_nothing_reaches_is_one_clear_line(project):
+    edit(project, select__aesthetic__threshold={"absolute": 1.0e9})
+    assert "select@aesthetic" in fails(project, "stages.select", "aesthetic")
+
+
+def test_a_misspelt_param_names_the_close_match(project):
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("guidance_scale", "guidence_scale", 1))
+    assert "Did you mean 'guidance_scale'?" in fails(project, "stages.generate")
+    (project / "params.yaml").write_text(text)
+
+
+def test_a_table_with_a_missing_column_is_one_clear_line(project):
+    path = project / layout.scores("aesthetic")
+    pd.read_parquet(path).drop(columns="score").to_parquet(path)
+    assert "column 'score' is missing" in fails(project, "stages.select", "aesthetic")
+
+
+def test_a_truncated_shard_is_one_clear_line(project):
+    edit(project, model__path="versat2i/shapes/model")
+    (project / "mine.txt").write_text("a red circle\n")
+    run(project, sys.executable, "-m", "stages.prompts")
+    run(project, sys.executable, "-m", "stages.generate")
+    path = next((project / "data/images").glob("*.tar"))
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[: len(data) // 3])
+    assert path.name in fails(project, "stages.score", "aesthetic")
