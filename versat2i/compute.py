@@ -4,11 +4,12 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -41,26 +42,32 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
     """compute.yaml, or what holds without one.
 
     Raises:
-        ValueError: a setting is unknown or of the wrong type.
+        ValueError: a setting is unknown or of the wrong type, or the file is not YAML.
     """
     if not path.exists():
         return Compute()
     try:
         return Compute.model_validate(yaml.safe_load(path.read_text()) or {})
-    except (ValidationError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
 
 
-_worker: Callable | None = None  # of this worker process, made once by `_start`
+_make: Callable[[], Callable] | None = None  # of this worker process, told by `_start`
 
 
 def _start(make: Callable[[], Callable]) -> None:
-    global _worker  # the one way in which a pool hands a process something that cannot be pickled
-    _worker = make()
+    global _make
+    _make = make
+
+
+@cache
+def _worker() -> Callable:
+    """Made by the first task, not by `_start`, whose errors would reach the caller as a broken pool."""
+    return _make()  # type: ignore[misc]
 
 
 def _work(task: Task) -> object:
-    return _worker(task)  # type: ignore[misc]
+    return _worker()(task)
 
 
 def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], compute: Compute) -> Iterator[Result]:

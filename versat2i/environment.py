@@ -34,11 +34,15 @@ def check(path: Path = FILE) -> None:
     """Compare what is installed with what the results are said to be made with.
 
     Raises:
-        ValueError: a version differs; results would be filed under the wrong one.
+        ValueError: a version differs (results would be filed under the wrong one), or the file cannot be read.
     """
     if not path.exists():
         raise ValueError(f"{path}: is missing. `make lock` writes it")
-    expected, found = json.loads(path.read_text()), installed()
+    try:
+        expected = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: expected package names and versions as JSON ({error}). `make lock` writes it") from None
+    found = installed()
     for name, wanted in expected.items():
         if found.get(name) != wanted:
             raise ValueError(

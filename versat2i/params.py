@@ -157,6 +157,9 @@ class Params(_Section):
                 if aspect not in getattr(self, section):
                     raise ValueError(f"aspect {aspect!r} is in 'aspects' but has no entry in '{section}'")
         known = ["base", *self.aspects, *self.mix.variants]
+        for name in known:
+            if known.count(name) > 1:
+                raise ValueError(f"{name!r} is named twice in 'base', 'aspects' and 'mix.variants'; each is a folder")
         for variant in self.evaluate.variants:
             if variant not in known:
                 raise ValueError(f"evaluate.variants: {variant!r} is none of {', '.join(known)}{hint(variant, known)}")
@@ -204,6 +207,8 @@ def _explain(error: Any) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error":
         return f"{place}: {message}" if place else message
+    if error["type"] == "float_type" and isinstance(error["input"], str):
+        message += "; YAML reads 1e-4 as a text, write 1.0e-4"
     return f"{place} is {error['input']!r}: {message[0].lower()}{message[1:]}"
 
 
@@ -215,7 +220,7 @@ def parse(text: str, name: str = "params.yaml") -> Params:
     """
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise ValueError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{name}: expected sections (seed, aspects, model, ...), found {type(content).__name__}")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -76,11 +76,12 @@ def write(path: Path, candidates: Iterable[Candidate]) -> None:
 def _decode(data: bytes, where: str) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{where}: {image.width}x{image.height} pixels are more than {MAX_PIXELS}")
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+            width, height = image.size
+            if width * height <= MAX_PIXELS:
+                return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{where}: not a readable PNG ({error}). Delete the shard and run `dvc repro`") from None
+    raise ValueError(f"{where}: {width}x{height} pixels are more than {MAX_PIXELS}")
 
 
 def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:

@@ -86,10 +86,38 @@ def write(kind: str, frame: pd.DataFrame, path: Path) -> None:
     missing = [name for name in schema.names if name not in frame.columns]
     if missing:
         raise ValueError(f"{path}: cannot write a {kind} table without {', '.join(missing)}")
-    table = pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False)
+    # not by Table.from_pandas: its metadata holds pandas' version, and a newer one would change every hash
+    table = pa.Table.from_arrays([_column(frame[field.name], field, path) for field in schema], schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # pandas' own metadata holds its version: a newer pandas would change the hash of every table
-    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd")
+    pq.write_table(table, path, compression="zstd")
+
+
+def _column(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
+    try:
+        column = pa.array(values, field.type, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path}: column {field.name!r} does not fit {field.type} ({_line(error)})") from None
+    _check_nulls(column, field, path)
+    return column
+
+
+def _check_nulls(column: pa.Array | pa.ChunkedArray, field: pa.Field, path: Path) -> None:
+    if column.null_count and field.name not in _NULLABLE:
+        raise ValueError(f"{path}: column {field.name!r} has {column.null_count} empty values")
+
+
+def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Texts are texts and numbers of one kind are numbers, however wide; a column of nulls is anything."""
+    kinds = (_is_text, pa.types.is_integer, pa.types.is_floating, pa.types.is_list)
+    return pa.types.is_null(found) or any(kind(found) and kind(wanted) for kind in kinds)
+
+
+def _is_text(found: pa.DataType) -> bool:
+    return pa.types.is_string(found) or pa.types.is_large_string(found)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def read(kind: str, path: Path) -> pd.DataFrame:
@@ -105,7 +133,7 @@ def read(kind: str, path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such table. Run `dvc repro` (or `dvc pull`) first") from None
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({error}). Delete it and run `dvc repro`") from None
+        raise ValueError(f"{path}: not a readable Parquet file ({_line(error)}). Delete it and run `dvc repro`") from None
     for field in schema:
         if field.name not in table.column_names:
             found = ", ".join(table.column_names)
@@ -113,12 +141,16 @@ def read(kind: str, path: Path) -> pd.DataFrame:
                 f"{path}: column {field.name!r} is missing (found: {found}). Delete the file and run `dvc repro`"
             )
         column = table.column(field.name)
-        if column.null_count and field.name not in _NULLABLE:
-            raise ValueError(f"{path}: column {field.name!r} has {column.null_count} empty values")
+        _check_nulls(column, field, path)
+        if not _same_kind(column.type, field.type):
+            raise ValueError(
+                f"{path}: column {field.name!r} is {column.type}, expected {field.type}. "
+                "Delete the file and run `dvc repro`"
+            )
     try:
         return table.select(schema.names).cast(schema).to_pandas()
     except (pa.ArrowException, ValueError) as error:
-        raise ValueError(f"{path}: a column has the wrong type ({error})") from None
+        raise ValueError(f"{path}: a column has the wrong type ({_line(error)})") from None
 
 
 def texts(path: Path) -> dict[str, str]:

@@ -65,6 +65,10 @@ def folder_hash(folder: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -89,8 +93,10 @@ class Store:
         folder = self.folder / key
         try:
             expected = json.loads((folder / _CHECKSUMS).read_text())
-            whole = all(file_hash(folder / name) == value for name, value in expected.items())
-        except (OSError, ValueError, AttributeError):
+            whole = {*expected, _CHECKSUMS} == set(_files(folder)) and all(
+                file_hash(folder / name) == value for name, value in expected.items()
+            )
+        except (OSError, ValueError, AttributeError, TypeError):
             whole = False
         if not whole and folder.exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -105,7 +111,7 @@ class Store:
         partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
         try:
             write(partial)
-            names = sorted(path.relative_to(partial).as_posix() for path in partial.rglob("*") if path.is_file())
+            names = _files(partial)
             sums = {name: file_hash(partial / name) for name in names}
             (partial / _CHECKSUMS).write_text(json.dumps(sums))
             for name in [*names, _CHECKSUMS, "."]:

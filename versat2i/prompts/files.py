@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from versat2i.prompts.records import Prompt
+from versat2i.prompts.records import Prompt, normalise
 
 TEXT_COLUMNS = ("text", "prompt", "caption", "Prompt")
 
@@ -39,7 +39,8 @@ def read(path: Path, format: str = "auto") -> list[Prompt]:
         format: a name in `READERS`; `auto` goes by the file's ending.
 
     Raises:
-        ValueError: the file is missing, empty, of an unknown format, or has no column of texts.
+        ValueError: the file is missing, empty, of an unknown format, has no column of texts, or one of
+            them is no prompt.
     """
     kind = path.suffix.removeprefix(".").lower() if format == "auto" else format
     if kind not in READERS:
@@ -66,4 +67,8 @@ def read(path: Path, format: str = "auto") -> list[Prompt]:
 def _prompt(path: Path, number: int, text: object, category: object) -> Prompt:
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"{path}: prompt {number} is {text!r}, expected a text")
-    return Prompt(text, path.name, str(category))
+    try:
+        normalise(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: prompt {number} is {error}") from None
+    return Prompt(text, path.name, "" if pd.isna(category) else str(category))

@@ -71,6 +71,15 @@ def train_autoencoder(config: dict, images: np.ndarray, work: Path, device: str)
     return model.eval()
 
 
+def encode(vae: AutoencoderTiny, images: np.ndarray, path: Path) -> torch.Tensor:
+    """Latents of all scenes, made once: the autoencoder is final by now."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        torch.save(autoencoder.encode(vae, images), partial)
+        partial.replace(path)
+    return torch.load(path, weights_only=True)
+
+
 def train_tokenizer(config: dict, captions: list[str], folder: Path) -> CLIPTokenizer:
     """The tokenizer, made or taken from an earlier run: its ids must never change under a checkpoint."""
     if not folder.exists():
@@ -141,7 +150,7 @@ def main(config_path: Path, work: Path, out: Path, workers: int) -> None:
     captions, images = scenes.cached(config["seed"], config["scenes"]["train"], workers, work)
     vae = train_autoencoder(config, images, work, device)
     click.echo(f"autoencoder: {autoencoder.psnr(vae, images[:512]):.1f} dB on scenes it was trained on")
-    latents = autoencoder.encode(vae, images)
+    latents = encode(vae, images, work / "latents.pt")
     tokenizer, model = train_denoiser(config, latents, captions, work, device)
     export(out, vae, tokenizer, model)
     click.echo(f"wrote {out}")
