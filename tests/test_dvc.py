@@ -68,7 +68,7 @@ def test_no_command_names_a_device_or_a_place(name):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_no_output_is_persistent_and_only_metrics_and_plots_are_uncached(name):
-    for out in STAGES[name]["outs"] if "outs" in STAGES[name] else []:
+    for out in STAGES[name].get("outs", []):
         assert isinstance(out, str), f"{name}: {out} has options"
     assert "always_changed" not in STAGES[name]
 

@@ -28,7 +28,12 @@ def put(model: Backbone, folder: Path) -> None:
     if (folder / mixture.RECIPE).exists():
         model.masking = mixture.load(model.denoiser, folder).masking
     else:
-        model.pipe.load_lora_weights(folder, adapter_name=folder.name)
+        model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
+
+
+def _name(folder: Path) -> str:
+    """What the pipeline calls a plain LoRA: its folder's name; a module's name must not hold a dot."""
+    return folder.resolve().name.replace(".", "_")
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,11 @@ def check_base(made_from: dict[str, str], model: Backbone, folder: Path) -> None
 def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
     """The pipeline of `versat2i.load`."""
     base = metadata(folder)
-    name, revision = base.get("base_model", ""), base.get("revision")
+    name, revision = base.get("base_model"), base.get("revision")
+    if not name:
+        raise ValueError(
+            f"{folder}: does not say which base model it was made for; expected a folder of train_lora or mix"
+        )
     local = Path(name).is_dir()
     source = {"path": name} if local else {"repo": name, "revision": revision}
     model = backbone.load(Model(**source, dtype=dtype, threads=torch.get_num_threads()), device)  # type: ignore[arg-type]
@@ -81,7 +90,7 @@ def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
     if (folder / mixture.RECIPE).exists():
         _follow_prompts(model, mixture.load(model.denoiser, folder))
     else:
-        model.pipe.load_lora_weights(folder, adapter_name=folder.name)
+        model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
     return model.pipe
 
 
@@ -99,7 +108,8 @@ def _follow_prompts(model: Backbone, mixed: Mixture) -> None:
     ) -> tuple[Tensor, Tensor | None]:
         embeddings = encode(prompt, device, num_images_per_prompt, do_classifier_free_guidance, *args, **kwargs)
         negative = args[0] if args else kwargs.get("negative_prompt")
-        mixed.mask_text(None if prompt is None else _mask(model, prompt, negative, embeddings))
+        unconditional = embeddings[1] if do_classifier_free_guidance else None
+        mixed.mask_text(None if prompt is None else _mask(model, prompt, negative, (embeddings[0], unconditional)))
         return embeddings
 
     model.pipe.encode_prompt = encode_prompt

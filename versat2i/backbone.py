@@ -173,7 +173,7 @@ def load(model: Model, device: str = "cpu") -> Backbone:
     """Load the base model of params.
 
     Raises:
-        ValueError: the folder is missing or no diffusers pipeline, or its class is not supported.
+        ValueError: the folder or revision is missing or no whole diffusers pipeline, or its class is not supported.
     """
     torch.set_num_threads(model.threads)
     diffusers_logging.set_verbosity_error()
@@ -182,11 +182,15 @@ def load(model: Model, device: str = "cpu") -> Backbone:
     source = model.path or str(model.repo)
     if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
         raise ValueError(f"model.path: {model.path} is no diffusers folder (it has no model_index.json)")
-    config = DiffusionPipeline.load_config(source, revision=model.revision)
-    family = _family(config["_class_name"], source)
-    pipe = DiffusionPipeline.from_pretrained(
-        source, revision=model.revision, torch_dtype=DTYPES[model.dtype], safety_checker=None
-    )
+    try:
+        config = DiffusionPipeline.load_config(source, revision=model.revision)
+        family = _family(config["_class_name"], source)
+        pipe = DiffusionPipeline.from_pretrained(
+            source, revision=model.revision, torch_dtype=DTYPES[model.dtype], safety_checker=None
+        )
+    except OSError as error:
+        where = source if model.path is not None else f"{source} at revision {model.revision}"
+        raise ValueError(f"{where}: cannot be loaded ({' '.join(str(error).split())})") from None
     pipe.set_progress_bar_config(disable=True)
     for part in (pipe.vae, pipe.unet, pipe.text_encoder):
         part.requires_grad_(False).eval()

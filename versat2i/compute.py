@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,7 +66,7 @@ def _worker() -> Callable:
     return _make()  # type: ignore[misc]
 
 
-def _work(task: Task) -> object:
+def _work(task: Any) -> Any:
     return _worker()(task)
 
 
@@ -85,4 +85,4 @@ def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], com
     context = multiprocessing.get_context("spawn")
     workers = min(compute.workers, len(tasks), os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
-        yield from pool.map(_work, tasks)  # type: ignore[arg-type]
+        yield from pool.map(_work, tasks)

@@ -41,7 +41,9 @@ def check(path: Path = FILE) -> None:
     try:
         expected = dict(json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: expected package names and versions as JSON ({error}). `make lock` writes it") from None
+        raise ValueError(
+            f"{path}: expected package names and versions as JSON ({error}). `make lock` writes it"
+        ) from None
     found = installed()
     for name, wanted in expected.items():
         if found.get(name) != wanted:

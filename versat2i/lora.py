@@ -116,7 +116,7 @@ def read(folder: Path, name: str) -> Adapter:
         alpha = float(json.loads(metadata.pop(_CONFIG))[f"{_PREFIX}lora_alpha"])
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora") from None
-    adapter = _from_state(name, state, alpha, {k: v for k, v in metadata.items() if k != "format"})
+    adapter = _from_state(name, state, alpha, {k: v for k, v in sorted(metadata.items()) if k != "format"})
     if not adapter.down or adapter.down.keys() != adapter.up.keys():
         raise ValueError(f"{path}: expected a lora_A and a lora_B for each adapted layer of the denoiser")
     return adapter

@@ -31,7 +31,9 @@ def _score_batch(
     images = np.stack([c.image for c in batch])
     scores = check(reward, reward.score(images, frame, questions), frame)
     details = [None if d is None else json.dumps(d, sort_keys=True) for d in scores.details]
-    return frame.assign(score=scores.values, abstained=scores.reasons, details=details)
+    frame["score"] = scores.values
+    frame["abstained"], frame["details"] = scores.reasons, details
+    return frame
 
 
 def score_shard(reward: Reward, path: Path, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:

@@ -130,13 +130,16 @@ def read(kind: str, path: Path) -> pd.DataFrame:
     schema = SCHEMAS[kind]
     try:
         table = pq.read_table(path)
+        names = table.column_names
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such table. Run `dvc repro` (or `dvc pull`) first") from None
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({_line(error)}). Delete it and run `dvc repro`") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: not a readable Parquet file ({_line(error)}). Delete it and run `dvc repro`"
+        ) from None
     for field in schema:
-        if field.name not in table.column_names:
-            found = ", ".join(table.column_names)
+        if field.name not in names:
+            found = ", ".join(names)
             raise ValueError(
                 f"{path}: column {field.name!r} is missing (found: {found}). Delete the file and run `dvc repro`"
             )

@@ -12,13 +12,13 @@ def write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | Non
     """Write tensors and metadata.
 
     safetensors keeps metadata in a hash map, so two equal files can differ in the order of their
-    keys: the header is written again, sorted.
+    keys: the header gets them here, sorted.
     """
-    data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
+    data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     if metadata:
-        header["__metadata__"] = dict(sorted(metadata.items()))
+        header = {"__metadata__": dict(sorted(metadata.items())), **header}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # safetensors aligns its data to 8 bytes
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,8 @@ def train_mixture(
 ) -> tuple[mixture.Mixture, dict[str, str], pd.DataFrame]:
     """Train the gates of a mixture of frozen experts on the union of their selected sets.
 
-    ``L = L_diffusion + alpha L_balance`` (MoLE, Wu et al. 2024, eq. 9).
+    ``L = L_diffusion + alpha L_balance`` (MoLE, Wu et al. 2024, eq. 9). Once trained, the gates see every
+    example again: a run that was stopped has forgotten those that they saw before.
 
     Returns:
         the mixture, its metadata, and the loss of each step (kind `losses`).
@@ -90,6 +91,11 @@ def train_mixture(
 
     parameters = mixed.parameters()
     losses = training.train(parameters, loss, data, mix_settings, stable_seed(seed, "mix"), checkpoint, "mixture")
+    mixed.reset()
+    with torch.no_grad():
+        once = mix_settings.model_copy(update={"steps": -(-len(data) // mix_settings.batch_size)})
+        for _, latents, prompts, generator in training.batches(data, once, stable_seed(seed, "gates"), 0):
+            training.diffusion_loss(model, latents, prompts, generator, None)
     return mixed, model.identity, losses
 
 
@@ -109,7 +115,7 @@ def _joint(settings: Params, selected: dict[str, Path], out: Path, device: str) 
 
 
 def gate_summary(mixed: mixture.Mixture) -> dict[str, Any]:
-    """Where the gates have gone, over all that passed through them in training.
+    """Where the gates have gone, over all that passed through them since training.
 
     Returns:
         the mean gate of each expert, the mean over layers of the gates' entropy in units of log N

@@ -71,4 +71,4 @@ def _prompt(path: Path, number: int, text: object, category: object) -> Prompt:
         normalise(text)
     except ValueError as error:
         raise ValueError(f"{path}: prompt {number} is {error}") from None
-    return Prompt(text, path.name, "" if pd.isna(category) else str(category))
+    return Prompt(text, path.name, str(category) if isinstance(category, str | int) else "")

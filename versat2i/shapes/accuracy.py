@@ -35,7 +35,7 @@ def answers(images: np.ndarray, texts: list[str]) -> pd.DataFrame:
     for image, text in zip(images, texts, strict=True):
         scene = perceive(image)
         for asked in questions(prompt_id(text), grammar.parse(text)):
-            said = answer_scene(scene, asked["question"], asked["choices"])
+            said = answer_scene(scene, str(asked["question"]), list(asked["choices"]))
             rows.append((asked["element_type"], asked["answer"], said))
     return pd.DataFrame(rows, columns=["element_type", "expected", "answer"])
 

@@ -241,10 +241,10 @@ def paint(placed: list[Placed], background: str, rng: random.Random, flaws: Flaw
         _fill(canvas, points, colors[p.group])
     image = cv2.resize(canvas, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
     if flaws.blur:
-        image = cv2.GaussianBlur(image, (0, 0), flaws.blur)
+        image = cv2.GaussianBlur(image, (0, 0), flaws.blur).astype(np.float32, copy=False)
     if flaws.noise:
         noise = np.random.default_rng(rng.getrandbits(63)).standard_normal(image.shape, np.float32)
-        image = image + flaws.noise * noise
+        image = image + np.float32(flaws.noise) * noise
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 

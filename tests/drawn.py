@@ -1,0 +1,71 @@
+"""Pools, selected sets and whole params for tests, small enough to make in every test."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from versat2i import params, picking, shards
+
+TEXTS = {"p0": "a red circle", "p1": "two blue squares on a navy background", "p2": "a green star"}
+
+LORA = {
+    "rank": 2,
+    "alpha": 2.0,
+    "targets": "attention",
+    "steps": 3,
+    "batch_size": 2,
+    "learning_rate": 1.0e-2,
+    "caption_dropout": 0.1,
+    "checkpoint_every": 2,
+}
+
+
+def candidate(prompt_id: str, k: int, latent_channels: int = 4) -> shards.Candidate:
+    """A candidate of noise, different for each prompt and k."""
+    generator = torch.Generator().manual_seed(1000 * int(prompt_id[1:]) + k)
+    image = torch.randint(0, 256, (64, 64, 3), generator=generator, dtype=torch.uint8).numpy()
+    return shards.Candidate(prompt_id, k, k, image, torch.randn(latent_channels, 16, 16, generator=generator))
+
+
+def pool(folder: Path, texts: dict[str, str] = TEXTS, per_prompt: int = 2) -> Path:
+    """Candidates of each prompt in one shard."""
+    shards.write(folder / "00000-000", [candidate(prompt_id, k) for prompt_id in texts for k in range(per_prompt)])
+    return folder
+
+
+def selected(folder: Path, texts: dict[str, str] = TEXTS, per_prompt: int = 2) -> Path:
+    """A selected set: every candidate of a pool is a pick."""
+    keys = [(prompt_id, k) for prompt_id in texts for k in range(per_prompt)]
+    picks = pd.DataFrame(keys, columns=["prompt_id", "k"]).assign(score=1.0, rank=1)
+    folder.mkdir(parents=True)
+    picking.copy(pool(folder.with_name(f"{folder.name}-pool"), texts, per_prompt), picks, picks.head(0), texts, folder)
+    return folder
+
+
+def settings(model: params.Model, aspects: tuple[str, ...] = ("colour", "form"), **mix: object) -> params.Params:
+    """Params of a pipeline with these aspects."""
+    sampling = {"steps": 1, "guidance_scale": 1.0, "batch_size": 4, "per_prompt": 2, "prompts_per_shard": 2}
+    training = {name: LORA[name] for name in LORA.keys() - {"rank", "alpha", "targets"}}
+    rule = {"threshold": {"quantile": 0.0}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
+    source = [{"grammar": 3}]
+    return params.Params.model_validate(
+        {
+            "seed": 0,
+            "aspects": list(aspects),
+            "model": model.model_dump(),
+            "prompts": {"train": source, "dev": source, "eval": source},
+            "generate": sampling,
+            "rewards": {aspect: {"evaluator": "random"} for aspect in aspects},
+            "select": dict.fromkeys(aspects, rule),
+            "train_lora": {aspect: LORA | {"rank": 2 + i, "steps": 3 + i} for i, aspect in enumerate(aspects)},
+            "mix": {"scope": "token", "balance": 0.01, "variants": ["mixture", "uniform"]} | training | mix,
+            "evaluate": sampling | {"split": "dev", "variants": {"base": ""}, "judges": {}, "resamples": 100},
+        }
+    )
+
+
+def flat(colour: int) -> np.ndarray:
+    """An image of one gray."""
+    return np.full((64, 64, 3), colour, np.uint8)

@@ -1,0 +1,116 @@
+"""Work gives the same results in order, wherever it runs."""
+
+import math
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from versat2i import compute
+
+PROCESSES = compute.Compute(engine="processes", workers=2)
+
+factorial = partial(partial, math.factorial)  # makes a worker; of the library, so that processes can import it
+
+
+class Maker:
+    """Counts how many workers it made."""
+
+    made = 0
+
+    def __call__(self):
+        self.made += 1
+        return lambda task: task + 1
+
+
+def test_results_are_in_the_order_of_the_tasks_in_one_process_or_several():
+    tasks = [20, 3, 0, 7, 1]
+    expected = [math.factorial(task) for task in tasks]
+    assert list(compute.run(factorial, tasks, compute.Compute())) == expected
+    assert list(compute.run(factorial, tasks, PROCESSES)) == expected
+
+
+def test_an_error_in_a_process_reaches_the_caller_as_it_is():
+    with pytest.raises(ValueError, match="factorial"):
+        list(compute.run(factorial, [3, -1], PROCESSES))
+
+
+def test_an_error_while_a_worker_is_made_reaches_the_caller_as_it_is():
+    with pytest.raises(ValueError, match="'no number'"):
+        list(compute.run(partial(int, "no number"), [1, 2], PROCESSES))
+
+
+@pytest.mark.parametrize("machine", [compute.Compute(), compute.Compute(engine="processes", workers=1)])
+def test_one_worker_does_all_tasks_of_a_process(machine):
+    maker = Maker()
+    assert list(compute.run(maker, [1, 2, 3], machine)) == [2, 3, 4]
+    assert maker.made == 1
+
+
+@pytest.mark.parametrize("machine", [compute.Compute(), PROCESSES])
+def test_without_tasks_no_worker_is_made(machine):
+    maker = Maker()
+    assert list(compute.run(maker, [], machine)) == []
+    assert maker.made == 0
+
+
+def test_a_single_task_is_done_without_processes():
+    assert list(compute.run(Maker(), [1], PROCESSES)) == [2]  # whose worker could not be sent to one
+
+
+def test_results_come_one_at_a_time():
+    started = []
+    results = compute.run(lambda: started.append, [1, 2, 3], compute.Compute())
+    next(results)
+    assert started == [1]
+
+
+def test_a_device_that_is_named_is_taken_as_it_is():
+    assert compute.Compute(device="cuda:1").torch_device() == "cuda:1"
+
+
+def test_auto_finds_a_device_that_torch_has():
+    import torch
+
+    assert torch.zeros(1, device=compute.Compute().torch_device()).sum() == 0
+
+
+def test_without_a_file_work_runs_in_this_process(tmp_path):
+    assert compute.load(tmp_path / "compute.yaml") == compute.Compute(device="auto", engine="inline", workers=1)
+
+
+def test_an_empty_file_says_nothing(tmp_path):
+    (tmp_path / "compute.yaml").write_text("# all as usual\n")
+    assert compute.load(tmp_path / "compute.yaml") == compute.Compute()
+
+
+def test_a_file_says_how_to_run(tmp_path):
+    (tmp_path / "compute.yaml").write_text("{device: cpu, engine: processes, workers: 3}")
+    assert compute.load(tmp_path / "compute.yaml") == compute.Compute(device="cpu", engine="processes", workers=3)
+
+
+def test_the_file_in_the_repository_loads():
+    assert compute.load(Path(__file__).parent.parent / "compute.yaml").workers >= 1
+
+
+@pytest.mark.parametrize(
+    "content, named",
+    [
+        (b"wokers: 2", "wokers"),
+        (b"workers: 0", "workers"),
+        (b"workers: '2'", "workers"),
+        (b"workers: true", "workers"),
+        (b"engine: ray", "engine"),
+        (b"device: 0", "device"),
+        (b"[a, b]", "dictionary"),
+        (b"device: [", "expected the node content"),
+        (b"\xff\xfe", "utf-8"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(tmp_path, content, named):
+    path = tmp_path / "compute.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        compute.load(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    assert named in str(error.value)

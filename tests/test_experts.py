@@ -1,0 +1,99 @@
+"""An expert is a function of its selected set and its params, and only its LoRA is trained."""
+
+import drawn
+import pytest
+import torch
+
+from versat2i import backbone, experts, training
+from versat2i.params import TrainLora
+from versat2i.training import Checkpoint
+
+
+def rule(**changes):
+    return TrainLora(**(drawn.LORA | changes))
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory):
+    return drawn.selected(tmp_path_factory.mktemp("selected") / "colour")
+
+
+def train(model, selected, folder, settings=None, seed=0, name="colour"):
+    checkpoint = Checkpoint(folder / "run.pt")
+    return experts.train_lora(model, [selected], settings or rule(), seed, name, checkpoint, "cpu")
+
+
+def same(one, other):
+    parts = ((one.down, other.down), (one.up, other.up))
+    return all(torch.equal(a[module], b[module]) for a, b in parts for module in a)
+
+
+def test_examples_are_the_union_in_order_each_with_its_prompt(model, tmp_path):
+    texts = {"p7": "a green star", "p8": "two pink hearts"}
+    folders = [drawn.selected(tmp_path / "a"), drawn.selected(tmp_path / "b", texts, 1)]
+    loaded = backbone.load(model)
+    data = experts.examples(loaded, folders)
+    keys = [(p, k) for p in drawn.TEXTS for k in range(2)] + [(p, 0) for p in texts]
+    assert len(data) == len(keys) == 8
+    for row, (prompt_id, k) in enumerate(keys):
+        assert torch.equal(data.latents[row], drawn.candidate(prompt_id, k).latents)
+        expected = loaded.embed([(drawn.TEXTS | texts)[prompt_id]])
+        torch.testing.assert_close(data.prompts.hidden[row], expected.hidden[0])
+        assert torch.equal(data.prompts.mask[row], expected.mask[0])
+    assert data.empty.mask.sum() == 2
+
+
+def test_the_same_params_give_the_same_bits(model, selected, tmp_path):
+    (first, losses), (second, again) = (train(model, selected, tmp_path / name) for name in "ab")
+    assert same(first, second) and losses.equals(again)
+    assert len(losses) == 3 and first.metadata == {**backbone.identity(model), "adapter": "colour"}
+    for other in (train(model, selected, tmp_path / "c", seed=1), train(model, selected, tmp_path / "d", name="form")):
+        assert not same(first, other[0])
+
+
+def test_only_the_lora_is_trained(model, selected, tmp_path, monkeypatch):
+    loads, load = [], backbone.load
+    monkeypatch.setattr(backbone, "load", lambda *args: loads.append(load(*args)) or loads[-1])
+    adapter, _ = train(model, selected, tmp_path)
+    after = {
+        name.replace(".base_layer.", "."): value
+        for name, value in loads[0].denoiser.state_dict().items()
+        if ".lora_" not in name
+    }
+    before = load(model).denoiser.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert all(up.any() for up in adapter.up.values())  # every B has left zero
+
+
+def test_training_lowers_the_loss_on_what_it_is_trained_on(model, selected, tmp_path, monkeypatch):
+    loads, load = [], backbone.load
+    monkeypatch.setattr(backbone, "load", lambda *args: loads.append(load(*args)) or loads[-1])
+    train(model, selected, tmp_path, rule(steps=20, batch_size=6, targets="attention+feedforward"))
+
+    def loss(loaded):
+        data, generator = experts.examples(loaded, [selected]), torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            draws = [
+                training.diffusion_loss(loaded, data.latents, data.prompts, generator, None).item() for _ in range(6)
+            ]
+        return sum(draws) / len(draws)
+
+    assert loss(loads[0]) < loss(load(model)) - 0.005
+
+
+def test_a_stopped_expert_ends_as_an_unbroken_one(model, selected, tmp_path, monkeypatch):
+    unbroken, losses = train(model, selected, tmp_path / "a", rule(checkpoint_every=1))
+    calls, loss = [], training.diffusion_loss
+
+    def fails_at_the_third(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return loss(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "diffusion_loss", fails_at_the_third)
+        train(model, selected, tmp_path / "b", rule(checkpoint_every=1))
+    resumed, all_losses = train(model, selected, tmp_path / "b", rule(checkpoint_every=1))
+    assert same(unbroken, resumed) and losses.equals(all_losses)

@@ -1,0 +1,121 @@
+"""Scores are the evaluator's own, made once, and each is a number or explained."""
+
+import drawn
+import numpy as np
+import pandas as pd
+import pytest
+
+from versat2i import rewards, scoring, shards, tables
+from versat2i.params import Reward
+from versat2i.rewards import control
+from versat2i.rewards.base import Scores
+
+NO_QUESTIONS = pd.DataFrame(columns=tables.SCHEMAS["questions"].names)
+
+
+class Brightness:
+    """Mean pixel in [0, 1]; lists the prompts that it was asked about; abstains on `abstain`."""
+
+    name, metric, higher_is_better, range, licence = "brightness", "brightness", True, (0.0, 1.0), "none"
+    asked: list[str] = []  # noqa: RUF012
+
+    def __init__(self, abstain="", forgets=False):
+        self.abstain, self.forgets = abstain, forgets
+
+    def score(self, images, prompts, questions):
+        self.asked.extend(prompts["text"])
+        silent = (prompts["prompt_id"] == self.abstain).to_numpy()
+        values = np.where(silent, np.nan, images.mean((1, 2, 3)) / 255)
+        reasons = ["too dark" if quiet and not self.forgets else None for quiet in silent]
+        return Scores(values, reasons, [{"pixels": int(image.size)} for image in images])
+
+
+@pytest.fixture(autouse=True)
+def _own_store_and_evaluator(tmp_path, monkeypatch):
+    monkeypatch.setenv("VERSAT2I_WORK", str(tmp_path / "work"))
+    monkeypatch.setitem(control.EVALUATORS, "brightness", f"{__name__}:Brightness")
+    Brightness.asked.clear()
+
+
+@pytest.fixture
+def shard(tmp_path):
+    return shards.paths(drawn.pool(tmp_path / "pool"))[0]
+
+
+def worker(texts=drawn.TEXTS, questions=NO_QUESTIONS, aspect="control", evaluator="brightness", **options):
+    return scoring.Recipe(aspect, Reward(evaluator=evaluator, **options), texts, questions)()
+
+
+KEYS = [(prompt_id, k) for prompt_id in drawn.TEXTS for k in range(2)]
+
+
+def test_scores_through_the_store_are_the_evaluators_own(shard):
+    found = worker()(shard)
+    assert list(zip(found["prompt_id"], found["k"], strict=True)) == KEYS
+    assert found["score"].tolist() == [drawn.candidate(*key).image.mean() / 255 for key in KEYS]
+    assert found["abstained"].isna().all()
+    assert set(found["details"]) == {'{"pixels": 12288}'}
+
+
+@pytest.mark.parametrize("aspect", ["aesthetic", "low_level", "geometry"])
+def test_embedded_evaluators_score_as_they_do_directly(shard, aspect):
+    evaluator = {"geometry": "regularity"}.get(aspect, "classical")
+    images = np.stack([drawn.candidate(*key).image for key in KEYS])
+    prompts = pd.DataFrame(KEYS, columns=["prompt_id", "k"])
+    prompts["text"] = prompts["prompt_id"].map(drawn.TEXTS)
+    direct = rewards.load(aspect, evaluator).score(images, prompts, None)
+    found = worker(aspect=aspect, evaluator=evaluator)(shard)
+    np.testing.assert_array_equal(found["score"], direct.values)
+    assert found["abstained"].astype(object).where(found["abstained"].notna(), None).tolist() == direct.reasons
+
+
+def test_batches_cut_the_shard_without_losing_an_image(shard, monkeypatch):
+    whole = worker()(shard)
+    monkeypatch.setattr(scoring, "BATCH", 4)
+    cut = scoring.score_shard(Brightness(), shard, drawn.TEXTS, NO_QUESTIONS)
+    for column in ("prompt_id", "k", "score"):
+        assert cut[column].tolist() == whole[column].tolist()
+
+
+def test_a_shard_is_scored_once(shard):
+    first = worker()(shard)
+    assert len(Brightness.asked) == 6
+    pd.testing.assert_frame_equal(worker()(shard), first)
+    assert len(Brightness.asked) == 6
+
+
+def test_a_shard_is_scored_again_when_what_it_is_scored_by_changes(shard):
+    question = {"prompt_id": "p0", "question_id": "q0", "question": "?", "choices": [], "answer": "yes"}
+    asked = pd.DataFrame([question | {"element_type": "object", "parent_ids": []}])
+    worker()(shard)
+    for change in (
+        {"texts": drawn.TEXTS | {"p0": "a blue star"}},
+        {"questions": asked},
+        {"abstain": "p9"},
+    ):
+        Brightness.asked.clear()
+        worker(**change)(shard)
+        assert len(Brightness.asked) == 6
+    Brightness.asked.clear()
+    worker(texts=drawn.TEXTS | {"p9": "another"}, questions=asked.assign(prompt_id="p9"))(shard)
+    assert Brightness.asked == []  # what other prompts say and are asked is nothing to this shard
+    drawn.pool(shard.parent, per_prompt=1)
+    assert len(worker()(shard)) == len(Brightness.asked) == 3
+
+
+def test_an_abstention_is_kept_with_its_reason(shard):
+    found = worker(abstain="p1")(shard)
+    silent = found["prompt_id"] == "p1"
+    assert found["score"].isna().equals(silent)
+    assert found["abstained"][silent].tolist() == ["too dark"] * 2 and found["abstained"][~silent].isna().all()
+
+
+def test_a_score_that_is_no_number_and_not_explained_names_the_image(shard, tmp_path):
+    with pytest.raises(ValueError, match=r"brightness: image 0 of prompt p2 \('a green star'\) got nan without a reas"):
+        worker(abstain="p2", forgets=True)(shard)
+    assert not list((tmp_path / "work" / "score@control").iterdir())  # nothing is kept of it
+
+
+def test_prompts_reach_the_evaluator_with_their_images(shard):
+    worker()(shard)
+    assert Brightness.asked == [text for text in drawn.TEXTS.values() for _ in range(2)]
