@@ -8,7 +8,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup repro table test check format lock push pull parallel
+.PHONY: setup model repro table test check format lock push pull parallel
 
 setup: $(VENV)/.ready
 
@@ -18,7 +18,14 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-repro: setup
+# trained from nothing where it is not there yet; goes on where it was stopped
+MODEL := versat2i/shapes/model/model_index.json
+$(MODEL): | $(VENV)/.ready
+	python -m versat2i.shapes.pretrain
+
+model: $(MODEL)
+
+repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
 	dvc repro
 	@python -m stages.table

@@ -11,6 +11,8 @@ from versat2i.shapes.questions import questions
 SPLITS = ("train", "train", "train", "dev", "eval")
 """Every sentence belongs to one split by its hash: splits never share a prompt, whatever their seeds."""
 
+MOST_MISSES = 20_000  # draws in a row that give nothing new
+
 
 def split_of(text: str) -> str:
     """The split that a sentence of the grammar belongs to."""
@@ -33,12 +35,19 @@ def sample(amount: int, seed: int, held_out: float, split: str) -> Iterator[Prom
         raise ValueError("prompts.train: held_out must be 0; held-out combinations are for dev and eval")
     rng = random.Random(stable_seed("prompts", seed, split))
     seen: set[str] = set()
+    misses = 0  # since the last new prompt
     while len(seen) < amount:
+        if misses > MOST_MISSES:
+            raise ValueError(
+                f"prompts.{split}: the grammar has hardly more than {len(seen)} such prompts, not {amount}"
+            )
+        misses += 1
         description = grammar.sample(rng, rng.random() < held_out)
         text = grammar.phrase(description, rng)
         if text in seen or split_of(text) != split:
             continue
         seen.add(text)
+        misses = 0
         yield to_prompt(text, description)
 
 

@@ -1,0 +1,51 @@
+"""The embedded model as it is shipped."""
+
+import numpy as np
+import pytest
+import torch
+
+from versat2i.shapes import grammar
+from versat2i.shapes.accuracy import answers, by_element, held_out_prompts
+from versat2i.shapes.pretrain import MODEL
+
+pytestmark = pytest.mark.skipif(
+    not (MODEL / "model_index.json").exists(), reason="the embedded model is not trained: make model"
+)
+LIMIT = 25_000_000  # bytes
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    """Loaded with plain diffusers, as anybody would."""
+    from diffusers import StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline.from_pretrained(MODEL)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_all_weights_together_are_small():
+    weights = list(MODEL.rglob("*.safetensors"))
+    assert len(weights) == 3
+    assert sum(path.stat().st_size for path in weights) <= LIMIT
+
+
+def test_every_word_of_the_grammar_is_one_known_token(pipe):
+    words = {*grammar.COLORS, *grammar.SHAPES, *grammar.BACKGROUNDS, *grammar.COUNTS, *grammar.SIZES}
+    for word in words | {grammar.plural(shape) for shape in grammar.SHAPES}:
+        assert len(pipe.tokenizer.tokenize(word)) == 1
+        assert pipe.tokenizer.unk_token not in pipe.tokenizer.tokenize(word)
+
+
+def test_it_draws_most_of_what_it_is_asked_for(pipe):
+    texts = list(held_out_prompts(24).values())
+    images = pipe(
+        texts,
+        num_inference_steps=12,
+        guidance_scale=4.0,
+        generator=[torch.Generator().manual_seed(i) for i in range(len(texts))],
+        output_type="np",
+    ).images
+    shares = by_element(answers(np.round(images * 255).astype(np.uint8), texts))
+    assert shares["all"] >= 0.5
+    assert shares["background"] >= 0.8
