@@ -77,8 +77,14 @@ def test_a_word_that_the_model_does_not_know_is_named(loaded):
         loaded.embed(["a red circle!"])
 
 
+def test_a_word_that_is_only_a_piece_of_known_words_is_unknown(loaded):
+    """"low</w>" is one token, made on the way to "yellow"."""
+    with pytest.raises(ValueError, match="'low' is not a word"):
+        loaded.embed(["a low circle"])
+
+
 def test_a_model_with_an_open_vocabulary_spells_words_out(loaded, monkeypatch):
-    monkeypatch.setitem(loaded.pipe.tokenizer.init_kwargs, "closed_vocabulary", False)
+    monkeypatch.delitem(loaded.pipe.tokenizer.init_kwargs, "closed_vocabulary")
     assert loaded.embed(["a red dragon"]).mask.sum() > 5
 
 

@@ -41,13 +41,14 @@ def tiny_params(root: Path) -> dict:
         settings["select"][aspect] = RULE
         settings["train_lora"][aspect] = settings["train_lora"][aspect] | LORA
     settings["rewards"] |= {"geometry": CONTROL, "faithfulness": CONTROL}
-    return settings
+    return json.loads(json.dumps(settings))  # no two aspects share one dict, which YAML would keep as an alias
 
 
 def environment(root: Path) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     changes = {"PATH": path, "PYTHONPATH": str(root), "DVC_NO_ANALYTICS": "1", "HF_HUB_OFFLINE": "1"}
-    return {**os.environ, **changes}
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # it doubles start-up
+    return {**inherited, **changes}
 
 
 def run(root: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:

@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from versat2i import backbone, lora, mixture, work
+from versat2i import backbone, codebase, lora, mixture, work
 from versat2i.backbone import Backbone
 from versat2i.mixture import Mixture
 from versat2i.params import Model
@@ -83,8 +83,8 @@ def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
         raise ValueError(
             f"{folder}: does not say which base model it was made for; expected a folder of train_lora or mix"
         )
-    local = Path(name).is_dir()
-    source = {"path": name} if local else {"repo": name, "revision": revision}
+    local = next((path for path in (Path(name), codebase.ROOT / name) if path.is_dir()), None)
+    source = {"path": str(local)} if local else {"repo": name, "revision": revision}
     model = backbone.load(Model(**source, dtype=dtype, threads=torch.get_num_threads()), device)  # type: ignore[arg-type]
     check_base(base, model, folder)
     if (folder / mixture.RECIPE).exists():

@@ -37,6 +37,11 @@ class Embeddings:
         return Embeddings(torch.cat([p.hidden for p in parts]), torch.cat([p.mask for p in parts]))
 
 
+def words(text: str) -> list[str]:
+    """The words and punctuation marks of a text, in lower case."""
+    return re.findall(r"\w+|[^\w\s]+", text.lower())
+
+
 class Backbone:
     """Stable Diffusion 1.x and 2.x: one text encoder, a UNet, epsilon or v-prediction."""
 
@@ -87,13 +92,13 @@ class Backbone:
         return encoded.attention_mask.bool()
 
     def _check_words(self, texts: list[str]) -> None:
-        """A model of a closed vocabulary knows a word only as one token; others spell it out."""
-        tokenizer = self.pipe.tokenizer
-        if not tokenizer.init_kwargs.get("closed_vocabulary"):
+        """A model of a closed vocabulary has only seen the words that its tokenizer's config lists."""
+        known = self.pipe.tokenizer.init_kwargs.get("closed_vocabulary")
+        if known is None:
             return
         for text in texts:
-            for word in re.findall(r"\w+|[^\w\s]+", text):
-                if len(tokenizer.tokenize(word)) != 1 or tokenizer.unk_token in tokenizer.tokenize(word):
+            for word in words(text):
+                if word not in known:
                     raise ValueError(
                         f"{word!r} is not a word that this model knows (in {text!r}). Its words are listed in "
                         f"the model's tokenizer; use others, or name another model in params.yaml"
@@ -186,7 +191,7 @@ def load(model: Model, device: str = "cpu") -> Backbone:
         config = DiffusionPipeline.load_config(source, revision=model.revision)
         family = _family(config["_class_name"], source)
         pipe = DiffusionPipeline.from_pretrained(
-            source, revision=model.revision, torch_dtype=DTYPES[model.dtype], safety_checker=None
+            source, revision=model.revision, dtype=DTYPES[model.dtype], safety_checker=None
         )
     except OSError as error:
         where = source if model.path is not None else f"{source} at revision {model.revision}"

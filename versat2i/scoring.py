@@ -78,6 +78,11 @@ class Worker:
         """Scores (kind `scores`) of a shard."""
         index = tables.read("index", path.with_suffix(".parquet"))
         prompt_ids = set(index["prompt_id"])
+        if strangers := sorted(prompt_ids - self.recipe.texts.keys()):
+            raise ValueError(
+                f"{path}: prompt {strangers[0]} is not in the prompt table. The images are of other prompts: "
+                "run `dvc repro` to draw them again"
+            )
         questions = self.recipe.questions[self.recipe.questions["prompt_id"].isin(prompt_ids)]
         key = work.fingerprint(
             [__name__, *self._modules()],

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from versat2i.backbone import words
 from versat2i.seeds import stable_seed
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
@@ -20,7 +21,7 @@ def build_tokenizer(config: dict, captions: list[str]) -> CLIPTokenizer:
     """A CLIP tokenizer whose byte-pair merges are learned from captions.
 
     Without merges, words it knows would silently become ``<|endoftext|>``. `closed_vocabulary`
-    is kept in its config: a word that is no single token was never trained on.
+    in its config lists the words that were trained on: others are spelt out of pieces unknown to the model.
     """
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     bpe.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -30,7 +31,8 @@ def build_tokenizer(config: dict, captions: list[str]) -> CLIPTokenizer:
     tokens = [*sorted(model["vocab"]), _START, _END]  # the trainer's own order changes from run to run
     vocab = {token: number for number, token in enumerate(tokens)}
     merges = [tuple(merge) for merge in model["merges"]]
-    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=config["max_length"], closed_vocabulary=True)
+    known = sorted({word for caption in captions for word in words(caption)})
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=config["max_length"], closed_vocabulary=known)
 
 
 def build_text_encoder(config: dict, tokenizer: CLIPTokenizer) -> CLIPTextModel:
