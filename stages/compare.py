@@ -21,7 +21,7 @@ def main() -> str:
         variant: evaluation.by_metric(tables.read("evaluation", layout.evaluation(variant) / "scores.parquet"))
         for variant in options.variants
     }
-    metrics = evaluation.metric_names({aspect: settings.rewards[aspect] for aspect in settings.aspects})
+    metrics = evaluation.metric_names([(aspect, settings.rewards[aspect]) for aspect in settings.aspects])
     table = comparison.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
     layout.write_json(table, layout.metrics("evaluate"))
     groups = tables.read("prompts", layout.prompts(options.split)).set_index("prompt_id")["source"]

@@ -22,13 +22,15 @@ def main(variant: str) -> str:
     texts = tables.texts(layout.prompts(options.split))
     plan = generation.plan(texts, options.per_prompt, options.prompts_per_shard)
     recipe = generation.Recipe(settings.model, prepare, options, settings.seed, machine.torch_device(), "evaluate")
-    evaluators = {aspect: settings.rewards[aspect] for aspect in settings.aspects} | options.judges
+    evaluators = [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
+    judges = [(evaluation.JUDGES, judge) for judge in options.judges]
     with work.replaced(layout.evaluation(variant)) as out:
         images = out / "images"
         for _, piece, _ in progress.track(compute.run(recipe, plan, machine), f"evaluate@{variant}", len(plan)):
             work.assemble(piece, images)
         questions = tables.read("questions", layout.questions(options.split))
-        tables.write("evaluation", evaluation.score(images, evaluators, texts, questions), out / "scores.parquet")
+        scores = evaluation.score(images, evaluators + judges, texts, questions)
+        tables.write("evaluation", scores, out / "scores.parquet")
     return f"{sum(len(shard.keys) for shard in plan)} images,"
 
 

@@ -61,7 +61,7 @@ def settings(model: params.Model, aspects: tuple[str, ...] = ("colour", "form"),
             "select": dict.fromkeys(aspects, rule),
             "train_lora": {aspect: LORA | {"rank": 2 + i, "steps": 3 + i} for i, aspect in enumerate(aspects)},
             "mix": {"scope": "token", "balance": 0.01, "variants": ["mixture", "uniform"]} | training | mix,
-            "evaluate": sampling | {"split": "dev", "variants": {"base": ""}, "judges": {}, "resamples": 100},
+            "evaluate": sampling | {"split": "dev", "variants": {"base": ""}, "judges": [], "resamples": 100},
         }
     )
 

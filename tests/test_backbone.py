@@ -78,7 +78,7 @@ def test_a_word_that_the_model_does_not_know_is_named(loaded):
 
 
 def test_a_word_that_is_only_a_piece_of_known_words_is_unknown(loaded):
-    """"low</w>" is one token, made on the way to "yellow"."""
+    """ "low</w>" is one token, made on the way to "yellow"."""
     with pytest.raises(ValueError, match="'low' is not a word"):
         loaded.embed(["a low circle"])
 

@@ -69,7 +69,7 @@ def test_candidates_of_a_prompt_are_compared_across_shards(tmp_path):
 
 def test_lower_is_better_is_turned_round(tmp_path):
     folder = variant(tmp_path / "base", {"p0": [10, 20], "p1": [30, 40]})
-    evaluators = {"control": Reward(evaluator="darkness"), "geometry": Reward(evaluator="random")}
+    evaluators = [("control", Reward(evaluator="darkness")), ("geometry", Reward(evaluator="random"))]
     table = evaluation.score(folder, evaluators, TEXTS, NO_QUESTIONS)
     tables.write("evaluation", table, tmp_path / "table.parquet")  # it fits the schema
     frames = evaluation.by_metric(tables.read("evaluation", tmp_path / "table.parquet"))
@@ -84,7 +84,7 @@ def test_lower_is_better_is_turned_round(tmp_path):
 
 def test_higher_is_better_is_left_as_it_is(tmp_path):
     folder = drawn.pool(tmp_path / "base", TEXTS, per_prompt=1)
-    table = evaluation.score(folder, {"geometry": Reward(evaluator="random")}, TEXTS, NO_QUESTIONS)
+    table = evaluation.score(folder, [("geometry", Reward(evaluator="random"))], TEXTS, NO_QUESTIONS)
     scores = table[table["metric"] == "random"]["score"]
     assert scores.between(0, 1).all() and scores.nunique() == 3
     alone = table[table["metric"] == "diversity"]
@@ -93,4 +93,18 @@ def test_higher_is_better_is_left_as_it_is(tmp_path):
 
 def test_a_variant_without_images_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no shard"):
-        evaluation.score(tmp_path, {"control": Reward(evaluator="darkness")}, TEXTS, NO_QUESTIONS)
+        evaluation.score(tmp_path, [("control", Reward(evaluator="darkness"))], TEXTS, NO_QUESTIONS)
+
+
+@pytest.mark.parametrize("first, second", [("geometry", "low_level"), ("geometry", evaluation.JUDGES)])
+def test_two_evaluators_of_one_metric_are_an_error_that_names_them(tmp_path, first, second):
+    evaluators = [(first, Reward(evaluator="random")), (second, Reward(evaluator="random"))]
+    with pytest.raises(ValueError, match=rf"'random' .* 2 evaluators \({first}: random, {second}: random\)"):
+        evaluation.score(tmp_path, evaluators, TEXTS, NO_QUESTIONS)
+
+
+def test_a_judge_scores_beside_the_evaluator_of_an_aspect(tmp_path):
+    folder = drawn.pool(tmp_path / "base", TEXTS, per_prompt=1)
+    evaluators = [("geometry", Reward(evaluator="random")), (evaluation.JUDGES, Reward(evaluator="second_reader"))]
+    table = evaluation.score(folder, evaluators, TEXTS, NO_QUESTIONS)
+    assert set(table["metric"]) == {"random", "second_reader", "diversity"}

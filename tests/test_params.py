@@ -33,7 +33,8 @@ mix:
    variants: [mixture, uniform]}
 evaluate:
   {split: eval, per_prompt: 2, steps: 12, guidance_scale: 4.0, batch_size: 64, prompts_per_shard: 32,
-   variants: {base: some/folder, geometry: data/adapters/geometry}, judges: {}, resamples: 2000}
+   variants: {base: some/folder, geometry: data/adapters/geometry}, resamples: 2000,
+   judges: [{evaluator: second_reader}]}
 """
 
 

@@ -28,8 +28,8 @@ TINY = {
 }
 RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
 LORA = {"rank": 2, "alpha": 2.0, "steps": 2, "batch_size": 2}
-# A random model draws blots: aspects that may abstain on all of them would stop the pipeline here,
-# so that the control stands in for them; the evaluators have tests of their own.
+# A random model draws blots: an aspect that may abstain on all of them would stop the pipeline here,
+# so that the control stands in for it; the evaluator has tests of its own.
 CONTROL = {"evaluator": "random"}
 
 
@@ -40,7 +40,7 @@ def tiny_params(root: Path) -> dict:
     for aspect in settings["aspects"]:
         settings["select"][aspect] = RULE
         settings["train_lora"][aspect] = settings["train_lora"][aspect] | LORA
-    settings["rewards"] |= {"geometry": CONTROL, "faithfulness": CONTROL}
+    settings["rewards"] |= {"geometry": CONTROL}
     return json.loads(json.dumps(settings))  # no two aspects share one dict, which YAML would keep as an alias
 
 

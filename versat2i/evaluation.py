@@ -1,6 +1,7 @@
 """Score a variant's images by every evaluator, and measure their diversity."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +11,30 @@ from versat2i import rewards, scoring, shards
 from versat2i.params import Reward
 from versat2i.shards import Candidate
 
+JUDGES = "judges"  # the folder of evaluators that never select
 DIVERSITY = "diversity"
 
+Evaluators = Sequence[tuple[str, Reward]]  # with the aspect of each, or `JUDGES`
 
-def score(
-    folder: Path, evaluators: Mapping[str, Reward], texts: dict[str, str], questions: pd.DataFrame
-) -> pd.DataFrame:
+
+def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:
     """Every metric of every image of a variant, higher is better throughout.
 
     Args:
         folder: the variant's shards.
-        evaluators: aspect or judge name -> evaluator.
+        evaluators: who scores, each with its aspect.
         texts: prompt_id -> text.
         questions: the questions table.
 
     Returns:
         one row an image and metric (kind `evaluation`).
+
+    Raises:
+        ValueError: two evaluators have one metric.
     """
+    metric_names(evaluators)
     frames = []
-    for aspect, evaluator in evaluators.items():
+    for aspect, evaluator in evaluators:
         worker = scoring.Recipe(aspect, evaluator, texts, questions)()
         table = pd.concat([worker(path) for path in shards.paths(folder)], ignore_index=True)
         sign = 1 if worker.reward.higher_is_better else -1
@@ -65,9 +71,21 @@ def _distances(images: list[np.ndarray]) -> np.ndarray:
     return pairs.sum(1) / (len(images) - 1)
 
 
-def metric_names(evaluators: Mapping[str, Reward]) -> list[str]:
-    """The metric of each evaluator."""
-    return [rewards.load(name, e.evaluator, **e.options).metric for name, e in evaluators.items()]
+def metric_names(evaluators: Evaluators) -> list[str]:
+    """The metric of each evaluator.
+
+    Raises:
+        ValueError: two have the same, or one that of `diversity`.
+    """
+    names = [rewards.load(aspect, e.evaluator, **e.options).metric for aspect, e in evaluators]
+    for metric, amount in Counter([*names, DIVERSITY]).items():
+        if amount > 1:
+            sharing = [f"{a}: {e.evaluator}" for (a, e), name in zip(evaluators, names, strict=True) if name == metric]
+            raise ValueError(
+                f"params.yaml: the metric {metric!r} is that of {amount} evaluators ({', '.join(sharing)}); a metric "
+                "is a column of the results and needs one evaluator. Leave the others out"
+            )
+    return names
 
 
 def by_metric(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -134,7 +134,7 @@ class Evaluate(Sampling):
     per_prompt: Positive
     prompts_per_shard: Positive
     variants: dict[Name, str]  # where each variant's adapter lies; for base, the model itself
-    judges: dict[Name, Reward]
+    judges: list[Reward]  # beside the aspects' evaluators; never used for selection
     resamples: Annotated[int, Field(ge=100)]
 
 

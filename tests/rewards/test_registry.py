@@ -46,6 +46,8 @@ def test_the_catalogue_lists_the_embedded_evaluators():
         ("faithfulness", "dsg"),
         ("geometry", "regularity"),
         ("low_level", "classical"),
+        ("judges", "second_reader"),
+        ("judges", "piqe"),
         ("control", "random"),
         ("geometry", "random"),
     }

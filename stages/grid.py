@@ -1,0 +1,32 @@
+"""Draw a grid of evaluated variants side by side; no stage of the pipeline itself."""
+
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from versat2i import gallery, layout, params, tables
+
+
+@click.command()
+@click.argument("variants", nargs=-1, required=True)
+@click.option("--rows", default=8, show_default=True, help="Prompts to show, the first of the evaluation.")
+@click.option("--out", default=Path("grid.png"), type=Path, show_default=True)
+def main(variants: tuple[str, ...], rows: int, out: Path) -> None:
+    """Show the same prompts and seeds for VARIANTS.
+
+    \b
+    Example:
+        python -m stages.grid base mixture --out grid.png
+    """
+    try:
+        texts = tables.texts(layout.prompts(params.load().evaluate.split))
+        folders = {variant: layout.evaluation(variant) / "images" for variant in variants}
+        gallery.side_by_side(folders, dict(islice(texts.items(), rows))).save(out)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Variants side by side."""
+
+import numpy as np
+import pytest
+import torch
+
+from versat2i import gallery, shards
+
+
+def folder_of(path, shade, prompt_ids):
+    image = np.full((8, 8, 3), shade, np.uint8)
+    candidates = [shards.Candidate(prompt_id, 0, 0, image, torch.zeros(1, 2, 2)) for prompt_id in prompt_ids]
+    shards.write(path / "00000-000", candidates)
+    return path
+
+
+def test_a_row_is_a_prompt_and_a_column_a_variant(tmp_path):
+    folders = {
+        name: folder_of(tmp_path / name, shade, ["a", "b"]) for name, shade in {"base": 10, "mixture": 99}.items()
+    }
+    sheet = np.asarray(gallery.side_by_side(folders, {"a": "first", "b": "second"}, scale=2))
+    top = gallery.TEXT_HEIGHT + gallery.MARGIN
+    for y in (top, top + 16 + gallery.MARGIN):
+        left, right = gallery.MARGIN, 2 * gallery.MARGIN + 16
+        assert (sheet[y : y + 16, left : left + 16] == 10).all()
+        assert (sheet[y : y + 16, right : right + 16] == 99).all()
+
+
+def test_a_prompt_without_an_image_is_named(tmp_path):
+    folders = {"base": folder_of(tmp_path / "base", 10, ["a"])}
+    with pytest.raises(ValueError, match="base has no image of 'second'"):
+        gallery.side_by_side(folders, {"a": "first", "b": "second"})

@@ -1,0 +1,6 @@
+"""Judges: evaluators never used for selection, so that no expert can have learned to please them."""
+
+EVALUATORS = {
+    "second_reader": "versat2i.rewards.judges.second_reader:SecondReader",
+    "piqe": "versat2i.rewards.judges.piqe:Piqe",
+}

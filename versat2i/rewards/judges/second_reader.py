@@ -1,0 +1,72 @@
+"""Does an image show what its prompt claims? Asked of the prompt itself, without questions."""
+
+import numpy as np
+import pandas as pd
+
+from versat2i.rewards.base import BLANK, OWN_LICENCE, Images, Scores, expect_images, is_blank
+from versat2i.rewards.judges.reading import Reading, Thing, read
+from versat2i.shapes.grammar import Description, Group, noun, parse
+
+TOWARDS = {"left of": (-1.0, 0.0), "right of": (1.0, 0.0), "above": (0.0, -1.0), "below": (0.0, 1.0)}  # y down
+
+
+def _members(reading: Reading, group: Group) -> list[Thing]:
+    return [thing for thing in reading.things if (thing.color, thing.shape) == (group.color, group.shape)]
+
+
+def _stands(relation: str, first: list[Thing], second: list[Thing]) -> bool:
+    """Whether the first lie more in the direction of the relation than across it, from centre to centre."""
+    if not first or not second:
+        return False
+    ends = [np.mean([(thing.x, thing.y) for thing in things], axis=0) for things in (first, second)]
+    (x, y), (dx, dy) = ends[0] - ends[1], TOWARDS[relation]
+    return bool(x * dx + y * dy > abs(x * dy - y * dx))
+
+
+def claims(description: Description, reading: Reading) -> dict[str, bool]:
+    """What a prompt claims, and whether it holds: presence and number of each group, relation, background.
+
+    Size is not judged: small and large overlap once four things must fit.
+    """
+    groups = description.groups
+    found = [_members(reading, group) for group in groups]
+    held = {}
+    for group, members in zip(groups, found, strict=True):
+        held[f"{noun(group)}: there"] = bool(members)
+        held[f"{noun(group)}: {group.count}"] = len(members) == group.count
+    if description.relation:
+        held[description.relation] = _stands(description.relation, found[0], found[1])
+    if description.background:
+        held[f"{description.background} background"] = reading.background == description.background
+    return held
+
+
+class SecondReader:
+    """Share of a prompt's claims that hold in an embedded scene, read independently of the `shapes` VQA."""
+
+    name = "second_reader"
+    metric = "second_reader"
+    higher_is_better = True
+    range = (0.0, 1.0)
+    licence = OWN_LICENCE
+
+    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+        expect_images(images)
+        values, reasons, details = [], [], []
+        for image, text in zip(images, prompts["text"], strict=True):
+            verdict = self._judge(image, text)
+            held = {} if isinstance(verdict, str) else verdict
+            values.append(np.mean(list(held.values())) if held else np.nan)
+            reasons.append(verdict if isinstance(verdict, str) else None)
+            details.append({"claims": held} if held else None)
+        return Scores(np.array(values, np.float64), reasons, details)
+
+    def _judge(self, image: np.ndarray, text: str) -> dict[str, bool] | str:
+        """The claims and whether they hold, or the reason to abstain."""
+        if is_blank(image):
+            return BLANK
+        try:
+            description = parse(text)
+        except ValueError as error:
+            return f"the prompt is not of the shapes grammar: {error}"
+        return claims(description, read(image))
