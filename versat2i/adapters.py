@@ -14,21 +14,26 @@ from versat2i.mixture import Mixture
 from versat2i.params import Model
 
 
-def put(model: Backbone, folder: Path) -> None:
+def put(model: Backbone, folder: Path) -> Mixture | None:
     """Load the adapter of a folder into a model.
 
     Args:
         model: the base model it was trained on.
         folder: with ``pytorch_lora_weights.safetensors`` (by diffusers' own loader) or a mixture.
 
+    Returns:
+        the mixture, or None for a plain LoRA.
+
     Raises:
         ValueError: there is no adapter, it is damaged, or it belongs to another base model.
     """
     check_base(metadata(folder), model, folder)
-    if (folder / mixture.RECIPE).exists():
-        model.masking = mixture.load(model.denoiser, folder).masking
-    else:
+    if not (folder / mixture.RECIPE).exists():
         model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
+        return None
+    mixed = mixture.load(model.denoiser, folder)
+    model.masking = mixed.masking
+    return mixed
 
 
 def _name(folder: Path) -> str:
@@ -86,11 +91,9 @@ def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
     local = next((path for path in (Path(name), codebase.ROOT / name) if path.is_dir()), None)
     source = {"path": str(local)} if local else {"repo": name, "revision": revision}
     model = backbone.load(Model(**source, dtype=dtype, threads=torch.get_num_threads()), device)  # type: ignore[arg-type]
-    check_base(base, model, folder)
-    if (folder / mixture.RECIPE).exists():
-        _follow_prompts(model, mixture.load(model.denoiser, folder))
-    else:
-        model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
+    mixed = put(model, folder)
+    if mixed is not None:
+        _follow_prompts(model, mixed)
     return model.pipe
 
 
