@@ -56,7 +56,7 @@ CONFIG = {
         "latent_channels": 4,
     },
     "text_encoder": {"hidden": 16, "layers": 1, "heads": 2},
-    "denoiser": {"channels": [8, 16], "layers_per_block": 1, "head_dim": 8, "norm_groups": 4},
+    "denoiser": {"channels": [8, 16], "layers_per_block": 1, "head_dim": 8, "norm_groups": 4, "text_heads": 2},
 }
 """The embedded model's own configuration, much smaller."""
 

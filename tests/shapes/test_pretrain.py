@@ -16,7 +16,16 @@ from versat2i.seeds import stable_seed
 from versat2i.shapes import autoencoder, denoiser, grammar, pretrain, scenes
 
 AUTOENCODER = {"latent_noise": 0.05, "steps": 3, "batch_size": 2, "crop": 32, "learning_rate": 0.002}
-DENOISER = {"steps": 3, "batch_size": 2, "learning_rate": 0.01, "warmup": 2, "caption_dropout": 0.5, "ema": 0.9}
+DENOISER = {
+    "steps": 3,
+    "batch_size": 2,
+    "learning_rate": 0.01,
+    "warmup": 2,
+    "simple_steps": 2,
+    "timestep_exponent": 2,
+    "caption_dropout": 0.5,
+    "ema": 0.9,
+}
 CONFIG = copy.deepcopy(tiny.CONFIG) | {"seed": 0, "scenes": {"train": 6}, "checkpoint_every": 1}
 CONFIG["autoencoder"] |= AUTOENCODER
 CONFIG["denoiser"] |= DENOISER
@@ -207,8 +216,53 @@ def test_the_velocity_loss_of_a_perfect_model_is_zero():
         bar = scheduler.alphas_cumprod.double()[timesteps][:, None, None, None]
         return ((bar.sqrt() * noisy - clean) / (1 - bar).sqrt()).float()
 
-    value = denoiser.velocity_loss(perfect, scheduler, clean, None, torch.Generator().manual_seed(1))
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
+    value = denoiser.velocity_loss(perfect, clean, noise, torch.tensor([0, 500, 998]), None, scheduler)
     assert value.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_density_of_timesteps_grows_with_their_noise():
+    """With exponent 2, P(t < T x) = x^2."""
+    drawn = denoiser.draw_timesteps(20_000, 1000, 2.0, torch.Generator().manual_seed(0))
+    assert drawn.min() >= 0 and drawn.max() == 999
+    for share in (0.25, 0.5, 0.75):
+        assert (drawn < 1000 * share).double().mean() == pytest.approx(share**2, abs=0.015)  # 4 standard errors
+
+
+def drawn_scenes(amount):
+    """Scene i has the latents i and the caption i + 1; every third one is simple."""
+    rows = torch.arange(amount)
+    latents = rows.half()[:, None, None, None].expand(-1, 4, 16, 16)
+    return denoiser.Scenes(latents, rows[:, None] + 1, rows[::3], torch.tensor([0]))
+
+
+def test_a_batch_keeps_captions_with_their_latents():
+    latents, tokens = drawn_scenes(30).batch(200, 0.5, 0.0, torch.Generator().manual_seed(0))
+    assert torch.equal(latents[:, 0, 0, 0] + 1, tokens[:, 0].float()) and latents.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0.23, 0.44), (1.0, 1.0, 1.0)])
+def test_the_share_of_simple_scenes_is_as_asked(share, least, most):
+    latents, _ = drawn_scenes(30).batch(300, share, 0.0, torch.Generator().manual_seed(0))
+    assert least <= (latents[:, 0, 0, 0] % 3 == 0).double().mean() <= most
+
+
+def test_dropped_captions_are_empty_and_do_not_touch_the_stock():
+    scenes = drawn_scenes(30)
+    _, tokens = scenes.batch(400, 0.0, 0.25, torch.Generator().manual_seed(0))
+    assert (tokens == 0).double().mean() == pytest.approx(0.25, abs=0.09)
+    assert torch.equal(scenes.tokens[:, 0], torch.arange(30) + 1)
+
+
+def test_words_stay_apart_in_an_untrained_text_encoder(tmp_path):
+    """What CLIP's own initialisation fails at: the token must not drown in the layers' output."""
+    tokenizer = denoiser.build_tokenizer({"vocab_size": 400, "max_length": 24}, captions(300))
+    torch.manual_seed(0)
+    encoder = denoiser.build_text_encoder({"hidden": 128, "layers": 3, "heads": 4}, tokenizer).eval()
+    tokens = denoiser.tokenize(tokenizer, ["a red circle on a navy background", "a blue circle on a navy background"])
+    with torch.no_grad():
+        red, blue = encoder(tokens)[0]
+    assert (red[2] - blue[2]).norm() > 0.9 * red[2].norm()
 
 
 # --------------------------------------------------------------------------- scenes and the whole

@@ -17,7 +17,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from tqdm import tqdm
 from transformers import CLIPTokenizer
 
-from versat2i.shapes import autoencoder, denoiser, scenes
+from versat2i.shapes import autoencoder, denoiser, grammar, scenes
 
 CONFIG = Path(__file__).with_suffix(".yaml")
 MODEL = Path(__file__).with_name("model")
@@ -96,14 +96,19 @@ def train_denoiser(
     torch.manual_seed(config["seed"])
     text_encoder = denoiser.build_text_encoder(config["text_encoder"], tokenizer)
     unet = denoiser.build_unet(settings, config["text_encoder"]["hidden"], latents.shape[1])
-    model = denoiser.Generator(text_encoder, unet).to(device)
+    model = denoiser.Generator(text_encoder, unet).to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), settings["learning_rate"], weight_decay=0.01)
     checkpoint = Checkpoint(work / "denoiser.pt", model=model, average=average, optimizer=optimizer)
     first = checkpoint.load()
-    tokens = denoiser.tokenize(tokenizer, captions)
-    empty = denoiser.tokenize(tokenizer, [""])[0]
-    steps = denoiser.steps(model, average, optimizer, latents, tokens, empty, settings, config["seed"], first)
+    simple = [row for row, caption in enumerate(captions) if len(grammar.parse(caption).groups) == 1]
+    drawn = denoiser.Scenes(
+        latents,
+        denoiser.tokenize(tokenizer, captions),
+        torch.tensor(simple),
+        denoiser.tokenize(tokenizer, [""])[0],
+    )
+    steps = denoiser.steps(model, average, optimizer, drawn, settings, config["seed"], first)
     run(steps, checkpoint, config["checkpoint_every"], "denoiser", first, settings["steps"])
     return tokenizer, average.eval()
 
