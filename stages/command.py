@@ -1,7 +1,6 @@
 """What all stages share: one-line errors, a summary line, and the time they took."""
 
 import functools
-import json
 import os
 import time
 import warnings
@@ -10,14 +9,14 @@ from pathlib import Path
 
 import click
 
-from versat2i import environment
+from versat2i import environment, timings
 
 
 def stage(main: Callable[..., str]) -> Callable[..., None]:
     """Run a stage: print the summary it returns with the time; turn errors into one clear line.
 
-    Timings go to the work store's ``timings.jsonl``, where `make repro` reads them: nothing that
-    DVC hashes may hold a time.
+    Timings go to the work store, where `make repro` and `versat2i costs` read them: nothing that DVC
+    hashes may hold a time.
     """
 
     @functools.wraps(main)
@@ -33,13 +32,6 @@ def stage(main: Callable[..., str]) -> Callable[..., None]:
             raise click.ClickException(" ".join(str(error).split())) from error
         seconds = time.monotonic() - start
         click.echo(f"{name}: {summary} in {seconds:.1f} s")
-        _note(name, seconds)
+        timings.note(name, seconds)
 
     return run
-
-
-def _note(name: str, seconds: float) -> None:
-    folder = Path(os.environ.get("VERSAT2I_WORK", ".work"))
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "timings.jsonl").open("a") as file:
-        file.write(json.dumps({"stage": name, "seconds": round(seconds, 1)}) + "\n")

@@ -22,7 +22,8 @@ def main(variants: tuple[str, ...], rows: int, out: Path) -> None:
     try:
         texts = tables.texts(layout.prompts(params.load().evaluate.split))
         folders = {variant: layout.evaluation(variant) / "images" for variant in variants}
-        gallery.side_by_side(folders, dict(islice(texts.items(), rows))).save(out)
+        shown = dict(islice(texts.items(), rows))
+        gallery.side_by_side(gallery.evaluated(folders, shown), list(shown.values())).save(out)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {out}")

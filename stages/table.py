@@ -1,12 +1,10 @@
 """Print the results and what each stage took; no stage of the pipeline itself."""
 
 import json
-import os
-from pathlib import Path
 
 import click
 
-from versat2i import layout
+from versat2i import layout, timings
 
 
 def _results(table: dict) -> list[str]:
@@ -37,16 +35,6 @@ def _summary(summary: dict) -> list[str]:
     return ["", "mean gain over the aspects, in standard deviations of base", *lines] if lines else []
 
 
-def _timings(path: Path) -> list[str]:
-    """The last time of each stage in the work store."""
-    if not path.exists():
-        return []
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
-    last = {entry["stage"]: entry["seconds"] for entry in entries}
-    rows = [f"{stage:<26} {seconds:8.1f} s" for stage, seconds in last.items()]
-    return ["", "last time of each stage", *rows, f"{'total':<26} {sum(last.values()):8.1f} s"]
-
-
 @click.command()
 def main() -> None:
     """Print metrics/evaluate.json as a table, and the time of each stage.
@@ -59,8 +47,9 @@ def main() -> None:
     if not path.exists():
         raise click.ClickException(f"{path}: no results yet. Run `make repro` first")
     table = json.loads(path.read_text())
-    timings = Path(os.environ.get("VERSAT2I_WORK", ".work")) / "timings.jsonl"
-    click.echo("\n".join(["", *_results(table), *_summary(table.get("summary", {})), *_timings(timings)]))
+    took = timings.table()
+    heading = ["", "last time of each stage"] if took else []
+    click.echo("\n".join(["", *_results(table), *_summary(table.get("summary", {})), *heading, *took]))
 
 
 if __name__ == "__main__":

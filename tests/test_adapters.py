@@ -10,7 +10,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 import versat2i
-from versat2i import adapters, backbone, generation, lora, mixture
+from versat2i import adapters, backbone, generation, lora, mixture, mixture_files
 from versat2i.params import Model, Sampling
 from versat2i.seeds import stable_seed
 
@@ -40,7 +40,7 @@ def mix(model, tmp_path):
         mixed, generator = mixture.attach(loaded.denoiser, experts, scope), torch.Generator().manual_seed(1)
         for parameter in mixed.parameters():
             parameter.data += 0.5 * torch.randn(parameter.shape, generator=generator)
-        mixture.save(mixed, tmp_path / scope, loaded.identity)
+        mixture_files.save(mixed, tmp_path / scope, loaded.identity)
         return tmp_path / scope
 
     return made

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from versat2i import gallery, shards
 
@@ -18,7 +19,8 @@ def test_a_row_is_a_prompt_and_a_column_a_variant(tmp_path):
     folders = {
         name: folder_of(tmp_path / name, shade, ["a", "b"]) for name, shade in {"base": 10, "mixture": 99}.items()
     }
-    sheet = np.asarray(gallery.side_by_side(folders, {"a": "first", "b": "second"}, scale=2))
+    columns = gallery.evaluated(folders, {"a": "first", "b": "second"})
+    sheet = np.asarray(gallery.side_by_side(columns, ["first", "second"], scale=2))
     top = gallery.TEXT_HEIGHT + gallery.MARGIN
     for y in (top, top + 16 + gallery.MARGIN):
         left, right = gallery.MARGIN, 2 * gallery.MARGIN + 16
@@ -29,4 +31,11 @@ def test_a_row_is_a_prompt_and_a_column_a_variant(tmp_path):
 def test_a_prompt_without_an_image_is_named(tmp_path):
     folders = {"base": folder_of(tmp_path / "base", 10, ["a"])}
     with pytest.raises(ValueError, match="base has no image of 'second'"):
-        gallery.side_by_side(folders, {"a": "first", "b": "second"})
+        gallery.evaluated(folders, {"a": "first", "b": "second"})
+
+
+def test_each_image_is_saved_by_row_and_variant(tmp_path):
+    columns = {"base": [np.full((4, 4, 3), 9, np.uint8)], "mixture": [np.full((4, 4, 3), 8, np.uint8)]}
+    written = gallery.save(columns, ["first"], tmp_path / "out")
+    assert [path.name for path in written] == ["000-base.png", "000-mixture.png", "grid.png"]
+    assert (np.asarray(Image.open(written[1])) == 8).all()

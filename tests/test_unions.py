@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 
-from versat2i import adapters, backbone, lora, mixture, params, tables, training, unions, work
+from versat2i import adapters, backbone, lora, mixture, mixture_files, params, tables, training, unions, work
 
 STATIC = [name for name in get_args(params.Union) if name not in ("mixture", "joint")]
 
@@ -66,7 +66,7 @@ def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, sto
     assert list(metrics["gate"]) == ["colour", "form"]
     assert sum(metrics["gate"].values()) == pytest.approx(1, abs=1e-5)
     assert 0 < metrics["entropy"] < 1 and 0 < metrics["distance"] < 1  # the gates have moved
-    assert mixture.read_recipe(tmp_path / "mixture").metadata == backbone.identity(model)
+    assert mixture_files.read_recipe(tmp_path / "mixture").metadata == backbone.identity(model)
     assert moved(model, tmp_path / "mixture") > 1e-3
     assert len(list(store.iterdir())) == 1
     done()

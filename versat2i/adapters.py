@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from versat2i import backbone, codebase, lora, mixture, work
+from versat2i import backbone, codebase, lora, mixture_files, work
 from versat2i.backbone import Backbone
 from versat2i.mixture import Mixture
 from versat2i.params import Model
@@ -28,10 +28,10 @@ def put(model: Backbone, folder: Path) -> Mixture | None:
         ValueError: there is no adapter, it is damaged, or it belongs to another base model.
     """
     check_base(metadata(folder), model, folder)
-    if not (folder / mixture.RECIPE).exists():
+    if not (folder / mixture_files.RECIPE).exists():
         model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
         return None
-    mixed = mixture.load(model.denoiser, folder)
+    mixed = mixture_files.load(model.denoiser, folder)
     model.masking = mixed.masking
     return mixed
 
@@ -61,8 +61,8 @@ def metadata(folder: Path) -> dict[str, str]:
     Raises:
         ValueError: there is no adapter, or it is damaged.
     """
-    if (folder / mixture.RECIPE).exists():
-        return mixture.read_recipe(folder).metadata
+    if (folder / mixture_files.RECIPE).exists():
+        return mixture_files.read_recipe(folder).metadata
     return lora.read(folder, folder.name).metadata
 
 

@@ -11,41 +11,68 @@ from versat2i import shards
 MARGIN = 6  # pixels around everything
 TEXT_HEIGHT = 16  # pixels
 
+Images = list[NDArray[np.uint8]]  # [height, width, 3] each
 
-def side_by_side(folders: dict[str, Path], texts: dict[str, str], scale: int = 2) -> Image.Image:
-    """A grid with one column a variant and one row a prompt, labelled.
+
+def side_by_side(columns: dict[str, Images], labels: list[str], scale: int = 2) -> Image.Image:
+    """A grid with one column a variant and one row an image, labelled.
+
+    Args:
+        columns: variant -> its images, as many as there are labels, all of one size.
+        labels: what stands beside each row.
+        scale: whole-number enlargement of each image.
+    """
+    height, width = (scale * side for side in next(iter(columns.values()))[0].shape[:2])
+    font = ImageFont.load_default()
+    row, column = height + MARGIN, width + MARGIN
+    right = MARGIN + len(columns) * column
+    size = (int(right + max(map(font.getlength, labels)) + MARGIN), TEXT_HEIGHT + MARGIN + len(labels) * row)
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    for x, (variant, images) in enumerate(columns.items()):
+        pen.text((MARGIN + x * column, MARGIN // 2), variant, "black", font)
+        for y, image in enumerate(images):
+            enlarged = Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST)
+            sheet.paste(enlarged, (MARGIN + x * column, TEXT_HEIGHT + MARGIN + y * row))
+    for y, label in enumerate(labels):
+        pen.text((right, TEXT_HEIGHT + MARGIN + y * row + (height - TEXT_HEIGHT) // 2), label, "black", font)
+    return sheet
+
+
+def evaluated(folders: dict[str, Path], texts: dict[str, str]) -> dict[str, Images]:
+    """Each variant's first image of each prompt, for `side_by_side`.
 
     Args:
         folders: variant -> folder of its shards.
         texts: the prompts to show, prompt_id -> text.
-        scale: whole-number enlargement of each image.
 
     Raises:
         ValueError: a variant has no image of a prompt.
     """
-    columns = {variant: _first(folder, set(texts)) for variant, folder in folders.items()}
-    for variant, found in columns.items():
-        if missing := [texts[prompt_id] for prompt_id in texts if prompt_id not in found]:
-            raise ValueError(f"{folders[variant]}: {variant} has no image of {missing[0]!r}")
-    height, width = (scale * side for side in next(iter(columns.values()))[next(iter(texts))].shape[:2])
-    font = ImageFont.load_default()
-    label = max(font.getlength(text) for text in texts.values())
-    row, column = height + MARGIN, width + MARGIN
-    size = (int(MARGIN + len(columns) * column + label + MARGIN), TEXT_HEIGHT + MARGIN + len(texts) * row)
-    sheet = Image.new("RGB", size, "white")
-    pen = ImageDraw.Draw(sheet)
-    for x, (variant, found) in enumerate(columns.items()):
-        pen.text((MARGIN + x * column, MARGIN // 2), variant, "black", font)
-        for y, prompt_id in enumerate(texts):
-            image = Image.fromarray(found[prompt_id]).resize((width, height), Image.Resampling.NEAREST)
-            sheet.paste(image, (MARGIN + x * column, TEXT_HEIGHT + MARGIN + y * row))
-    for y, text in enumerate(texts.values()):
-        middle = TEXT_HEIGHT + MARGIN + y * row + height // 2 - TEXT_HEIGHT // 2
-        pen.text((MARGIN + len(columns) * column, middle), text, "black", font)
-    return sheet
+    return {variant: _first(variant, folder, texts) for variant, folder in folders.items()}
 
 
-def _first(folder: Path, prompt_ids: set[str]) -> dict[str, NDArray[np.uint8]]:
+def _first(variant: str, folder: Path, texts: dict[str, str]) -> Images:
     """The image k = 0 of each prompt."""
-    wanted = {(prompt_id, 0) for prompt_id in prompt_ids}
-    return {candidate.prompt_id: candidate.image for candidate in shards.read_all(folder, wanted)}
+    found = {c.prompt_id: c.image for c in shards.read_all(folder, {(prompt_id, 0) for prompt_id in texts})}
+    if missing := [text for prompt_id, text in texts.items() if prompt_id not in found]:
+        raise ValueError(f"{folder}: {variant} has no image of {missing[0]!r}")
+    return [found[prompt_id] for prompt_id in texts]
+
+
+def save(columns: dict[str, Images], labels: list[str], out: Path) -> list[Path]:
+    """Write ``<row>-<variant>.png`` for each image, rows numbered from 0, and all of them as ``grid.png``.
+
+    Returns:
+        what was written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    files = {
+        out / f"{row:03}-{variant}.png": Image.fromarray(image)
+        for variant, images in columns.items()
+        for row, image in enumerate(images)
+    }
+    files[out / "grid.png"] = side_by_side(columns, labels)
+    for path, image in files.items():
+        image.save(path)
+    return list(files)

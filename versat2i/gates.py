@@ -103,12 +103,17 @@ class MixedLinear(nn.Module):
         self.mask: Tensor | None = None  # of the text, while one is given
         self.fixed: Tensor | None = None  # weights that stand in for lambda g
         self.last: Tensor | None = None  # mean gate of the last forward pass in training, with gradient
+        self.recorded: Tensor | None = None  # mean gate that a loaded mixture was saved with
         self.reset()
 
     def reset(self) -> None:
         """Forget the gates seen so far."""
         self.seen: Tensor | float = 0.0
         self.images = 0
+
+    def mean_gate(self) -> Tensor | None:
+        """Mean gate over the images seen, ``[experts]``; without any that on record, if there is one."""
+        return self.seen / self.images if isinstance(self.seen, Tensor) else self.recorded
 
     @property
     def weight(self) -> Tensor:

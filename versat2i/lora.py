@@ -1,12 +1,10 @@
 """LoRA adapters: attach to a denoiser, read back, save as diffusers does, load."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
@@ -85,22 +83,23 @@ def _from_state(name: str, state: dict[str, Tensor], alpha: float, metadata: dic
 
 def write(adapter: Adapter, folder: Path) -> None:
     """Save as ``pytorch_lora_weights.safetensors``, which ``pipe.load_lora_weights(folder)`` reads."""
+    tensors.write(file_state(adapter), folder / FILE, file_metadata(adapter))
+
+
+def file_state(adapter: Adapter) -> dict[str, Tensor]:
+    """Tensors as diffusers names them in a file: ``unet.<module>.lora_A.weight`` and ``.lora_B.weight``."""
+    down = {f"{_PREFIX}{module}.lora_A.weight": weight for module, weight in adapter.down.items()}
+    return down | {f"{_PREFIX}{module}.lora_B.weight": weight for module, weight in adapter.up.items()}
+
+
+def file_metadata(adapter: Adapter) -> dict[str, str]:
+    """What a file says of itself: what the adapter was made from, and rank and alpha where diffusers looks."""
     config = {
         f"{_PREFIX}r": adapter.rank,
         f"{_PREFIX}lora_alpha": adapter.alpha,
         f"{_PREFIX}target_modules": sorted(adapter.down),
     }
-    metadata = {**adapter.metadata, "format": "pt", _CONFIG: json.dumps(config, sort_keys=True)}
-    StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=_state(adapter), save_function=_writer(metadata))
-
-
-def _state(adapter: Adapter) -> dict[str, Tensor]:
-    down = {f"{module}.lora_A.weight": weight for module, weight in adapter.down.items()}
-    return down | {f"{module}.lora_B.weight": weight for module, weight in adapter.up.items()}
-
-
-def _writer(metadata: dict[str, str]) -> Callable[[dict[str, Tensor], str], None]:
-    return lambda weights, path: tensors.write(weights, Path(path), metadata)
+    return {**adapter.metadata, "format": "pt", _CONFIG: json.dumps(config, sort_keys=True)}
 
 
 def read(folder: Path, name: str) -> Adapter:

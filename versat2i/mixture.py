@@ -1,47 +1,22 @@
 """Mixture of LoRA: gates in a denoiser's adapted layers decide how much of each expert to use.
 
 `attach` puts them in, `gates.MixedLinear` says what a layer computes, `collapse` bakes a trained mixture
-into one ordinary LoRA.
+into one ordinary LoRA. `mixture_files` saves and loads it.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
-from versat2i import tensors
 from versat2i.gates import MixedLinear, Scope
 from versat2i.lora import Adapter
 from versat2i.merges import concatenate, shapes, stack
 from versat2i.params import hint
 
 TEXT_LAYERS = (".attn2.to_k", ".attn2.to_v")  # what cross-attention feeds with text embeddings
-RECIPE, EXPERTS, GATES = "mixture.json", "experts.safetensors", "gate.safetensors"
-
-
-class Expert(BaseModel):
-    """An expert of a saved mixture; its weights lie in ``experts.safetensors``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    rank: int
-    alpha: float
-    metadata: dict[str, str]
-
-
-class Recipe(BaseModel):
-    """What a saved mixture consists of; ``metadata`` names its base model and revision."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    scope: Scope
-    experts: list[Expert]
-    metadata: dict[str, str]
 
 
 class Mixture:
@@ -97,13 +72,17 @@ class Mixture:
         return -torch.stack(means).mean(dim=0).log().sum()
 
     def mean_gates(self) -> dict[str, Tensor]:
-        """Mean gate of each layer over all images since `reset`, ``[experts]``; needs none for ``layer``."""
+        """Mean gate of each layer over all images since `reset`, ``[experts]``; needs none for ``layer``.
+
+        A loaded mixture that has seen no image answers with the means it was saved with.
+        """
         if self.scope == "layer":  # such a gate looks at no input: any will do
             return {module: layer.gate(layer.weight).detach() for module, layer in self.layers.items()}
-        idle = [module for module, layer in self.layers.items() if not layer.images]
-        if idle:
-            raise ValueError(f"mean_gates: layer '{idle[0]}' has seen no image. Run the denoiser first")
-        return {module: layer.seen / layer.images for module, layer in self.layers.items()}
+        means = {module: layer.mean_gate() for module, layer in self.layers.items()}
+        known = {module: mean for module, mean in means.items() if mean is not None}
+        if idle := means.keys() - known.keys():
+            raise ValueError(f"mean_gates: layer '{min(idle)}' has seen no image. Run the denoiser first")
+        return known
 
     def reset(self) -> None:
         """Forget the gates seen so far."""
@@ -222,87 +201,3 @@ def collapse(mixture: Mixture, name: str, mean_gates: dict[str, Tensor] | None =
         module: (layer.gate.scale.detach() * gates[module]).float().cpu() for module, layer in mixture.layers.items()
     }
     return concatenate(mixture.adapters, weights, name)
-
-
-def save(mixture: Mixture, folder: Path, metadata: dict[str, str]) -> None:
-    """Write a mixture as one self-contained folder, the same bytes each time.
-
-    Args:
-        mixture: what to save.
-        folder: gets ``mixture.json``, ``experts.safetensors`` and ``gate.safetensors``.
-        metadata: what it was made from: base model, revision.
-    """
-    experts = [
-        Expert(name=adapter.name, rank=adapter.rank, alpha=adapter.alpha, metadata=adapter.metadata)
-        for adapter in mixture.adapters
-    ]
-    weights = {
-        f"{adapter.name}/{module}.{which}": weight
-        for adapter in mixture.adapters
-        for which, part in (("down", adapter.down), ("up", adapter.up))
-        for module, weight in part.items()
-    }
-    tensors.write(weights, folder / EXPERTS)
-    tensors.write(mixture.state_dict(), folder / GATES)
-    recipe = Recipe(scope=mixture.scope, experts=experts, metadata=metadata)
-    (folder / RECIPE).write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def read_recipe(folder: Path) -> Recipe:
-    """What a saved mixture consists of, without its weights.
-
-    Raises:
-        ValueError: the file is missing or damaged.
-    """
-    path = folder / RECIPE
-    try:
-        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file. Run `dvc repro mix` or `dvc pull` first") from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        reason = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        place = ".".join(str(part) for part in reason["loc"])
-        raise ValueError(
-            f"{path}: not the recipe of a mixture ({place + ': ' if place else ''}{reason['msg']}). "
-            "Delete it and run `dvc repro mix`"
-        ) from None
-
-
-def load(denoiser: nn.Module, folder: Path) -> Mixture:
-    """Put a saved mixture into a denoiser: its outputs are those before saving, bit for bit.
-
-    Raises:
-        ValueError: a file is missing or damaged, or the mixture was made for another model.
-    """
-    recipe = read_recipe(folder)
-    weights, _ = tensors.read(folder / EXPERTS)
-    gates, _ = tensors.read(folder / GATES)
-    try:
-        mixture = attach(denoiser, [_expert(expert, weights) for expert in recipe.experts], recipe.scope)
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from None
-    try:
-        mixture.load_state_dict(gates)
-    except ValueError as error:
-        mixture.detach()
-        raise ValueError(f"{folder / GATES}: {error}. Delete it and run `dvc repro mix`") from None
-    return mixture
-
-
-def _expert(expert: Expert, weights: dict[str, Tensor]) -> Adapter:
-    """An expert with its weights, checked against the recipe."""
-    parts: dict[str, dict[str, Tensor]] = {}
-    for which in ("down", "up"):
-        start, end = f"{expert.name}/", f".{which}"
-        parts[which] = {
-            key.removeprefix(start).removesuffix(end): value
-            for key, value in weights.items()
-            if key.startswith(start) and key.endswith(end)
-        }
-    down, up = parts["down"], parts["up"]
-    if not down or down.keys() != up.keys() or any(len(value) != expert.rank for value in down.values()):
-        raise ValueError(
-            f"{EXPERTS} does not hold expert {expert.name} at rank {expert.rank}, as {RECIPE} says. "
-            "Delete the folder and run `dvc repro mix`"
-        )
-    return Adapter(expert.name, down, up, expert.alpha, expert.metadata)

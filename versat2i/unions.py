@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from versat2i import backbone, experts, lora, merges, mixture, tables, training
+from versat2i import backbone, experts, lora, merges, mixture, mixture_files, tables, training
 from versat2i.backbone import Embeddings
 from versat2i.params import Mix, Model, Params, TrainLora
 from versat2i.seeds import stable_seed
@@ -58,7 +58,7 @@ def _mixture(settings: Params, adapters: dict[str, Path], selected: dict[str, Pa
     mixed, identity, losses = train_mixture(
         settings.model, _read(adapters), folders, settings.mix, settings.seed, checkpoint, device
     )
-    mixture.save(mixed, out, identity)
+    mixture_files.save(mixed, out, identity)
     return training.summary(losses) | gate_summary(mixed), losses, checkpoint.remove
 
 

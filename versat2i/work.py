@@ -77,16 +77,21 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def home() -> Path:
+    """Where all stores lie: `VERSAT2I_WORK`, else `.work` in the current folder."""
+    return Path(os.environ.get("VERSAT2I_WORK", ".work"))
+
+
 class Store:
     """The pieces of one stage.
 
     Args:
         stage: a name for the kind of work.
-        root: where stores lie; `VERSAT2I_WORK`, else `.work` in the current folder.
+        root: where stores lie; None: `home`.
     """
 
     def __init__(self, stage: str, root: Path | None = None) -> None:
-        self.folder = (root or Path(os.environ.get("VERSAT2I_WORK", ".work"))) / stage
+        self.folder = (root or home()) / stage
 
     def find(self, key: str) -> Path | None:
         """The folder of a finished piece, or None if there is none or it is damaged."""
@@ -129,6 +134,22 @@ class Store:
     def drop(self, key: str) -> None:
         """Forget a piece."""
         shutil.rmtree(self.folder / key, ignore_errors=True)
+
+
+def sizes() -> dict[str, tuple[int, int]]:
+    """Pieces and bytes of each stage's store, by name."""
+    folders = sorted(path for path in home().glob("*") if path.is_dir())
+    return {folder.name: (len(list(folder.iterdir())), _bytes(folder)) for folder in folders}
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def prune(stages: list[str]) -> None:
+    """Delete the stores of stages."""
+    for stage in stages:
+        shutil.rmtree(home() / stage)
 
 
 def assemble(piece: Path, out: Path) -> None:

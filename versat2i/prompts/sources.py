@@ -24,8 +24,17 @@ def prompts_of(source: Source, split: str) -> Iterator[Prompt]:
         yield from import_module(GRAMMAR).sample(source.grammar, source.seed, source.held_out, split)
         return
     for prompt in files.read(Path(str(source.file))):
-        questions = import_module(GRAMMAR).ask(prompt.text) if source.questions == "grammar" else []
+        questions = ask(prompt.text) if source.questions == "grammar" else []
         yield Prompt(prompt.text, prompt.source, prompt.category, questions)
+
+
+def ask(text: str) -> list[dict]:
+    """Questions about a sentence of the grammar.
+
+    Raises:
+        ValueError: it is none; the word or phrase is named.
+    """
+    return import_module(GRAMMAR).ask(text)
 
 
 def collect(prompts: Prompts) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]]:

@@ -111,11 +111,11 @@ class Generator(nn.Module):
 
 
 def learning_rate(step: int, config: dict) -> float:
-    """Linear warm-up to the peak, constant until half of the steps, then a cosine to zero."""
+    """Linear warm-up to the peak, constant for three quarters of the steps, then a cosine to zero."""
     peak, progress = config["learning_rate"], step / config["steps"]
     if step < config["warmup"]:
         return peak * (step + 1) / config["warmup"]
-    return peak * (0.5 + 0.5 * math.cos(math.pi * max(0.0, 2 * progress - 1)))
+    return peak * (0.5 + 0.5 * math.cos(math.pi * max(0.0, 4 * progress - 3)))
 
 
 @torch.no_grad()

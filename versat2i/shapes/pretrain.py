@@ -140,7 +140,7 @@ def _edit(path: Path, **changes: str | None) -> None:
 
 @click.command()
 @click.option("--config", "config_path", default=CONFIG, type=Path, show_default=True)
-@click.option("--work", default=Path(".work/pretrain"), type=Path, show_default=True, help="Checkpoints.")
+@click.option("--work", default=Path(".pretrain"), type=Path, show_default=True, help="Checkpoints.")
 @click.option("--out", default=MODEL, type=Path, show_default=True, help="The diffusers folder to write.")
 @click.option("--workers", default=2, show_default=True, help="Processes that draw scenes.")
 def main(config_path: Path, work: Path, out: Path, workers: int) -> None:

@@ -1,0 +1,39 @@
+"""The doctor finds what is wrong and says how to mend it."""
+
+import pytest
+
+from versat2i import diagnosis
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """A folder that is no clone."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def by_name():
+    return {finding.what: finding for finding in diagnosis.findings()}
+
+
+def test_outside_a_clone_each_missing_thing_has_advice(empty):
+    found = by_name()
+    assert "make lock" in found["versions"].advice and "params.yaml" in found["params"].advice
+    assert "clone" in found["dvc"].advice
+    assert found["python"].advice is None and found["compute"].advice is None
+
+
+def test_little_room_is_told(monkeypatch):
+    monkeypatch.setattr(diagnosis.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2**30})())
+    assert "versat2i work --prune" in by_name()["disk"].advice
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_told(empty):
+    (empty / "compute.yaml").write_text("device: cuda:9\n")
+    finding = by_name()["compute"]
+    assert finding.advice is not None
+
+
+def test_in_this_clone_nothing_is_wrong_but_what_the_machine_lacks():
+    wrong = {finding.what for finding in diagnosis.findings() if finding.advice}
+    assert wrong <= {"memory", "disk"}

@@ -1,0 +1,26 @@
+"""`versat2i doctor`."""
+
+import click
+
+from versat2i import diagnosis
+
+
+@click.command()
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Look at versions, device, memory, disk, hub and DVC: what is wrong and how to mend it.
+
+    Ends with 1 if something is wrong.
+
+    \b
+    Example:
+        versat2i doctor
+    """
+    found = diagnosis.findings()
+    for finding in found:
+        mark = "ok" if finding.advice is None else "!!"
+        click.echo(f"{mark}  {finding.what:<9} {finding.found}")
+        if finding.advice:
+            click.echo(f"    {'':<9} -> {finding.advice}")
+    if any(finding.advice for finding in found):
+        context.exit(1)

@@ -1,0 +1,31 @@
+"""`versat2i export`."""
+
+from pathlib import Path
+
+import click
+
+from versat2i import params
+
+
+@click.command()
+@click.argument("adapters", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", default=Path("export"), type=click.Path(path_type=Path), show_default=True)
+def main(adapters: tuple[Path, ...], out: Path) -> None:
+    """Write ADAPTERS as files for diffusers and for ComfyUI and A1111 (kohya's names).
+
+    A mixture becomes one ordinary LoRA with its mean gates baked in, and beside it a folder with the
+    full mixture and a model card, ready for a hub.
+
+    \b
+    Examples:
+        versat2i export data/adapters/geometry
+        versat2i export data/adapters/* --out export
+    """
+    from versat2i import cards, exporting, mixture_files  # torch takes seconds to import
+
+    for folder in adapters:
+        written = exporting.export(folder, out)
+        if (folder / mixture_files.RECIPE).exists():
+            written.append(cards.publishable(folder, out / folder.name, params.load()))
+        for path in written:
+            click.echo(f"wrote {path}")

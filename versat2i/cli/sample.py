@@ -1,0 +1,59 @@
+"""`versat2i sample`."""
+
+from pathlib import Path
+
+import click
+
+from versat2i import layout, params
+
+
+@click.command()
+@click.argument("prompts", nargs=-1, required=True)
+@click.option("--variant", default="mixture", show_default=True, help="As in evaluate.variants of params.yaml.")
+@click.option(
+    "--compare", "others", multiple=True, help="Another variant to draw beside it, e.g. base. May be repeated."
+)
+@click.option("--images", default=1, show_default=True, type=click.IntRange(1), help="Of each prompt.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--weight", "weights", multiple=True, metavar="ASPECT=W", help="In place of the gates. May be repeated.")
+@click.option("--out", default=Path("samples"), type=click.Path(path_type=Path), show_default=True)
+def main(
+    prompts: tuple[str, ...],
+    variant: str,
+    others: tuple[str, ...],
+    images: int,
+    seed: int,
+    weights: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Draw PROMPTS: an image each into the folder OUT, and a grid of all.
+
+    Model, steps and guidance are those of params.yaml. With --weight the named experts get that
+    weight in every layer and all others none.
+
+    \b
+    Examples:
+        versat2i sample "a red circle above a blue square" --compare base
+        versat2i sample "three green stars" --images 4 --seed 1 --weight geometry=0.5 --weight aesthetic=0.5
+    """
+    from versat2i import compute, gallery, sampling  # torch takes seconds to import
+
+    settings = params.load()
+    fixed = dict(_weight(text) for text in weights)
+    columns = {}
+    for name in dict.fromkeys([*others, variant]):
+        adapter = None if name == sampling.BASE else layout.adapter(name)
+        chosen = fixed if name == variant else {}
+        model = sampling.load(settings.model, adapter, chosen, compute.load().torch_device())
+        columns[name] = list(sampling.draw(model, list(prompts), images, seed, settings.evaluate))
+    labels = [text for text in prompts for _ in range(images)]
+    for path in gallery.save(columns, labels, out):
+        click.echo(f"wrote {path}")
+
+
+def _weight(text: str) -> tuple[str, float]:
+    aspect, _, value = text.partition("=")
+    try:
+        return aspect, float(value)
+    except ValueError:
+        raise ValueError(f"--weight {text}: expected ASPECT=NUMBER, e.g. geometry=0.5") from None

@@ -1,0 +1,31 @@
+"""`versat2i score`."""
+
+from pathlib import Path
+
+import click
+
+from versat2i import params
+
+ALL = "all of params.yaml"
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--prompt", required=True, help="What the images were to show.")
+@click.option(
+    "--aspect", "aspects", multiple=True, show_default=ALL, help="Whose evaluator in params. May be repeated."
+)
+def main(images: tuple[Path, ...], prompt: str, aspects: tuple[str, ...]) -> None:
+    """Score IMAGES with the evaluators of params.yaml.
+
+    \b
+    Examples:
+        versat2i score samples/*.png --prompt "a red circle above a blue square"
+        versat2i score photo.png --prompt "a house" --aspect low_level
+    """
+    from versat2i import judging  # pandas and OpenCV take a second to import
+
+    settings = params.load()
+    evaluators = [(a, params.entry(settings.rewards, a, "rewards")) for a in aspects or settings.aspects]
+    for line in judging.score_files(list(images), prompt, evaluators):
+        click.echo(line)

@@ -1,0 +1,127 @@
+"""What a run needs of this machine and this clone: is it there, and how is it mended?"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from versat2i import compute, environment, params
+
+LOW_DISK = 5 * 2**30  # bytes; a run of the embedded world takes 0.3 GiB, real models far more
+LOW_MEMORY = 2 * 2**30  # bytes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        what: the thing.
+        found: what it is like.
+        advice: how to mend it, or None if nothing is wrong.
+    """
+
+    what: str
+    found: str
+    advice: str | None = None
+
+
+def findings() -> list[Finding]:
+    """Everything `versat2i doctor` looks at, in the order it is printed."""
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("python", _python),
+        ("versions", _versions),
+        ("params", _params),
+        ("compute", _device),
+        ("memory", _memory),
+        ("disk", _disk),
+        ("hub", _hub),
+        ("dvc", _dvc),
+        ("remote", _remote),
+    ]
+    return [_safely(what, check) for what, check in checks]
+
+
+def _safely(what: str, check: Callable[[], Finding]) -> Finding:
+    """A check whose own error is its finding: these errors say what to do."""
+    try:
+        return check()
+    except (ValueError, OSError) as error:
+        return Finding(what, "wrong", " ".join(str(error).split()))
+
+
+def _python() -> Finding:
+    return Finding("python", f"{sys.version.split()[0]} at {sys.executable}")
+
+
+def _versions() -> Finding:
+    environment.check()
+    found = {name: version for name, version in environment.installed().items() if version}
+    return Finding("versions", ", ".join(f"{name} {version}" for name, version in found.items()))
+
+
+def _params() -> Finding:
+    settings = params.load()
+    return Finding("params", f"{', '.join(settings.aspects)}; model {settings.model.path or settings.model.repo}")
+
+
+def _device() -> Finding:
+    import torch  # seconds to import
+
+    machine = compute.load()
+    device = machine.torch_device()
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        return Finding("compute", device, "torch sees no GPU: install its driver, or set device: auto in compute.yaml")
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{os.cpu_count()} CPU cores"
+    return Finding("compute", f"{device} ({name}), engine {machine.engine}, {machine.workers} workers")
+
+
+def _memory() -> Finding:
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    advice = "less than 2 GiB is free: close programs or lower generate.batch_size" if free < LOW_MEMORY else None
+    return Finding("memory", f"{free / 2**30:.1f} GiB free", advice)
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(".").free
+    advice = None
+    if free < LOW_DISK:
+        advice = (
+            "less than 5 GiB is free: `versat2i work --prune`, `dvc gc --workspace`, or VERSAT2I_WORK on another disk"
+        )
+    return Finding("disk", f"{free / 2**30:.1f} GiB free here", advice)
+
+
+def _hub() -> Finding:
+    if params.load().model.repo is None:
+        return Finding("hub", "not needed: the model is a local folder")
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    token = "with" if os.environ.get("HF_TOKEN") or (Path.home() / ".cache/huggingface/token").exists() else "without"
+    return Finding("hub", f"{'off' if offline else 'on'}line, {token} a token")
+
+
+def _dvc() -> Finding:
+    if importlib.util.find_spec("dvc") is None:
+        return Finding("dvc", "not installed", "run `make setup`")
+    if not Path(".dvc").is_dir():
+        return Finding("dvc", "no repository", "change to a clone of the repository (it has a folder .dvc)")
+    return Finding("dvc", f"cache in {_output('dvc', 'cache', 'dir')}")
+
+
+def _remote() -> Finding:
+    listed = _output("dvc", "remote", "list")
+    if not listed:
+        return Finding("remote", "none: results stay on this machine; `dvc remote add -d team URL` shares them")
+    return Finding("remote", "; ".join(" ".join(line.split()[:2]) for line in listed.splitlines()))
+
+
+def _output(*command: str) -> str:
+    program = Path(sys.executable).with_name(command[0])
+    done = subprocess.run([str(program), *command[1:]], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr.strip() or f"{' '.join(command)} failed")
+    return done.stdout.strip()

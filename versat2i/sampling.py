@@ -1,0 +1,66 @@
+"""Draw a few images by hand: any variant, the base beside it, with the noise of the pipeline's own seeds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from versat2i import adapters, backbone
+from versat2i.backbone import Backbone
+from versat2i.params import Model, Sampling
+from versat2i.prompts.records import prompt_id
+from versat2i.seeds import stable_seed
+
+BASE = "base"
+
+
+def load(model: Model, adapter: Path | None, weights: dict[str, float], device: str) -> Backbone:
+    """The base model, with an adapter in place if one is given.
+
+    Args:
+        model: the base model.
+        adapter: folder of an expert, a merge or a mixture; None: the base itself.
+        weights: experts' weights in place of a mixture's gates (see `mixture.Mixture.override`); empty:
+            the gates have their say.
+        device: to draw on.
+
+    Raises:
+        ValueError: weights are given, but there is no mixture whose gates they could replace.
+    """
+    loaded = backbone.load(model, device)
+    mixed = None if adapter is None else adapters.put(loaded, adapter)
+    if weights and mixed is None:
+        raise ValueError(f"weights are for a mixture's gates; {adapter or BASE} is none. Leave them out")
+    if weights and mixed is not None:
+        mixed.override(weights)
+    return loaded
+
+
+def draw(
+    model: Backbone, texts: list[str], per_prompt: int, seed: int, sampling: Sampling
+) -> Iterator[NDArray[np.uint8]]:
+    """Images of prompts, those of one prompt after another.
+
+    Image k of a prompt starts from ``stable_seed(seed, prompt_id, k)``, as in the stages: the same
+    seed gives the images that a run with this seed in params evaluates.
+
+    Args:
+        model: from `load`.
+        texts: the prompts.
+        per_prompt: images of each.
+        seed: of the run.
+        sampling: steps, guidance scale, batch size.
+
+    Yields:
+        ``uint8 [height, width, 3]``, one an image: prompt 0 with k = 0, 1, ..., prompt 1, ...
+    """
+    rows = [(text, k) for text in texts for k in range(per_prompt)]
+    empty = model.embed([""])
+    for start in range(0, len(rows), sampling.batch_size):
+        batch = rows[start : start + sampling.batch_size]
+        seeds = [stable_seed(seed, prompt_id(text), k) for text, k in batch]
+        latents = model.draw(
+            model.embed([text for text, _ in batch]), empty, seeds, sampling.steps, sampling.guidance_scale
+        )
+        yield from model.decode(latents)
