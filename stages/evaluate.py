@@ -3,7 +3,7 @@
 import click
 
 from stages.command import stage
-from versat2i import adapters, compute, evaluation, generation, layout, params, progress, tables, work
+from versat2i import compute, layout, params, progress, tables, work
 
 
 @click.command()
@@ -18,6 +18,9 @@ def main(variant: str) -> str:
     """
     settings, machine = params.load(), compute.load()
     options = settings.evaluate
+
+    from versat2i import adapters, evaluation, generation  # torch and diffusers take seconds to import
+
     prepare = None if variant == "base" else adapters.Put(layout.adapter(variant))
     texts = tables.texts(layout.prompts(options.split))
     plan = generation.plan(texts, options.per_prompt, options.prompts_per_shard)

@@ -3,7 +3,7 @@
 import click
 
 from stages.command import stage
-from versat2i import compute, generation, layout, params, progress, tables, work
+from versat2i import compute, layout, params, progress, tables, work
 
 
 @click.command()
@@ -16,6 +16,9 @@ def main() -> str:
         python -m stages.generate
     """
     settings, machine = params.load(), compute.load()
+
+    from versat2i import generation  # torch and diffusers take seconds to import
+
     texts = tables.texts(layout.prompts("train"))
     plan = generation.plan(texts, settings.generate.per_prompt, settings.generate.prompts_per_shard)
     recipe = generation.Recipe(

@@ -3,7 +3,7 @@
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, unions, work
+from versat2i import compute, layout, params, work
 
 
 @click.command()
@@ -18,6 +18,9 @@ def main(variant: str) -> str:
         python -m stages.mix uniform
     """
     settings = params.load()
+
+    from versat2i import unions  # torch and diffusers take seconds to import
+
     adapters = {aspect: layout.adapter(aspect) for aspect in settings.aspects}
     selected = {aspect: layout.selected(aspect) for aspect in settings.aspects}
     with work.replaced(layout.adapter(variant)) as out:

@@ -3,7 +3,7 @@
 import click
 
 from stages.command import stage
-from versat2i import compute, experts, layout, lora, params, training, work
+from versat2i import compute, layout, params, work
 
 
 @click.command()
@@ -19,6 +19,9 @@ def main(aspect: str) -> str:
     settings = params.load()
     rule = params.entry(settings.train_lora, aspect, "train_lora")
     selected = layout.selected(aspect)
+
+    from versat2i import experts, lora, training  # torch and diffusers take seconds to import
+
     checkpoint = training.checkpoint("train_lora", experts.__name__, aspect, settings, rule, [selected])
     adapter, losses = experts.train_lora(
         settings.model, [selected], rule, settings.seed, aspect, checkpoint, compute.load().torch_device()

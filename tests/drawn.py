@@ -26,7 +26,7 @@ def candidate(prompt_id: str, k: int, latent_channels: int = 4) -> shards.Candid
     """A candidate of noise, different for each prompt and k."""
     generator = torch.Generator().manual_seed(1000 * int(prompt_id[1:]) + k)
     image = torch.randint(0, 256, (64, 64, 3), generator=generator, dtype=torch.uint8).numpy()
-    return shards.Candidate(prompt_id, k, k, image, torch.randn(latent_channels, 16, 16, generator=generator))
+    return shards.Candidate(prompt_id, k, k, image, torch.randn(latent_channels, 16, 16, generator=generator).numpy())
 
 
 def pool(folder: Path, texts: dict[str, str] = TEXTS, per_prompt: int = 2) -> Path:

@@ -126,9 +126,9 @@ def test_a_candidate_does_not_depend_on_the_others(model):
     many, few = paint(drawn.TEXTS, 2), paint({"p2": drawn.TEXTS["p2"]}, 2)
     assert list(many) == [(prompt_id, k) for prompt_id in drawn.TEXTS for k in range(2)]
     for key, candidate in few.items():
-        torch.testing.assert_close(candidate.latents, many[key].latents, atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(candidate.latents, many[key].latents, atol=1e-4, rtol=1e-4)
         assert candidate.seed == many[key].seed == stable_seed(0, *key)
-    assert not torch.allclose(few["p2", 0].latents, few["p2", 1].latents)
+    assert not np.allclose(few["p2", 0].latents, few["p2", 1].latents)
 
 
 def test_a_shard_holds_each_image_with_the_latents_it_was_decoded_from(model):
@@ -139,7 +139,7 @@ def test_a_shard_holds_each_image_with_the_latents_it_was_decoded_from(model):
     assert [(c.prompt_id, c.k) for c in candidates] == list(plan[0].keys)
     for start in (0, 3):  # as the batches were
         batch = candidates[start : start + 3]
-        images = loaded.decode(torch.stack([c.latents for c in batch]))
+        images = loaded.decode(torch.from_numpy(np.stack([c.latents for c in batch])))
         np.testing.assert_array_equal(np.stack([c.image for c in batch]), images)
 
 

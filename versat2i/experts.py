@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ def examples(model: Backbone, selected: list[Path]) -> Examples:
     sets = [picking.load(folder) for folder in selected]
     texts = pd.concat([picks["text"] for picks, _ in sets], ignore_index=True)
     codes, distinct = pd.factorize(texts)
-    latents = torch.stack([candidate.latents for _, candidates in sets for candidate in candidates])
+    latents = torch.from_numpy(np.stack([candidate.latents for _, candidates in sets for candidate in candidates]))
     return Examples(latents, model.embed(list(distinct))[torch.from_numpy(codes)], model.embed([""]))
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from versat2i import backbone, shards, work
 from versat2i.backbone import Backbone, Embeddings
@@ -73,7 +75,12 @@ class Painter:
             _check_finite(latents, keys, shard.texts)
             images = self.model.decode(latents)
             for (prompt_id, k), seed, image, latent in zip(keys, batch_seeds, images, latents, strict=True):
-                yield shards.Candidate(prompt_id, k, seed, image, latent)
+                yield shards.Candidate(prompt_id, k, seed, image, _storable(latent))
+
+
+def _storable(latents: torch.Tensor) -> NDArray[np.floating]:
+    """As an array; numpy has no bfloat16, float32 holds it exactly."""
+    return (latents.float() if latents.dtype == torch.bfloat16 else latents).numpy()
 
 
 def _check_finite(latents: torch.Tensor, keys: Sequence[Key], texts: dict[str, str]) -> None:

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
 from versat2i import tables
 
@@ -30,13 +28,16 @@ MAX_PIXELS = 8192 * 8192
 
 @dataclass(frozen=True)
 class Candidate:
-    """One drawn image: uint8 [height, width, 3], and its final latents [channels, height, width]."""
+    """One drawn image: uint8 [height, width, 3], and its final latents, float [channels, height, width].
+
+    They are numpy arrays: what only reads shards need not import torch.
+    """
 
     prompt_id: str
     k: int
     seed: int
     image: NDArray[np.uint8]
-    latents: Tensor
+    latents: NDArray[np.floating]
 
     @property
     def member(self) -> str:
@@ -65,7 +66,7 @@ def write(path: Path, candidates: Iterable[Candidate]) -> None:
     with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
         for item in sorted(candidates, key=lambda c: (c.prompt_id, c.k)):
             offset, size = _add(tar, f"{item.member}.png", _png(item.image))
-            latents = save_tensors({"latents": item.latents.contiguous()})
+            latents = save_arrays({"latents": np.ascontiguousarray(item.latents)})
             _add(tar, f"{item.member}.latent.safetensors", latents)
             height, width = item.image.shape[:2]
             rows.append((item.prompt_id, item.k, item.seed, f"{item.member}.png", offset, size, width, height))
@@ -119,12 +120,12 @@ def _member(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
     return data
 
 
-def _latents(tar: tarfile.TarFile, path: Path, name: str) -> Tensor:
+def _latents(tar: tarfile.TarFile, path: Path, name: str) -> NDArray[np.floating]:
     try:
-        latents = load_tensors(_member(tar, path, name))["latents"]
-    except (SafetensorError, KeyError) as error:
+        latents = load_arrays(_member(tar, path, name))["latents"]
+    except (SafetensorError, KeyError, TypeError) as error:  # TypeError: of a type that numpy has not
         raise ValueError(f"{path}: {name} holds no latents ({error!r})") from None
-    if not torch.isfinite(latents).all():
+    if not np.isfinite(latents).all():
         raise ValueError(f"{path}: {name} holds latents that are not finite")
     return latents
 

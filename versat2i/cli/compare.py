@@ -1,0 +1,32 @@
+"""`versat2i compare`."""
+
+from pathlib import Path
+
+import click
+
+from versat2i import params
+
+
+@click.command()
+@click.argument("before")
+@click.argument("after", default="workspace")
+@click.option("--images", type=click.Path(path_type=Path), help="Also write a grid of both revisions' images here.")
+@click.option("--variant", default="mixture", show_default=True, help="Whose images.")
+@click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Prompts in the grid.")
+def main(before: str, after: str, images: Path | None, variant: str, rows: int) -> None:
+    """Compare the results of two git revisions, BEFORE and AFTER (default: the files as they are now).
+
+    \b
+    Examples:
+        versat2i compare HEAD
+        versat2i compare v1 main --images grid.png --variant geometry
+    """
+    from versat2i import revisions  # pandas takes a second to import
+
+    table = revisions.changes(revisions.metrics(before), revisions.metrics(after))
+    if table.empty:
+        raise ValueError(f"{before} and {after} have no variant and metric in common")
+    click.echo(table.to_string(index=False, float_format="{:.4f}".format))
+    if images is not None:
+        split = params.load().evaluate.split
+        click.echo(f"wrote {revisions.images([before, after], variant, split, rows, images)}")

@@ -1,0 +1,95 @@
+"""Results of two git revisions side by side."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from versat2i import gallery, layout, tables
+
+WORKSPACE = "workspace"  # the files as they are now, committed or not
+
+
+def metrics(revision: str) -> dict:
+    """metrics/evaluate.json at a revision; `workspace` is the file as it is now.
+
+    Raises:
+        ValueError: there is no such revision, or it has no results.
+    """
+    path = layout.metrics("evaluate")
+    if revision == WORKSPACE:
+        if not path.exists():
+            raise ValueError(f"{path}: no results yet. Run `dvc repro` first")
+        return json.loads(path.read_text())
+    return json.loads(_run("git", "show", f"{revision}:{path.as_posix()}"))
+
+
+def changes(before: dict, after: dict) -> pd.DataFrame:
+    """What both have, one row a variant and metric.
+
+    Args:
+        before: the one's metrics/evaluate.json.
+        after: the other's.
+
+    Returns:
+        ``variant, metric, before, after, change, gain before, gain after``: means, and gains over base
+        with their 95 % intervals as text (none for base itself).
+    """
+    rows = [
+        (variant, metric, old["mean"], new["mean"], new["mean"] - old["mean"], _gain(old), _gain(new))
+        for variant, entries in after.items()
+        if variant != "summary"
+        for metric, new in entries.items()
+        if "mean" in new and "mean" in (old := before.get(variant, {}).get(metric, {}))
+    ]
+    return pd.DataFrame(rows, columns=["variant", "metric", "before", "after", "change", "gain before", "gain after"])
+
+
+def _gain(entry: dict) -> str:
+    if "gain" not in entry:
+        return ""
+    return f"{entry['gain']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]"
+
+
+def images(revisions: list[str], variant: str, split: str, rows: int, out: Path) -> Path:
+    """A grid of one variant's images at several revisions, for prompts that all of them have.
+
+    DVC fetches what the cache lacks from the remote.
+
+    Raises:
+        ValueError: DVC cannot get them, or no prompt is in all.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        found = {revision: _fetch(revision, variant, split, Path(folder)) for revision in dict.fromkeys(revisions)}
+        texts = [tables.texts(prompts) for _, prompts in found.values()]
+        shared = {key: text for key, text in texts[0].items() if all(key in other for other in texts)}
+        if not shared:
+            raise ValueError(f"{' and '.join(found)} have no evaluation prompt in common")
+        shown = dict(islice(shared.items(), rows))
+        columns = gallery.evaluated({revision: shards for revision, (shards, _) in found.items()}, shown)
+        gallery.side_by_side(columns, list(shown.values())).save(out)
+    return out
+
+
+def _fetch(revision: str, variant: str, split: str, folder: Path) -> tuple[Path, Path]:
+    """Folder of the shards and file of the prompts at a revision."""
+    evaluation, prompts = layout.evaluation(variant), layout.DATA / "prompts"
+    if revision == WORKSPACE:
+        return evaluation / "images", layout.prompts(split)
+    for number, path in enumerate((evaluation, prompts)):
+        _run("dvc", "get", ".", path.as_posix(), "--rev", revision, "--out", str(folder / f"{revision}-{number}"))
+    return folder / f"{revision}-0" / "images", folder / f"{revision}-1" / f"{split}.parquet"
+
+
+def _run(program: str, *arguments: str) -> str:
+    """Standard output of a command; dvc is that of this environment."""
+    own = Path(sys.executable).with_name(program)
+    command = [str(own) if own.exists() else program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"{program} {' '.join(arguments[:3])}: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout
