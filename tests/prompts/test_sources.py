@@ -178,7 +178,7 @@ def test_the_splits_are_tables_of_the_pipeline_and_the_same_each_time(tmp_path):
 
 def test_reading_a_file_gives_the_two_tables(tmp_path):
     pd.DataFrame({"prompt": ["a star", "a  star", "b"]}).to_csv(tmp_path / "p.csv")
-    texts, questions = public.read(tmp_path / "p.csv")
+    texts, questions = public.read(str(tmp_path / "p.csv"))
     assert list(texts.columns) == tables.SCHEMAS["prompts"].names
     assert list(texts["text"]) == ["a star", "b"]
     assert list(questions.columns) == tables.SCHEMAS["questions"].names and questions.empty

@@ -91,7 +91,7 @@ def to_tables(prompts: Iterable[Prompt]) -> tuple[pd.DataFrame, pd.DataFrame, in
             merged += 1
         rows.setdefault(key, (key, text, prompt.source, prompt.category))
         asked[key] = asked.get(key) or prompt.questions
-    questions = [{**question, "prompt_id": key} for key in rows for question in asked[key]]
+    questions = [{**row, "prompt_id": key} for key in rows for row in asked[key]]
     return (
         pd.DataFrame(rows.values(), columns=tables.SCHEMAS["prompts"].names),
         pd.DataFrame(questions, columns=tables.SCHEMAS["questions"].names),

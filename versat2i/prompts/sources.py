@@ -77,7 +77,15 @@ def collect(prompts: Prompts) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dic
     return result
 
 
-def read(path: Path, format: str = "auto") -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Prompts and questions of a file, as tables of the schemas in `tables.SCHEMAS`."""
-    texts, questions, _ = to_tables(files.read(path, format))
+def read(path: str | Path, format: str = "auto") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Prompts and questions of a file, as tables of the schemas in `tables.SCHEMAS`.
+
+    Args:
+        path: one's own file or that of a benchmark; see `files.read`.
+        format: auto, txt, csv, tsv, json, jsonl or parquet.
+
+    Raises:
+        ValueError: as `files.read`.
+    """
+    texts, questions, _ = to_tables(files.read(Path(path), format))
     return texts, questions
