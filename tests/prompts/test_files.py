@@ -122,6 +122,12 @@ def test_the_ending_says_the_format_where_the_content_may_be_several(put):
     assert texts(put("p.txt", b"a text, a prompt, a caption\n")) == ["a text, a prompt, a caption"]
 
 
+def test_a_column_without_a_name_comes_first_where_pandas_wrote_its_index(put):
+    frame = pd.DataFrame({"text": ["a star"]})
+    assert texts(put("p", frame.to_csv().encode())) == ["a star"]
+    assert texts(put("q", frame.to_csv(sep="\t").encode())) == ["a star"]
+
+
 def test_a_given_format_is_taken(put):
     assert texts(put("prompts.list", b"a star\n"), format="txt") == ["a star"]
     assert texts(put("p.csv", b"text,category\na,b\n"), format="txt") == ["text,category", "a,b"]

@@ -1,6 +1,8 @@
 """The published scores, from the answers that were published with them; DSG's rule on trees small enough to count."""
 
+import csv
 import json
+import random
 from fractions import Fraction
 from itertools import product
 
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 from published import published
 
+from versat2i.prompts import files
 from versat2i.rewards.faithfulness import accuracy_by_type, dsg_score, tifa_score
 
 
@@ -103,3 +106,23 @@ def test_the_order_of_the_questions_does_not_matter():
     answers = answered(TREE, ["no", "yes", "yes", "no", "yes", "yes"])
     assert dsg_score(answers[::-1])["p"] == dsg_score(answers)["p"]
     assert tifa_score(answers[::-1])["p"] == tifa_score(answers)["p"] == pytest.approx(4 / 6)
+
+
+def test_dsg_1k_is_scored_by_the_dependencies_of_its_file():
+    """Dependencies as they stand in the file, those on the question itself too, for random answers."""
+    path = published("dsg-1k-anns.csv")
+    rng = random.Random(0)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    said = {(row["item_id"], row["proposition_id"]): rng.choice(["yes", "yes", "no"]) for row in rows}
+    right: dict[str, list[bool]] = {}
+    for row in rows:
+        names = [row["proposition_id"], *(name.strip() for name in row["dependency"].split(","))]
+        right.setdefault(row["item_id"], []).append(all(said.get((row["item_id"], name)) != "no" for name in names))
+    questions = pd.DataFrame(
+        [{"prompt_id": n, **question} for n, prompt in enumerate(files.read(path)) for question in prompt.questions]
+    )
+    answers = questions.rename(columns={"answer": "expected"}).assign(answer=list(said.values()))
+    expected = [sum(item) / len(item) for item in right.values()]
+    assert dsg_score(answers).tolist() == pytest.approx(expected)
+    assert tifa_score(answers).mean() > dsg_score(answers).mean() + 0.1

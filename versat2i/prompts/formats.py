@@ -114,7 +114,7 @@ def recognise(data: bytes, path: Path) -> str:
     """
     if data.startswith(b"PAR1"):
         return "parquet"
-    text = data.decode("utf-8-sig", errors="replace").lstrip()
+    text = data.decode("utf-8-sig", errors="replace").lstrip("\r\n ")
     first = re.split(r"[\r\n]", text, maxsplit=1)[0]
     if re.match(r'\[\s*\{\s*"', text):
         return "json"
