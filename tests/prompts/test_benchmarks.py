@@ -60,7 +60,8 @@ def test_dsg_questions_are_those_of_the_file_and_depend_on_questions_of_their_pr
     path = published("dsg-1k-anns.csv")
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    found = [(prompt, question) for prompt in files.read(path) for question in prompt.questions]
+    read = files.read(path)
+    found = [(prompt, question) for prompt in read for question in prompt.questions]
     unusual = 0
     for row, (prompt, question) in zip(rows, found, strict=True):
         assert (prompt.text, question["question"]) == (row["text"], row["question_natural_language"])
@@ -68,7 +69,7 @@ def test_dsg_questions_are_those_of_the_file_and_depend_on_questions_of_their_pr
         assert set(question["parent_ids"]) <= {other["question_id"] for other in prompt.questions}
         assert question["question_id"] not in question["parent_ids"]
         unusual += row["dependency"] != (",".join(question["parent_ids"]) or "0")
-    assert Counter(prompt.category for prompt in files.read(path))["tifa160"] == 160
+    assert Counter(prompt.category for prompt in read)["tifa160"] == 160
     assert unusual == 115  # 44 name themselves, 43 a parent twice, 16 one that is not there, 10 a word, ...
 
 
