@@ -73,6 +73,12 @@ def test_no_output_is_persistent_and_only_metrics_and_plots_are_uncached(name):
     assert "always_changed" not in STAGES[name]
 
 
+def test_prompts_reads_every_file_that_its_params_name():
+    sources = [source for split in ("train", "dev", "eval") for source in getattr(SETTINGS.prompts, split)]
+    named = {path for source in sources for path in (source.file, source.questions)} - {None, "grammar"}
+    assert named <= set(deps("prompts"))
+
+
 def test_mix_reads_the_expert_and_the_selected_set_of_each_aspect_and_nothing_else():
     listed = {dep for dep in deps("mix") if dep.startswith("data/")}
     expected = {f"data/{kind}/{aspect}" for kind in ("adapters", "selected") for aspect in SETTINGS.aspects}

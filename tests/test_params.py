@@ -182,6 +182,17 @@ def test_a_source_is_the_grammar_or_a_file(source):
     assert refused(changed("prompts.train", [source])).startswith("prompts.train.0: give either 'grammar: N'")
 
 
+@pytest.mark.parametrize("option", [{"questions": "grammar"}, {"questions": "q.json"}, {"format": "csv"}])
+def test_what_belongs_to_a_file_is_refused_beside_the_grammar(option):
+    line = refused(changed("prompts.train", [{"grammar": 3} | option]))
+    assert line.startswith("prompts.train.0: 'format' and 'questions' belong to a 'file'")
+
+
+def test_a_format_that_is_not_known_is_refused_with_those_that_are():
+    line = refused(changed("prompts.train", [{"file": "p", "format": "xlsx"}]))
+    assert line.startswith("prompts.train.0.format is 'xlsx'") and "'parquet'" in line
+
+
 @pytest.mark.parametrize(
     "model, problem",
     [

@@ -10,7 +10,7 @@ from PIL import Image
 from versat2i import rewards
 from versat2i.params import Reward
 from versat2i.prompts import sources
-from versat2i.prompts.records import Prompt, to_tables
+from versat2i.prompts.records import Prompt, Question, to_tables
 from versat2i.rewards.base import check
 
 
@@ -35,7 +35,7 @@ def score_files(paths: list[Path], text: str, evaluators: list[tuple[str, Reward
             yield f"{path}  {reward.metric}  {f'{value:.4f}' if reason is None else f'abstained: {reason}'}"
 
 
-def _questions(text: str) -> list[dict]:
+def _questions(text: str) -> list[Question]:
     """Questions about the text; none where it is no sentence of the grammar: who needs them abstains."""
     try:
         return sources.ask(text)

@@ -15,6 +15,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+Format = Literal["auto", "txt", "csv", "tsv", "json", "jsonl", "parquet"]
 Union = Literal["mixture", "uniform", "sum", "svd", "ties", "dare_ties", "joint"]
 
 
@@ -41,18 +42,21 @@ class Model(_Section):
 
 
 class Source(_Section):
-    """Where prompts come from: the shapes grammar, or a file."""
+    """Where prompts come from: the shapes grammar, or a file, which may have questions or get those of another."""
 
     grammar: Positive | None = None  # how many prompts to draw
     held_out: Share = 0.0  # share of them with a held-out combination
     seed: int = 0
     file: str | None = None
-    questions: Literal["grammar"] | None = None  # ask about the file's prompts as about the grammar's own
+    format: Format = "auto"  # how the file is written, where neither its content nor its ending says it
+    questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
         if (self.grammar is None) == (self.file is None):
             raise ValueError("give either 'grammar: N' or 'file: PATH'")
+        if self.file is None and (self.format != "auto" or self.questions is not None):
+            raise ValueError("'format' and 'questions' belong to a 'file'; the grammar asks its own questions")
         return self
 
 

@@ -2,27 +2,36 @@
 
 import io
 import json
+import re
+from typing import get_args
 
 import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from versat2i.prompts import files
-from versat2i.prompts.records import MAX_LENGTH, normalise
+from versat2i import tables
+from versat2i.params import Format
+from versat2i.prompts import files, formats
+from versat2i.prompts.records import MAX_LENGTH, normalise, to_tables
 
 steady = settings(derandomize=True, max_examples=25, deadline=None)
 
-FORMATS = ("txt", "csv", "jsonl", "parquet")
+FORMATS = ("txt", "csv", "tsv", "json", "jsonl", "parquet")
 
 
 def encoded(kind, texts, column="text", **columns):
     """A file's bytes in a format."""
     frame = pd.DataFrame({column: texts} | columns)
+    rows = frame.to_dict("records")
     if kind == "txt":
         return "".join(f"{text}\n" for text in texts).encode()
+    if kind == "tsv":
+        return "".join("\t".join(cells) + "\n" for cells in [frame.columns, *frame.to_numpy()]).encode()
+    if kind == "json":
+        return json.dumps(rows).encode()
     if kind == "jsonl":
-        return "".join(json.dumps(row) + "\n" for row in frame.to_dict("records")).encode()
+        return "".join(json.dumps(row) + "\n" for row in rows).encode()
     buffer = io.BytesIO()
     getattr(frame, f"to_{kind}")(buffer, index=False)
     return buffer.getvalue()
@@ -54,7 +63,9 @@ def texts(path, **options):
 
 def is_prompt(text):
     try:
-        return len(text.splitlines()) == 1 and bool(normalise(text))
+        # at the start of a file these are signs of JSON and of UTF-8
+        sign = text.startswith(('{"', '[{"', "\ufeff"))
+        return not sign and not re.search(r"[\t\r\n]", text) and bool(normalise(text))
     except ValueError:
         return False
 
@@ -75,13 +86,13 @@ def test_hostile_texts_come_back_as_they_were(kind, tmp_path_factory):
     check()
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
 def test_a_text_of_several_lines_is_one_prompt(put, kind):
     assert texts(put(f"p.{kind}", encoded(kind, ["a\nb", "c"]))) == ["a\nb", "c"]
 
 
-@pytest.mark.parametrize("column", ["text", "prompt", "caption"])
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("column", ["text", "prompt", "caption", "Prompt"])
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "txt"])
 def test_the_column_of_texts_has_one_of_several_names(put, kind, column):
     path = put(f"p.{kind}", encoded(kind, ["a star"], column, category=["object"], other=["x"]))
     (prompt,) = files.read(path)
@@ -92,25 +103,66 @@ def test_blank_lines_are_no_prompts(put):
     assert texts(put("p.txt", b"a star\n\n  \r\na cross\r\n\n")) == ["a star", "a cross"]
 
 
-@pytest.mark.parametrize("kind", ["txt", "csv", "jsonl"])
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "parquet"])
 def test_a_byte_order_mark_is_no_part_of_the_first_text(put, kind):
     path = put(f"p.{kind}", b"\xef\xbb\xbf" + encoded(kind, ["a star", "a cross"]))
     assert texts(path) == ["a star", "a cross"]
 
 
-def test_the_ending_says_the_format_unless_it_is_given(put):
-    assert texts(put("P.TXT", b"a star\n")) == ["a star"]
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "txt"])
+@pytest.mark.parametrize("name", ["prompts", "prompts.txt", "prompts.csv", "prompts.data"])
+def test_the_content_says_the_format_whatever_the_name(put, kind, name):
+    path = put(name, encoded(kind, ["a star", "a cross"], category=["x", "y"]))
+    assert [(prompt.text, prompt.category) for prompt in files.read(path)] == [("a star", "x"), ("a cross", "y")]
+
+
+def test_the_ending_says_the_format_where_the_content_may_be_several(put):
+    assert texts(put("P.TXT", b"text\na star\n")) == ["text", "a star"]
+    assert texts(put("p.csv", b"text\na star\n")) == ["a star"]
+    assert texts(put("p.txt", b"a text, a prompt, a caption\n")) == ["a text, a prompt, a caption"]
+
+
+def test_a_column_without_a_name_comes_first_where_pandas_wrote_its_index(put):
+    frame = pd.DataFrame({"text": ["a star"]})
+    assert texts(put("p", frame.to_csv().encode())) == ["a star"]
+    assert texts(put("q", frame.to_csv(sep="\t").encode())) == ["a star"]
+
+
+def test_a_given_format_is_taken(put):
     assert texts(put("prompts.list", b"a star\n"), format="txt") == ["a star"]
+    assert texts(put("p.csv", b"text,category\na,b\n"), format="txt") == ["text,category", "a,b"]
+
+
+@pytest.mark.parametrize("name", ["p.xlsx", "p"])
+def test_what_no_sign_tells_must_be_named(put, name):
+    assert "name the format: one of txt, csv, tsv, json, jsonl, parquet" in refused(put(name, b"a star\n"))
+
+
+def test_a_format_that_is_not_known_is_named_with_those_that_are(put):
+    line = refused(put("p.txt", b"a star\n"), format="xlsx")
+    assert line.endswith("the format 'xlsx' is none of auto, txt, csv, tsv, json, jsonl, parquet")
+
+
+def test_params_take_the_formats_that_there_are():
+    assert get_args(Format) == ("auto", *formats.KINDS)
+
+
+def test_a_line_of_text_ends_where_its_line_ends(put):
+    path = put("p.txt", "one\u2028line\x0bof text\r\nanother\rand\x85a third\n".encode())
+    assert texts(path) == ["one\u2028line\x0bof text", "another", "and\x85a third"]
+
+
+def test_quotation_marks_in_a_tsv_file_belong_to_the_text(put):
+    path = put("p.tsv", b'Prompt\tCategory\n"STOP" on a sign\tSigns\n6" nails\t\n')
+    assert [(prompt.text, prompt.category) for prompt in files.read(path)] == [
+        ('"STOP" on a sign', "Signs"),
+        ('6" nails', ""),
+    ]
 
 
 def test_a_category_that_is_missing_is_empty(put):
     path = put("p.jsonl", b'{"text": "a", "category": "x"}\n{"text": "b"}\n{"text": "c", "category": null}\n')
     assert [prompt.category for prompt in files.read(path)] == ["x", "", ""]
-
-
-@pytest.mark.parametrize("name", ["p.json", "p.xlsx", "p"])
-def test_a_format_that_is_not_known_is_named_with_those_that_are(put, name):
-    assert "is none of txt, csv, jsonl, parquet" in refused(put(name, b"a star\n"))
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -123,15 +175,15 @@ def test_an_empty_file_is_refused(put, kind):
     refused(put(f"p.{kind}", b""))
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "parquet"])
 def test_a_file_without_rows_has_no_prompt(put, kind):
     assert refused(put(f"p.{kind}", encoded(kind, []))).endswith("has no prompt")
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "txt"])
 def test_a_missing_column_is_named_with_those_that_are_there(put, kind):
     line = refused(put(f"p.{kind}", encoded(kind, ["a"], "words", more=["b"])))
-    assert line.endswith("has no column text, prompt, caption (found: words, more)")
+    assert line.endswith("has no column text, prompt or caption (found: more, words)")
 
 
 @pytest.mark.parametrize("kind", ["txt", "csv", "jsonl"])
@@ -147,6 +199,15 @@ def test_what_is_not_utf8_is_refused(put, kind):
         ("p.jsonl", b"a star\n"),
         ("p.csv", b'text\n"a star\n'),
         ("p.csv", b"text\na\nb,c\n"),
+        ("p.csv", b"text,category\na\n"),
+        ("p.csv", b"text,Text\na,b\n"),
+        ("p.tsv", b"text\tcategory\na star\n"),
+        ("p.json", b"a star\n"),
+        ("p.json", b'[{"text": "a"}, "b"]'),
+        ("p.json", b'{\n"text": "a"}'),
+        ("p.json", b"[" * 100_000),
+        ("p.jsonl", b'{"text": "a"}\n["b"]\n'),
+        ("p.jsonl", b'{"text": "a", "Text": "b"}\n'),
         ("p.parquet", b"text\na star\n"),
         ("p.parquet", encoded("parquet", ["a star"])[:-9]),
     ],
@@ -164,7 +225,8 @@ def test_a_folder_is_no_file(tmp_path, kind):
 @pytest.mark.parametrize(
     "name, data",
     [
-        ("p.jsonl", b'{"text": "a"}\n{"text": 1}\n'),
+        ("p.jsonl", b'{"text": "a"}\n\n{"text": 1}\n'),
+        ("p.json", b'[{"text": "a"}, {"text": true}]'),
         ("p.jsonl", b'{"text": "a"}\n{"text": null}\n'),
         ("p.jsonl", b'{"text": "a"}\n{"text": ["b"]}\n'),
         ("p.jsonl", b'{"text": "a"}\n{"text": "  "}\n'),
@@ -172,13 +234,58 @@ def test_a_folder_is_no_file(tmp_path, kind):
         ("p.parquet", encoded("parquet", ["a", None])),
     ],
 )
-def test_what_is_no_text_is_named_by_its_number(put, name, data):
+def test_what_is_no_text_is_named_by_its_place(put, name, data):
+    place = {"p.json": "entry 2", "p.parquet": "row 2"}.get(name, f"line {data.count(bytes([10]))}")
     line = refused(put(name, data))
-    assert "prompt 2 is " in line and line.endswith(", expected a text")
+    assert f": {place}: text is " in line and line.endswith(", expected a text")
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("text, problem", [("a\0b", "control characters"), ("x" * (MAX_LENGTH + 1), "characters")])
-def test_a_text_that_is_no_prompt_is_named_by_its_number(put, kind, text, problem):
+def test_a_text_that_is_no_prompt_is_named_by_its_place(put, kind, text, problem):
+    place = {"csv": "line 3", "tsv": "line 3", "json": "entry 2", "parquet": "row 2"}.get(kind, "line 2")
     line = refused(put(f"p.{kind}", encoded(kind, ["a star", text])))
-    assert "prompt 2 is a prompt " in line and problem in line
+    assert f": {place}: text is a text " in line and problem in line
+
+
+def test_a_line_that_is_no_json_is_named(put):
+    assert "(line 3: expected one JSON object a line: " in refused(put("p.jsonl", b'{"text": "a"}\n\nb\n'))
+
+
+def test_the_line_of_a_csv_row_is_that_where_it_starts(put):
+    path = put("p.csv", b'text,category\n"a\nb\nc",x\n"",y\n')
+    assert ": line 5: text is ''" in refused(path)
+
+
+def test_half_a_character_is_refused(put):
+    assert "control characters" in refused(put("p.jsonl", b'{"text": "\\ud800"}\n'))
+
+
+SOUND = [
+    encoded(kind, ["a star", "a cross"], question=["Is it?", "Is it not?"], answer=["yes", "no"], choices=["", ""])
+    for kind in FORMATS
+] + [
+    b"item_id,text,proposition_id,dependency,question_natural_language\na_1,a star,1,0,Is it?\na_1,a star,2,1,Red?\n",
+    b'{"tag": "x", "include": [{"class": "star", "count": 2, "position": ["above", 0]}], "prompt": "two stars"}\n',
+    b'[{"text": "a", "question": "Is it?", "answer": 1, "choices": [1, 2], "question_id": 1, "parent_ids": []}]',
+]
+PIECES = [b'"', b"\t", b",", b"\n", b"\r", b"\0", b"[", b"]", b"{", b"}", b":", b"null", b"1e999", b"\xff", b"\\ud800"]
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(
+    st.sampled_from(SOUND), st.lists(st.tuples(st.integers(0, 400), st.sampled_from(PIECES), st.booleans()), max_size=4)
+)
+def test_a_damaged_file_is_read_or_refused_in_one_line_that_names_it(tmp_path_factory, data, damage):
+    for place, piece, instead in damage:
+        data = data[:place] + piece + data[place + instead * len(piece) :]
+    path = tmp_path_factory.getbasetemp() / "damaged.csv"
+    path.write_bytes(data)
+    try:
+        found = files.read(path)
+    except ValueError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+    else:
+        tables_of = to_tables(found)
+        for kind, table in zip(("prompts", "questions"), tables_of, strict=False):
+            tables.write(kind, table, path.with_suffix(f".{kind}"))

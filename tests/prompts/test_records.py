@@ -75,19 +75,19 @@ def test_normalising_again_changes_nothing(text):
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u3000\u00a0", "\x1c\x1f"])
 def test_nothing_but_white_space_is_no_prompt(text):
-    with pytest.raises(ValueError, match="an empty prompt"):
+    with pytest.raises(ValueError, match="an empty text"):
         normalise(text)
 
 
-@pytest.mark.parametrize("control", ["\0", "\x07", "\x08", "\x0e", "\x1b", "\x7f"])
-def test_control_characters_are_refused(control):
+@pytest.mark.parametrize("control", ["\0", "\x07", "\x08", "\x0e", "\x1b", "\x7f", "\ud800", "\udfff"])
+def test_control_characters_and_half_characters_are_refused(control):
     with pytest.raises(ValueError, match="control characters"):
         normalise(f"a{control}b")
 
 
 def test_the_length_counts_after_white_space_is_gone():
     assert len(normalise("x" * MAX_LENGTH + " " * 100)) == MAX_LENGTH
-    with pytest.raises(ValueError, match=f"a prompt of {MAX_LENGTH + 1} characters .* at most {MAX_LENGTH}"):
+    with pytest.raises(ValueError, match=f"a text of {MAX_LENGTH + 1} characters .* at most {MAX_LENGTH}"):
         normalise("x" * (MAX_LENGTH + 1))
 
 
@@ -112,6 +112,17 @@ def test_the_first_of_equals_is_kept_with_its_questions():
     assert list(texts["category"]) == ["x", "z"]
     assert list(questions["question_id"]) == ["0", "1", "3"]
     assert list(questions["prompt_id"]) == [prompt_id("a star")] * 2 + [prompt_id("A star")]
+
+
+def test_questions_are_those_of_the_first_of_equals_that_has_any():
+    prompts = [Prompt("a", "one", ""), Prompt("b", "one", "", [question(0)]), Prompt("a ", "two", "", [question(1)])]
+    texts, questions, merged = to_tables([*prompts, Prompt("a", "three", "", [question(2)])])
+    assert merged == 2
+    assert list(texts["source"]) == ["one", "one"]
+    assert list(zip(questions["prompt_id"], questions["question_id"], strict=True)) == [
+        (prompt_id("a"), "1"),
+        (prompt_id("b"), "0"),
+    ]
 
 
 def test_no_prompts_are_tables_with_all_columns():

@@ -1,5 +1,6 @@
 """Sources become splits that share no prompt."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published import published
 
 from versat2i import prompts as public
 from versat2i import tables
 from versat2i.params import Prompts, Source
-from versat2i.prompts import sources
-from versat2i.prompts.records import prompt_id
+from versat2i.prompts import files, sources
+from versat2i.prompts.records import Prompt, prompt_id
 
 steady = settings(derandomize=True, max_examples=20, deadline=None)
 
@@ -116,6 +118,50 @@ def test_a_prompt_that_the_grammar_cannot_ask_about_is_named(tmp_path):
         list(sources.prompts_of(source, "eval"))
 
 
+def asked_by(folder, *questions):
+    """A file of questions, each ``(prompt, question)``."""
+    rows = [json.dumps({"text": text, "question": asked, "answer": "yes"}) for text, asked in questions]
+    (folder / "questions.jsonl").write_text("\n".join(rows))
+    return str(folder / "questions.jsonl")
+
+
+def test_another_file_may_have_the_questions_about_a_file(tmp_path):
+    (tmp_path / "p.txt").write_text("a star\na cross\na ring\n")
+    questions = asked_by(tmp_path, ("a  cross", "Is it?"), ("a star", "Is there?"), ("a star", "Are you sure?"))
+    found = list(sources.prompts_of(Source(file=str(tmp_path / "p.txt"), questions=questions), "eval"))
+    assert [prompt.text for prompt in found] == ["a star", "a cross", "a ring"]
+    assert {prompt.source for prompt in found} == {"p.txt"}
+    asked = [[question["question"] for question in prompt.questions] for prompt in found]
+    assert asked == [["Is there?", "Are you sure?"], ["Is it?"], []]
+
+
+def test_tifa_has_its_questions_in_another_file():
+    prompts, questions = (published(f"tifa_sample_{name}.json") for name in ("text_inputs", "question_answers"))
+    found = list(sources.prompts_of(Source(file=str(prompts), questions=str(questions)), "eval"))
+    assert found[0] == Prompt(found[0].text, prompts.name, "coco", files.read(questions)[0].questions)
+    assert [len(prompt.questions) for prompt in found] == [11, 8]
+
+
+def test_a_file_of_questions_about_other_prompts_is_refused(tmp_path):
+    (tmp_path / "p.txt").write_text("a star\n")
+    source = Source(file=str(tmp_path / "p.txt"), questions=asked_by(tmp_path, ("a ring", "Is it?")))
+    with pytest.raises(ValueError, match=r"questions\.jsonl: asks about none of the 1 prompts of p\.txt"):
+        list(sources.prompts_of(source, "eval"))
+
+
+def test_a_file_of_questions_without_any_is_refused(tmp_path):
+    (tmp_path / "p.txt").write_text("a star\n")
+    source = Source(file=str(tmp_path / "p.txt"), questions=str(tmp_path / "p.txt"))
+    with pytest.raises(ValueError, match=r"p\.txt: has no questions"):
+        list(sources.prompts_of(source, "eval"))
+
+
+def test_the_format_of_a_file_may_be_named(tmp_path):
+    (tmp_path / "prompts").write_text("a star\n")
+    source = Source(file=str(tmp_path / "prompts"), format="txt")
+    assert [prompt.text for prompt in sources.prompts_of(source, "eval")] == ["a star"]
+
+
 def test_the_splits_are_tables_of_the_pipeline_and_the_same_each_time(tmp_path):
     params = Prompts(train=[grammar(3)], dev=[grammar(3, held_out=0.5)], eval=[grammar(3, held_out=1.0)])
     written = []
@@ -132,7 +178,7 @@ def test_the_splits_are_tables_of_the_pipeline_and_the_same_each_time(tmp_path):
 
 def test_reading_a_file_gives_the_two_tables(tmp_path):
     pd.DataFrame({"prompt": ["a star", "a  star", "b"]}).to_csv(tmp_path / "p.csv")
-    texts, questions = public.read(tmp_path / "p.csv")
+    texts, questions = public.read(str(tmp_path / "p.csv"))
     assert list(texts.columns) == tables.SCHEMAS["prompts"].names
     assert list(texts["text"]) == ["a star", "b"]
     assert list(questions.columns) == tables.SCHEMAS["questions"].names and questions.empty

@@ -1,74 +1,68 @@
-"""Prompts from plain files: txt (one a line), csv, jsonl, parquet."""
+"""Prompts of a file, with their questions where it has any: one's own, or those of a public benchmark."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from versat2i.prompts.records import Prompt, normalise
-
-TEXT_COLUMNS = ("text", "prompt", "caption", "Prompt")
-
-
-def _lines(path: Path) -> pd.DataFrame:
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    return pd.DataFrame({"text": [line for line in lines if line.strip()]})
+from versat2i.prompts import formats
+from versat2i.prompts.geneval import geneval
+from versat2i.prompts.questions import category, dsg, questions
+from versat2i.prompts.records import Prompt
+from versat2i.prompts.rows import Row, text_column
 
 
-def _jsonl(path: Path) -> pd.DataFrame:
-    return pd.read_json(path, lines=True, dtype=False, encoding="utf-8-sig")
+def _plain(found: list[Row], column: str, source: str) -> list[Prompt]:
+    """One prompt a row."""
+    return [Prompt(row.text(column), source, category(row, column)) for row in found]
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+@dataclass(frozen=True)
+class Layout:
+    """What the columns of a file mean.
+
+    Attributes:
+        needs: the columns it needs beside that of the prompts; the first gives it away.
+        prompts: from the rows, the column of the prompts and the file's name to the prompts.
+    """
+
+    needs: tuple[str, ...]
+    prompts: Callable[[list[Row], str, str], list[Prompt]]
 
 
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "txt": _lines,
-    "csv": _csv,
-    "jsonl": _jsonl,
-    "parquet": pd.read_parquet,
-}
+LAYOUTS = (
+    Layout(("question_natural_language", "item_id", "proposition_id", "dependency"), dsg),
+    Layout(("question", "answer"), questions),
+    Layout(("include", "tag"), geneval),
+)
+"""A file of none of these holds one prompt a row."""
 
 
 def read(path: Path, format: str = "auto") -> list[Prompt]:
     """The prompts of a file, in order.
 
     Args:
-        path: a file with a column `text`, `prompt` or `caption` and perhaps `category`, or plain lines.
-        format: a name in `READERS`; `auto` goes by the file's ending.
+        path: plain lines; or rows with a column `text`, `prompt` or `caption` and perhaps `category`; or with
+            questions (docs/pipeline.md); or a file of TIFA, DSG, GenEval, PartiPrompts or T2I-CompBench.
+        format: how the file is written, a name in `formats.KINDS`; `auto` goes by its content, then its ending.
 
     Raises:
-        ValueError: the file is missing, empty, of an unknown format, has no column of texts, or one of
-            them is no prompt.
+        ValueError: the file is missing, empty, not readable, lacks a column, or a row is not as it should be.
     """
-    kind = path.suffix.removeprefix(".").lower() if format == "auto" else format
-    if kind not in READERS:
-        raise ValueError(f"{path}: the format {kind!r} is none of {', '.join(READERS)}")
-    try:
-        frame = READERS[kind](path)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such prompt file") from None
-    except (OSError, ValueError, UnicodeError) as error:
-        raise ValueError(f"{path}: not a readable {kind} file ({' '.join(str(error).split())})") from None
-    column = next((name for name in TEXT_COLUMNS if name in frame.columns), None)
-    if len(frame) == 0:
-        raise ValueError(f"{path}: has no prompt")
-    if column is None:
-        found = ", ".join(map(str, frame.columns))
-        raise ValueError(f"{path}: has no column {', '.join(TEXT_COLUMNS[:-1])} (found: {found})")
-    categories = frame["category"] if "category" in frame.columns else [""] * len(frame)
-    return [
-        _prompt(path, number, text, category)
-        for number, (text, category) in enumerate(zip(frame[column], categories, strict=True), 1)
-    ]
+    found = formats.read(path, format)
+    columns: set[str] = set().union(*(row.values for row in found))
+    text = text_column(columns)
+    if text is None:
+        raise ValueError(f"{path}: has no column text, prompt or caption (found: {_listed(columns)})")
+    layout = next((layout for layout in LAYOUTS if layout.needs[0] in columns), None)
+    if layout is None:
+        return _plain(found, text, path.name)
+    missing = [name for name in layout.needs if name not in columns]
+    if missing:
+        raise ValueError(
+            f"{path}: has {layout.needs[0]} but no column {', '.join(missing)} (found: {_listed(columns)})"
+        )
+    return layout.prompts(found, text, path.name)
 
 
-def _prompt(path: Path, number: int, text: object, category: object) -> Prompt:
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{path}: prompt {number} is {text!r}, expected a text")
-    try:
-        normalise(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: prompt {number} is {error}") from None
-    return Prompt(text, path.name, str(category) if isinstance(category, str | int) else "")
+def _listed(columns: set[str]) -> str:
+    return ", ".join(sorted(columns))

@@ -1,9 +1,9 @@
-"""Prompts as records: what makes two texts the same prompt, and the table they form."""
+"""Prompts and questions as records: what makes two texts the same prompt, and the tables they form."""
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -11,7 +11,12 @@ import pandas as pd
 from versat2i import tables
 
 MAX_LENGTH = 2000  # characters; a text encoder reads a few hundred at most
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # the last are halves of a character
+
+YES_NO = ("yes", "no")
+
+Question = dict[str, str | list[str]]
+"""A row of the questions table but for its ``prompt_id``."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,30 @@ class Prompt:
     text: str
     source: str
     category: str
-    questions: list[dict] = field(default_factory=list)  # rows of the questions table
+    questions: list[Question] = field(default_factory=list)
+
+
+def question(
+    question_id: str, text: str, choices: Sequence[str], answer: str, element_type: str, parent_ids: Sequence[str] = ()
+) -> Question:
+    """A question about a prompt.
+
+    Args:
+        question_id: its name among the questions of the prompt.
+        text: e.g. ``"Is there a star?"``.
+        choices: what may be answered.
+        answer: the one of them that the prompt says.
+        element_type: what it is about: object, color, counting, ...
+        parent_ids: the questions whose answer "no" makes this one meaningless (DSG).
+    """
+    return {
+        "question_id": question_id,
+        "question": text,
+        "choices": list(choices),
+        "answer": answer,
+        "element_type": element_type,
+        "parent_ids": list(parent_ids),
+    }
 
 
 def normalise(text: str) -> str:
@@ -32,11 +60,11 @@ def normalise(text: str) -> str:
     """
     clean = " ".join(unicodedata.normalize("NFC", text).split())
     if not clean:
-        raise ValueError("an empty prompt")
+        raise ValueError("an empty text")
     if len(clean) > MAX_LENGTH:
-        raise ValueError(f"a prompt of {len(clean)} characters ({clean[:40]!r}...); at most {MAX_LENGTH} are allowed")
+        raise ValueError(f"a text of {len(clean)} characters ({clean[:40]!r}...); at most {MAX_LENGTH} are allowed")
     if _CONTROL.search(clean):
-        raise ValueError(f"a prompt with control characters ({clean[:40]!r})")
+        raise ValueError(f"a text with control characters ({clean[:40]!r})")
     return clean
 
 
@@ -46,22 +74,24 @@ def prompt_id(text: str) -> str:
 
 
 def to_tables(prompts: Iterable[Prompt]) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """The tables `prompts` and `questions` of prompts, in their order; the first of equals is kept.
+    """The tables `prompts` and `questions` of prompts, in their order.
+
+    The first of equals is kept, with the questions of the first of them that has any.
 
     Returns:
         prompts, questions, and how many duplicates were merged.
     """
     rows: dict[str, tuple[str, str, str, str]] = {}
-    questions: list[dict] = []
+    asked: dict[str, list[Question]] = {}
     merged = 0
     for prompt in prompts:
         text = normalise(prompt.text)
         key = prompt_id(text)
         if key in rows:
             merged += 1
-            continue
-        rows[key] = (key, text, prompt.source, prompt.category)
-        questions += [{**question, "prompt_id": key} for question in prompt.questions]
+        rows.setdefault(key, (key, text, prompt.source, prompt.category))
+        asked[key] = asked.get(key) or prompt.questions
+    questions = [{**row, "prompt_id": key} for key in rows for row in asked[key]]
     return (
         pd.DataFrame(rows.values(), columns=tables.SCHEMAS["prompts"].names),
         pd.DataFrame(questions, columns=tables.SCHEMAS["questions"].names),

@@ -1,6 +1,7 @@
 """From the sources in params to the tables of the three splits."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from versat2i.params import Prompts, Source
 from versat2i.prompts import files
-from versat2i.prompts.records import Prompt, to_tables
+from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
 
 SPLITS = ("eval", "dev", "train")  # a prompt in several is kept in the first
 GRAMMAR = "versat2i.shapes.prompts"  # a plug-in: imported by name, when asked for
@@ -23,12 +24,34 @@ def prompts_of(source: Source, split: str) -> Iterator[Prompt]:
     if source.grammar is not None:
         yield from import_module(GRAMMAR).sample(source.grammar, source.seed, source.held_out, split)
         return
-    for prompt in files.read(Path(str(source.file))):
-        questions = ask(prompt.text) if source.questions == "grammar" else []
-        yield Prompt(prompt.text, prompt.source, prompt.category, questions)
+    found = files.read(Path(str(source.file)), source.format)
+    if source.questions == "grammar":
+        for prompt in found:
+            yield replace(prompt, questions=ask(prompt.text))
+    elif source.questions is not None:
+        yield from _asked(found, Path(source.questions))
+    else:
+        yield from found
 
 
-def ask(text: str) -> list[dict]:
+def _asked(prompts: list[Prompt], path: Path) -> list[Prompt]:
+    """Prompts with the questions that another file asks about them; those it does not know keep their own.
+
+    Raises:
+        ValueError: the file has no questions, or none about these prompts.
+    """
+    known: dict[str, list[Question]] = {}
+    for asked in files.read(path):
+        key = prompt_id(asked.text)
+        known[key] = known.get(key) or asked.questions
+    if not any(known.values()):
+        raise ValueError(f"{path}: has no questions; expected a file of TIFA's or DSG's, or one with a column question")
+    if not any(known.get(prompt_id(prompt.text)) for prompt in prompts):
+        raise ValueError(f"{path}: asks about none of the {len(prompts)} prompts of {prompts[0].source}")
+    return [replace(prompt, questions=known.get(prompt_id(prompt.text)) or prompt.questions) for prompt in prompts]
+
+
+def ask(text: str) -> list[Question]:
     """Questions about a sentence of the grammar.
 
     Raises:
@@ -63,7 +86,15 @@ def collect(prompts: Prompts) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dic
     return result
 
 
-def read(path: Path, format: str = "auto") -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Prompts and questions of a file, as tables of the schemas in `tables.SCHEMAS`."""
-    texts, questions, _ = to_tables(files.read(path, format))
+def read(path: str | Path, format: str = "auto") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Prompts and questions of a file, as tables of the schemas in `tables.SCHEMAS`.
+
+    Args:
+        path: one's own file or that of a benchmark; see `files.read`.
+        format: auto, txt, csv, tsv, json, jsonl or parquet.
+
+    Raises:
+        ValueError: as `files.read`.
+    """
+    texts, questions, _ = to_tables(files.read(Path(path), format))
     return texts, questions

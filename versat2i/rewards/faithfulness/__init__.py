@@ -1,8 +1,8 @@
 """Whether an image shows what its prompt says."""
 
-from versat2i.rewards.faithfulness.scoring import dsg_score, tifa_score
+from versat2i.rewards.faithfulness.scoring import accuracy_by_type, dsg_score, tifa_score
 
-__all__ = ["dsg_score", "tifa_score"]
+__all__ = ["accuracy_by_type", "dsg_score", "tifa_score"]
 
 EVALUATORS = {
     "tifa": "versat2i.rewards.faithfulness.tifa:Tifa",

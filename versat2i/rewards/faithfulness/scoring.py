@@ -30,6 +30,18 @@ def tifa_score(answers: pd.DataFrame) -> pd.Series:
     return correct(answers).astype(float).groupby(answers["prompt_id"]).mean()
 
 
+def accuracy_by_type(answers: pd.DataFrame) -> pd.Series:
+    """``mean_q [answer_q = expected_q]`` over the questions q of each type, whatever their prompt.
+
+    Args:
+        answers: as for `tifa_score`.
+
+    Returns:
+        Shares in [0, 1] by ``element_type``.
+    """
+    return correct(answers).astype(float).groupby(answers["element_type"]).mean()
+
+
 def _open(answers: pd.DataFrame) -> pd.Series:
     """Whether no direct parent of each question was answered "no"; the other answers do not close it."""
     said_no = _words(answers["answer"]) == "no"
