@@ -84,6 +84,18 @@ def test_a_shard_is_scored_once(shard):
     assert len(Brightness.asked) == 6
 
 
+def test_what_an_evaluator_loads_while_it_scores_is_not_its_code(tmp_path):
+    """A worker that has loaded its model must find what one that has not will look for."""
+    drawn.pool(tmp_path / "pool")
+    path = shards.paths(tmp_path / "pool")[0]
+    loaded = worker()
+    loaded.reward.model = pd.DataFrame()  # a thing of another package
+    loaded(path)
+    Brightness.asked.clear()
+    worker()(path)
+    assert Brightness.asked == []
+
+
 def test_a_shard_is_scored_again_when_what_it_is_scored_by_changes(shard):
     question = {"prompt_id": "p0", "question_id": "q0", "question": "?", "choices": [], "answer": "yes"}
     asked = pd.DataFrame([question | {"element_type": "object", "parent_ids": []}])

@@ -85,6 +85,24 @@ def score_each(images: Images, judge: Callable[[Image], float | str]) -> Scores:
     )
 
 
+def score_batches(images: Images, size: int, judge: Callable[[NDArray[np.intp]], NDArray[np.float64]]) -> Scores:
+    """Score the images that are not blank, some at a time.
+
+    Args:
+        images: ``uint8 [batch, height, width, 3]``.
+        size: how many at a time.
+        judge: from positions in `images` to a score each, ``int [places] -> float64 [places]``.
+    """
+    expect_images(images)
+    blank = np.array([is_blank(image) for image in images], bool)
+    values = np.full(len(images), np.nan)
+    places = np.flatnonzero(~blank)
+    for start in range(0, len(places), size):
+        batch = places[start : start + size]
+        values[batch] = judge(batch)
+    return Scores(values, [BLANK if empty else None for empty in blank], [None] * len(images))
+
+
 def check(reward: Reward, scores: Scores, prompts: pd.DataFrame) -> Scores:
     """The scores, once each is a finite number or NaN with a reason.
 

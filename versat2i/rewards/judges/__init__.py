@@ -3,4 +3,5 @@
 EVALUATORS = {
     "second_reader": "versat2i.rewards.judges.second_reader:SecondReader",
     "piqe": "versat2i.rewards.judges.piqe:Piqe",
+    "pyiqa:": "versat2i.rewards.iqa:Metric",
 }
