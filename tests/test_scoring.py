@@ -115,6 +115,14 @@ def test_a_shard_is_scored_again_when_what_it_is_scored_by_changes(shard):
     assert len(worker()(shard)) == len(Brightness.asked) == 3
 
 
+def test_a_shard_is_scored_again_by_other_weights_from_the_same_folder(shard, monkeypatch):
+    for identity in ("folder#1", "folder#2"):
+        monkeypatch.setattr(Brightness, "identity", identity, raising=False)
+        Brightness.asked.clear()
+        worker()(shard)
+        assert len(Brightness.asked) == 6
+
+
 def test_an_abstention_is_kept_with_its_reason(shard):
     found = worker(abstain="p1")(shard)
     silent = found["prompt_id"] == "p1"

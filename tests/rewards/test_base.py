@@ -8,7 +8,14 @@ from versat2i import rewards
 from versat2i.rewards.base import BLANK, Scores, check, score_batches, score_each
 
 FAMILIES = [(aspect, name) for aspect, name in rewards.catalogue() if name.endswith(":")]
-EMBEDDED = [pair for pair in rewards.catalogue() if pair not in FAMILIES]  # those that need no weights
+PRETRAINED = [  # tested with models of their own
+    ("faithfulness", "clipscore"),
+    ("faithfulness", "vqascore"),
+    ("judges", "hpsv2"),
+    ("judges", "pickscore"),
+    ("low_level", "q_instruct"),
+]
+EMBEDDED = [pair for pair in rewards.catalogue() if pair not in FAMILIES + PRETRAINED]
 
 PROMPTS = pd.DataFrame({"prompt_id": ["p7"], "k": [3], "text": ["a red circle"]})
 

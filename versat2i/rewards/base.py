@@ -33,6 +33,9 @@ class Scores:
 class Reward(Protocol):
     """An evaluator of one aspect.
 
+    It, and what it holds as attributes, may have an ``identity``: a text that tells its weights from any
+    others, where params do not (a folder's bytes may change).
+
     Attributes:
         name: the evaluator, as in params.yaml.
         metric: what it measures, the column of ``metrics/evaluate.json``.
