@@ -12,6 +12,7 @@ PRETRAINED = [  # tested with models of their own
     ("faithfulness", "clipscore"),
     ("faithfulness", "vqascore"),
     ("judges", "hpsv2"),
+    ("judges", "image_reward"),
     ("judges", "pickscore"),
     ("low_level", "q_instruct"),
 ]

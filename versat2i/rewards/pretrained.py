@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from PIL import Image
@@ -50,6 +51,26 @@ class Pretrained:
             raise ValueError(
                 f"{self}: cannot be loaded as {kind} ({' '.join(str(error).split())[:300]}). Is it the right model, "
                 "is it whole, and if the hub is switched off, was it downloaded before?"
+            ) from None
+
+    def tensors(self, file: str) -> Any:
+        """What a file of weights holds; nothing but tensors is read from it.
+
+        Raises:
+            ValueError: it is not there, cannot be reached, or holds more than tensors.
+        """
+        import torch  # heavy
+        from huggingface_hub import hf_hub_download
+
+        try:
+            path = (
+                hf_hub_download(self.place, file, revision=self.revision) if self.revision else Path(self.place) / file
+            )
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, UnpicklingError) as error:
+            raise ValueError(
+                f"{self}: {file} cannot be read as tensors ({' '.join(str(error).split())[:300]}). Is it there, and "
+                "whole?"
             ) from None
 
     def model(self, kind: str, unused: tuple[str, ...] = ()) -> Any:

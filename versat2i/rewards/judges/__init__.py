@@ -5,5 +5,6 @@ EVALUATORS = {
     "piqe": "versat2i.rewards.judges.piqe:Piqe",
     "pickscore": "versat2i.rewards.judges.preference:PickScore",
     "hpsv2": "versat2i.rewards.judges.preference:HPSv2",
+    "image_reward": "versat2i.rewards.judges.image_reward:ImageReward",
     "pyiqa:": "versat2i.rewards.iqa:Metric",
 }
