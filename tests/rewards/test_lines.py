@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import skimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -160,6 +161,28 @@ def test_contrast_hardly_moves_the_score(reward):
 def test_the_same_image_gets_the_same_score(reward):
     image = painted(turned(strokes(), 3.0))
     assert score(reward, image) == score(reward, image)
+
+
+def test_photographed_bricks_agree_and_grass_is_not_judged(reward):
+    bricks, grass = score(reward, *(skimage.color.gray2rgb(getattr(skimage.data, n)()) for n in ("brick", "grass")))
+    assert bricks > 0.9
+    assert np.isnan(grass)
+
+
+def test_mirrored_images_have_the_same_geometry(reward):
+    image = painted(turned(strokes(), 2.0))
+    there, back = score(reward, image, image)[0], reward.score(image[None, :, ::-1], None, None).values[0]
+    assert back == pytest.approx(there, abs=0.08)  # LSD and RANSAC see other pixels and pairs first
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1), st.sampled_from([1, 4, 16]))
+def test_any_image_is_judged_or_not_with_a_reason(reward, height, width, seed, cell):
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = noise.repeat(cell, axis=0).repeat(cell, axis=1)[: 8 * height, : 8 * width]
+    found = reward.score(image[None], None, None)
+    assert np.isnan(found.values[0]) == (found.reasons[0] is not None)
+    assert np.isnan(found.values[0]) or 0.0 <= found.values[0] <= 1.0
 
 
 def test_few_lines_are_not_judged(reward):

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -86,10 +87,15 @@ def test_a_clip_gives_the_cosine_of_an_image_and_its_own_text(
 # -------------------------------------------------------------------------- vision-language models
 
 
+@cache
+def loaded(folder):
+    model = transformers.AutoModelForImageTextToText.from_pretrained(folder)
+    return model, transformers.AutoProcessor.from_pretrained(folder)
+
+
 def direct_logits(folder, image, prompt):
     """The next token's logits, one image at a time and without padding."""
-    model = transformers.AutoModelForImageTextToText.from_pretrained(folder)
-    processor = transformers.AutoProcessor.from_pretrained(folder)
+    model, processor = loaded(folder)
     inputs = processor(images=Image.fromarray(image), text=prompt, return_tensors="pt")
     start = {"decoder_input_ids": torch.tensor([[0]])} if model.config.is_encoder_decoder else {}
     with torch.no_grad():

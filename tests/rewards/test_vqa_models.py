@@ -41,23 +41,27 @@ def asked(choices=CHOICES):
     return table.assign(choices=[choices] * len(table))
 
 
-def alone(kind, folder, image, question):
-    """What the model says to one question about one image."""
+def alone(kind, folder):
+    """``alone(kind, folder)(image, question)``: what the model says to one question about one image."""
     processor = transformers.AutoProcessor.from_pretrained(folder)
     model = getattr(transformers, kind).from_pretrained(folder)
-    inputs = processor(images=Image.fromarray(image), text=question, return_tensors="pt")
-    if kind == "ViltForQuestionAnswering":
-        return LABELS[model(**inputs).logits.argmax().item()]
-    said = model.generate(**inputs, max_new_tokens=16, do_sample=False)
-    return processor.tokenizer.decode(said[0], skip_special_tokens=True)
+
+    def ask(image, question):
+        inputs = processor(images=Image.fromarray(image), text=question, return_tensors="pt")
+        if kind == "ViltForQuestionAnswering":
+            return LABELS[model(**inputs).logits.argmax().item()]
+        said = model.generate(**inputs, max_new_tokens=16, do_sample=False)
+        return processor.tokenizer.decode(said[0], skip_special_tokens=True)
+
+    return ask
 
 
 @pytest.mark.parametrize("kind", ["ViltForQuestionAnswering", "BlipForQuestionAnswering"])
 def test_every_question_is_answered_about_its_own_image(folder, images, kind):
     place = folder("vilt", LABELS) if kind.startswith("Vilt") else folder("blip")
     answerer = vqa.load(place, batch_size=2)
-    table = asked()
-    expected = [alone(kind, place, images[i], q) for i, q in zip(table["image"], table["question"], strict=True)]
+    table, ask = asked(), alone(kind, place)
+    expected = [ask(images[i], question) for i, question in zip(table["image"], table["question"], strict=True)]
     assert len(set(expected)) > 1
     answers = answerer.answer(images, table.assign(choices=[[text] for text in expected]))
     assert [a or "" for a in answers] == expected

@@ -76,7 +76,10 @@ def _only_weights() -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 class Metric:

@@ -60,12 +60,10 @@ class Pretrained:
             ValueError: it is not there, cannot be reached, or holds more than tensors.
         """
         import torch  # heavy
-        from huggingface_hub import hf_hub_download
+        from transformers.utils import cached_file
 
         try:
-            path = (
-                hf_hub_download(self.place, file, revision=self.revision) if self.revision else Path(self.place) / file
-            )
+            path = cached_file(self.place, file, revision=self.revision)
             return torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, UnpicklingError) as error:
             raise ValueError(

@@ -17,7 +17,8 @@ def long_segments(image: Image) -> Segments:
     Returns:
         ``[segments, 4]``: x1 y1 x2 y2 from the image's centre, in units of half the diagonal.
     """
-    found = cv2.createLineSegmentDetector().detect(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]
+    gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    found = cv2.createLineSegmentDetector().detect(gray)[0]
     if found is None:
         return np.empty((0, 4))
     height, width = image.shape[:2]

@@ -74,7 +74,8 @@ class Model:
 
     @property
     def identity(self) -> str:
-        return " ".join(part.identity for part in (self._weights, self._embedder) if part)
+        reader = f" {self._embedder.identity}" if self._embedder else ""
+        return self._weights.identity + reader
 
     @cached_property
     def _ask(self) -> Ask:
