@@ -1,12 +1,14 @@
 """dvc.yaml says what the code does: rules of docs/pipeline.md, held by machine."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
-from versat2i import codebase, params
+from versat2i import codebase, params, rewards
+from versat2i.rewards import control
 
 ROOT = codebase.ROOT
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -43,15 +45,21 @@ def test_a_stage_depends_on_no_module_that_it_does_not_use(name):
             assert dep in imported, f"{name} lists {dep} but does not import it"
 
 
-def test_plugins_that_a_registry_names_are_dependencies_with_all_they_import():
-    for name, module in {
-        "prompts": "versat2i.shapes.prompts",
-        "score": "versat2i.rewards.faithfulness.vqa.shapes",
-        "evaluate": "versat2i.rewards.geometry.regularity",
-    }.items():
-        listed = [dep.replace("${item.aspect}", "faithfulness") for dep in deps(name)]
-        for path in codebase.closure(module):
-            assert any(str(path) == dep or str(path).startswith(f"{dep}/") for dep in listed), (name, path)
+def test_the_prompts_of_a_grammar_are_dependencies_with_all_they_import():
+    for path in codebase.closure("versat2i.shapes.prompts"):
+        assert str(path) in deps("prompts"), path
+
+
+@pytest.mark.parametrize("name", ["score", "evaluate"])
+@pytest.mark.parametrize("aspect, evaluator", rewards.catalogue())
+def test_an_evaluator_is_a_dependency_with_all_it_imports(name, aspect, evaluator):
+    if name == "score" and aspect == "judges":
+        return  # judges never select
+    named = control.EVALUATORS | import_module(f"versat2i.rewards.{aspect}").EVALUATORS
+    module = named[evaluator].partition(":")[0]
+    listed = [dep.replace("${item.aspect}", aspect) for dep in deps(name)]
+    for path in codebase.closure(module):
+        assert any(str(path) == dep or str(path).startswith(f"{dep}/") for dep in listed), (name, path)
 
 
 @pytest.mark.parametrize("name", STAGES)

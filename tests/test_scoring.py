@@ -84,6 +84,18 @@ def test_a_shard_is_scored_once(shard):
     assert len(Brightness.asked) == 6
 
 
+def test_what_an_evaluator_loads_while_it_scores_is_not_its_code(tmp_path):
+    """A worker that has loaded its model must find what one that has not will look for."""
+    drawn.pool(tmp_path / "pool")
+    path = shards.paths(tmp_path / "pool")[0]
+    loaded = worker()
+    loaded.reward.model = pd.DataFrame()  # a thing of another package
+    loaded(path)
+    Brightness.asked.clear()
+    worker()(path)
+    assert Brightness.asked == []
+
+
 def test_a_shard_is_scored_again_when_what_it_is_scored_by_changes(shard):
     question = {"prompt_id": "p0", "question_id": "q0", "question": "?", "choices": [], "answer": "yes"}
     asked = pd.DataFrame([question | {"element_type": "object", "parent_ids": []}])
@@ -101,6 +113,14 @@ def test_a_shard_is_scored_again_when_what_it_is_scored_by_changes(shard):
     assert Brightness.asked == []  # what other prompts say and are asked is nothing to this shard
     drawn.pool(shard.parent, per_prompt=1)
     assert len(worker()(shard)) == len(Brightness.asked) == 3
+
+
+def test_a_shard_is_scored_again_by_other_weights_from_the_same_folder(shard, monkeypatch):
+    for identity in ("folder#1", "folder#2"):
+        monkeypatch.setattr(Brightness, "identity", identity, raising=False)
+        Brightness.asked.clear()
+        worker()(shard)
+        assert len(Brightness.asked) == 6
 
 
 def test_an_abstention_is_kept_with_its_reason(shard):

@@ -69,10 +69,11 @@ class Worker:
         self.recipe = recipe
         self.reward = rewards.load(recipe.aspect, recipe.evaluator.evaluator, **recipe.evaluator.options)
         self.store = work.Store(f"score@{recipe.aspect}")
-
-    def _modules(self) -> set[str]:
-        """The code of the evaluator and of the parts it is made of."""
-        return {type(part).__module__ for part in (self.reward, *vars(self.reward).values())}
+        # the code and the weights of the evaluator and of its parts: now, since a model that it loads later is not
+        # its code
+        parts = (self.reward, *vars(self.reward).values())
+        self.modules = {type(part).__module__ for part in parts}
+        self.weights = [getattr(part, "identity", None) for part in parts]
 
     def __call__(self, path: Path) -> pd.DataFrame:
         """Scores (kind `scores`) of a shard."""
@@ -85,8 +86,9 @@ class Worker:
             )
         questions = self.recipe.questions[self.recipe.questions["prompt_id"].isin(prompt_ids)]
         key = work.fingerprint(
-            [__name__, *self._modules()],
+            [__name__, *self.modules],
             evaluator=self.recipe.evaluator.model_dump(),
+            weights=self.weights,
             shard=work.file_hash(path),
             texts={p: self.recipe.texts[p] for p in sorted(prompt_ids)},
             questions=questions.to_json(orient="records"),

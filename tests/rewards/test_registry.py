@@ -33,6 +33,10 @@ def test_importing_the_package_is_light():
     code = (
         "import sys; from versat2i import rewards; rewards.catalogue(); "
         "import versat2i.rewards.faithfulness; "
+        "rewards.load('low_level', 'pyiqa:musiq'); "
+        "rewards.load('low_level', 'q_instruct', model='a/b@c'); "
+        "rewards.load('judges', 'pickscore', model='a/b@c'); "
+        "rewards.load('faithfulness', 'tifa', vqa='a/b@c', embedder='d/e@f'); "
         f"print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -50,6 +54,7 @@ def test_the_catalogue_lists_the_embedded_evaluators():
         ("judges", "piqe"),
         ("control", "random"),
         ("geometry", "random"),
+        ("low_level", "pyiqa:"),
     }
     assert expected <= set(rewards.catalogue())
 
@@ -65,7 +70,12 @@ def test_random_judges_any_aspect(aspect):
         ("geometri", "regularity", {}, "aspect 'geometri' does not exist. Did you mean 'geometry'?"),
         ("color", "zzz", {}, "aspect 'color' does not exist"),
         ("geometry", "regular", {}, "evaluator 'regular' does not exist. Did you mean 'regularity'?"),
-        ("geometry", "zzz", {}, "evaluator 'zzz' does not exist. Known: random, regularity"),
+        ("geometry", "zzz", {}, "evaluator 'zzz' does not exist. Known: lines, random, regularity"),
+        ("geometry", "pyiqa:musiq", {}, "geometry: evaluator 'pyiqa:musiq' does not exist"),
+        ("aesthetic", "pyiqa:musik", {}, "pyiqa metric 'musik' does not exist. Did you mean 'musiq'"),
+        ("low_level", "pyiqa:lpips", {}, "'lpips' compares an image with a reference"),
+        ("judges", "pyiqa:fid", {}, "'fid' compares sets of images"),
+        ("low_level", "pyiqa:musiq", {"size": 2}, "pyiqa:: option 'size' does not exist. Known: batch_size, call"),
         ("geometry", "regularity", {"vqa": "shapes"}, "geometry.regularity: option 'vqa' does not exist"),
         ("faithfulness", "tifa", {}, "faithfulness.tifa: option 'vqa' is missing"),
         ("faithfulness", "tifa", {"vqa": "shape"}, "vqa 'shape' does not exist. Did you mean 'shapes'?"),
@@ -90,6 +100,12 @@ def test_a_plug_in_does_not_take_the_name_of_another_evaluator(plug_in):
     plug_in("geometry.regularity")
     with pytest.raises(ValueError, match=r"two evaluators are called 'geometry.regularity'"):
         rewards.load("geometry", "regularity")
+
+
+def test_a_plug_in_may_be_a_family(plug_in, monkeypatch):
+    monkeypatch.setattr(Sunny, "__init__", lambda self, metric: setattr(self, "metric", metric))
+    plug_in("weather.sun:")
+    assert rewards.load("weather", "sun:rise:early").metric == "rise:early"
 
 
 def test_a_plug_in_without_an_aspect_is_an_error(plug_in):

@@ -33,6 +33,9 @@ class Scores:
 class Reward(Protocol):
     """An evaluator of one aspect.
 
+    It, and what it holds as attributes, may have an ``identity``: a text that tells its weights from any
+    others, where params do not (a folder's bytes may change).
+
     Attributes:
         name: the evaluator, as in params.yaml.
         metric: what it measures, the column of ``metrics/evaluate.json``.
@@ -83,6 +86,24 @@ def score_each(images: Images, judge: Callable[[Image], float | str]) -> Scores:
         reasons=[v if isinstance(v, str) else None for v in verdicts],
         details=[None] * len(verdicts),
     )
+
+
+def score_batches(images: Images, size: int, judge: Callable[[NDArray[np.intp]], NDArray[np.float64]]) -> Scores:
+    """Score the images that are not blank, some at a time.
+
+    Args:
+        images: ``uint8 [batch, height, width, 3]``.
+        size: how many at a time.
+        judge: from positions in `images` to a score each, ``int [places] -> float64 [places]``.
+    """
+    expect_images(images)
+    blank = np.array([is_blank(image) for image in images], bool)
+    values = np.full(len(images), np.nan)
+    places = np.flatnonzero(~blank)
+    for start in range(0, len(places), size):
+        batch = places[start : start + size]
+        values[batch] = judge(batch)
+    return Scores(values, [BLANK if empty else None for empty in blank], [None] * len(images))
 
 
 def check(reward: Reward, scores: Scores, prompts: pd.DataFrame) -> Scores:

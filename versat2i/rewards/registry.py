@@ -1,7 +1,8 @@
 """Evaluators by name. Nothing is imported before it is asked for.
 
 Each aspect is a folder beside this file whose `EVALUATORS` maps a name to ``module:callable``, so a
-new evaluator touches its own folder only. Other packages add theirs by the entry-point group
+new evaluator touches its own folder only. A name that ends in a colon is a family: ``pyiqa:`` makes
+``pyiqa:musiq`` by giving its callable ``musiq``. Other packages add theirs by the entry-point group
 ``versat2i.rewards``: the name is ``aspect.evaluator``, the value ``module:callable``.
 """
 
@@ -86,7 +87,8 @@ def load(aspect: str, evaluator: str, **options: Any) -> Reward:
 
     Args:
         aspect: e.g. ``"faithfulness"``.
-        evaluator: e.g. ``"tifa"``; `catalogue` lists them.
+        evaluator: e.g. ``"tifa"`` or ``"pyiqa:musiq"``; `catalogue` lists them, of families the name
+            with its colon.
         options: what the evaluator takes, e.g. ``vqa="shapes"``.
 
     Raises:
@@ -98,6 +100,9 @@ def load(aspect: str, evaluator: str, **options: Any) -> Reward:
     evaluators = {name for known, name in registered if known == aspect}
     if not evaluators:
         raise unknown("aspect", aspect, {known for known, _ in registered})
+    family, colon, member = evaluator.partition(":")
+    if colon and f"{family}:" in evaluators:
+        return create(registered[aspect, f"{family}:"], {**options, "metric": member})
     if evaluator not in evaluators:
         raise unknown(f"{aspect}: evaluator", evaluator, evaluators)
     return create(registered[aspect, evaluator], options)

@@ -7,4 +7,6 @@ __all__ = ["accuracy_by_type", "dsg_score", "tifa_score"]
 EVALUATORS = {
     "tifa": "versat2i.rewards.faithfulness.tifa:Tifa",
     "dsg": "versat2i.rewards.faithfulness.tifa:Dsg",
+    "vqascore": "versat2i.rewards.faithfulness.vqascore:VqaScore",
+    "clipscore": "versat2i.rewards.faithfulness.clipscore:ClipScore",
 }

@@ -1,3 +1,6 @@
 """How right the forms in an image are."""
 
-EVALUATORS = {"regularity": "versat2i.rewards.geometry.regularity:Regularity"}
+EVALUATORS = {
+    "regularity": "versat2i.rewards.geometry.regularity:Regularity",
+    "lines": "versat2i.rewards.geometry.lines:Lines",
+}

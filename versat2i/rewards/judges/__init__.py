@@ -3,4 +3,8 @@
 EVALUATORS = {
     "second_reader": "versat2i.rewards.judges.second_reader:SecondReader",
     "piqe": "versat2i.rewards.judges.piqe:Piqe",
+    "pickscore": "versat2i.rewards.judges.preference:PickScore",
+    "hpsv2": "versat2i.rewards.judges.preference:HPSv2",
+    "image_reward": "versat2i.rewards.judges.image_reward:ImageReward",
+    "pyiqa:": "versat2i.rewards.iqa:Metric",
 }

@@ -1,6 +1,7 @@
 """Who answers questions about images: one module each, listed in `VQAS`."""
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
@@ -11,6 +12,8 @@ from versat2i.rewards.registry import create, unknown
 
 VQAS = {"shapes": "versat2i.rewards.faithfulness.vqa.shapes:Shapes"}
 """Name -> ``module:callable``."""
+
+MODEL = "versat2i.rewards.faithfulness.vqa.model:Model"
 
 
 class VQA(Protocol):
@@ -36,11 +39,13 @@ class VQA(Protocol):
 
 
 def load(name: str, **options: Any) -> VQA:
-    """A VQA by name.
+    """A VQA by name, or a model of transformers from a folder or ``repository@revision``.
 
     Raises:
         ValueError: the name or an option is not known; close ones are named.
     """
+    if name not in VQAS and ("/" in name or Path(name).is_dir()):
+        return create(EntryPoint(name, MODEL, "vqa"), {**options, "model": name})
     if name not in VQAS:
         raise unknown("vqa", name, VQAS)
     return create(EntryPoint(name, VQAS[name], "vqa"), options)

@@ -1,0 +1,127 @@
+"""ImageReward, from a file in the format of its authors, against a direct computation with transformers."""
+
+import os
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_vision
+import torch
+import transformers
+from torch import nn
+
+from versat2i import rewards
+from versat2i.rewards.judges.image_reward import FILE
+
+WIDTH = 128  # two heads of 64 channels
+THEIRS = [  # from the names of transformers to those in the file, which are BLIP's
+    ("embeddings.class_embedding", "cls_token"),
+    ("embeddings.position_embedding", "pos_embed"),
+    ("embeddings.patch_embedding", "patch_embed.proj"),
+    ("post_layernorm", "norm"),
+    ("encoder.layers", "blocks"),
+    ("self_attn.projection", "attn.proj"),
+    ("self_attn.qkv", "attn.qkv"),
+    ("layer_norm", "norm"),
+]
+TEXTS = ["a red circle", "two blue square", "a dark green circle or a red square"]
+
+
+def their_name(name):
+    for ours, theirs in THEIRS:
+        name = name.replace(ours, theirs)
+    return f"blip.visual_encoder.{name}"
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """The three parts of a random ImageReward."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vision = transformers.BlipVisionModel(
+            transformers.BlipVisionConfig(
+                hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=16,
+                patch_size=8, layer_norm_eps=1e-6, initializer_range=0.1,
+            )
+        )  # fmt: skip
+        text = transformers.BlipTextModel(
+            transformers.BlipTextConfig(
+                vocab_size=tiny_vision.VOCABULARY, hidden_size=WIDTH, encoder_hidden_size=WIDTH, intermediate_size=32,
+                num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=40, initializer_range=0.1,
+            ),
+            add_pooling_layer=False,
+        )  # fmt: skip
+        sizes = [WIDTH, 16, 8, 8, 4, 1]
+        places = [0, 2, 4, 6, 7]  # as dropout leaves them
+        layers = {f"{place}": nn.Linear(*pair) for place, pair in zip(places, pairwise(sizes), strict=True)}
+    return vision.eval(), text.eval(), nn.ModuleDict(layers)
+
+
+@pytest.fixture(scope="module")
+def folder(parts, tmp_path_factory):
+    """The same, as its authors publish it."""
+    root = tmp_path_factory.mktemp("image_reward")
+    vision, text, mlp = parts
+    weights = {their_name(name): value for name, value in vision.state_dict().items()}
+    weights |= {f"blip.text_encoder.{name}": value for name, value in text.state_dict().items()}
+    weights |= {f"mlp.layers.{name}": value for name, value in mlp.state_dict().items()}
+    weights["blip.text_encoder.embeddings.position_ids"] = torch.arange(40)[None]
+    weights["blip.text_decoder.bert.something"] = torch.zeros(1)  # of BLIP's pretraining, not used
+    torch.save(weights, root / FILE)
+    tiny_vision.tokenizer("[BOS] $A [EOS]").save_pretrained(root / "words")
+    return root
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+
+
+def prompts():
+    return pd.DataFrame({"prompt_id": ["p0", "p1", "p2"], "text": TEXTS})
+
+
+def load(folder):
+    return rewards.load("judges", "image_reward", model=str(folder), tokenizer=str(folder / "words"), batch_size=2)
+
+
+def test_the_reward_is_the_standardised_output_of_the_mlp(parts, folder, images):
+    vision, text, mlp = parts
+    found = load(folder).score(images, prompts(), None)
+    mean, deviation = np.array([[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]])
+    for image, words, value in zip(images, TEXTS, found.values, strict=True):
+        pixels = torch.tensor((image / 255 - mean) / deviation, dtype=torch.float32).permute(2, 0, 1)[None]
+        ids = tiny_vision.tokenizer("[BOS] $A [EOS]")(words, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            state = text(ids, encoder_hidden_states=vision(pixels).last_hidden_state).last_hidden_state[:, 0]
+            for layer in mlp.values():
+                state = layer(state)
+        assert value == pytest.approx((state.item() - 0.16717362830052426) / 1.0333394966054072, abs=1e-4)
+    assert np.ptp(found.values) > 1e-3
+
+
+def test_a_long_prompt_is_cut(folder, images):
+    long = prompts().assign(text=" ".join(["circle"] * 100))
+    assert np.isfinite(load(folder).score(images, long, None).values).all()
+
+
+def test_a_file_with_other_weights_or_without_is_one_clear_line(folder, tmp_path, images):
+    reward = rewards.load("judges", "image_reward", model=str(tmp_path), tokenizer=str(folder / "words"))
+    with pytest.raises(ValueError, match=r"ImageReward\.pt cannot be read as tensors"):
+        reward.score(images, prompts(), None)
+    torch.save({"blip.visual_encoder.cls_token": torch.zeros(1)}, tmp_path / FILE)
+    with pytest.raises(ValueError, match=r"ImageReward\.pt does not hold the weights of ImageReward"):
+        reward.score(images, prompts(), None)
+
+
+def test_a_file_that_would_run_code_is_refused(folder, tmp_path, images):
+    class Harm:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'harm'}",)
+
+    torch.save({"blip": Harm()}, tmp_path / FILE)
+    reward = rewards.load("judges", "image_reward", model=str(tmp_path), tokenizer=str(folder / "words"))
+    with pytest.raises(ValueError, match="cannot be read as tensors"):
+        reward.score(images, prompts(), None)
+    assert not (tmp_path / "harm").exists()

@@ -1,0 +1,109 @@
+"""An answerer of transformers: BLIP and ViLT, which were made for it, or any vision-language model."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from versat2i.rewards import pretrained
+from versat2i.rewards.base import Images
+from versat2i.rewards.faithfulness.vqa.embedding import Embedder
+from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
+from versat2i.rewards.vlm import LONGEST, VisionLanguage
+
+Ask = Callable[[Images, str], list[str]]  # one question about each image
+
+
+def _inputs(weights: pretrained.Pretrained, model: Any) -> Callable[[Images, str], Any]:
+    processor = weights.load("AutoProcessor")
+
+    def prepare(images: Images, question: str) -> Any:
+        texts = [question] * len(images)
+        made = processor(images=pretrained.pictures(images), text=texts, truncation=True, return_tensors="pt")
+        return made.to(model.device, model.dtype)
+
+    return prepare
+
+
+def _labels(weights: pretrained.Pretrained) -> Ask:
+    """ViLT: the most probable of the answers that it was trained to tell apart."""
+    model = weights.model("AutoModelForVisualQuestionAnswering")
+    prepare = _inputs(weights, model)
+
+    def ask(images: Images, question: str) -> list[str]:
+        best = model(**prepare(images, question)).logits.argmax(-1)
+        return [model.config.id2label[int(label)] for label in best]
+
+    return ask
+
+
+def _sentences(weights: pretrained.Pretrained) -> Ask:
+    """BLIP: what its decoder says."""
+    model = weights.model("AutoModelForVisualQuestionAnswering")
+    prepare, tokenizer = _inputs(weights, model), weights.load("AutoTokenizer")
+
+    def ask(images: Images, question: str) -> list[str]:
+        said = model.generate(**prepare(images, question), max_new_tokens=LONGEST, do_sample=False, num_beams=1)
+        return tokenizer.batch_decode(said, skip_special_tokens=True)
+
+    return ask
+
+
+MADE_FOR_IT = {"ViltForQuestionAnswering": _labels, "BlipForQuestionAnswering": _sentences}
+
+
+class Model:
+    """Answers in its own words, then takes the choice that they are, else the nearest."""
+
+    free_form = False
+
+    def __init__(self, model: str, dtype: str = "float32", batch_size: int = 8, embedder: str | None = None) -> None:
+        """Make one.
+
+        Args:
+            model: a folder, or ``repository@revision``.
+            dtype: float32, float16 or bfloat16.
+            batch_size: images at once.
+            embedder: a sentence transformer, a folder or ``repository@revision``, which finds the nearest
+                choice; without one the choice nearest by its letters is taken.
+        """
+        self._name, self._weights, self.batch_size = model, pretrained.parse(model, dtype), batch_size
+        self._embedder = Embedder(embedder) if embedder else None
+        self.licence = pretrained.LICENCE + (f"; {embedder}: {pretrained.LICENCE}" if embedder else "")
+
+    @property
+    def identity(self) -> str:
+        reader = f" {self._embedder.identity}" if self._embedder else ""
+        return self._weights.identity + reader
+
+    @cached_property
+    def _ask(self) -> Ask:
+        for name in self._weights.load("AutoConfig").architectures or []:
+            if name in MADE_FOR_IT:
+                return MADE_FOR_IT[name](self._weights)
+        model = VisionLanguage(self._name, self._weights.dtype)
+        return lambda images, question: model.answers(images, [question] * len(images))
+
+    def choice(self, text: str, choices: Sequence[str]) -> str | None:
+        """The choice that an answer is, without regard to case and outer blanks, else the nearest one."""
+        said = text.strip().lower()
+        if not said or not choices:
+            return None
+        for choice in choices:
+            if choice.strip().lower() == said:
+                return choice
+        return self._embedder.nearest(text, choices) if self._embedder else nearest_choice(text, choices)
+
+    def answer(self, images: Images, asked: pd.DataFrame) -> list[str | None]:
+        """One of the choices a row, None: nothing was said.
+
+        One question at a time, about all images that it is asked of: nothing is padded, so that an
+        answer does not depend on what else is asked.
+        """
+        said = pd.Series("", asked.index, dtype=object)
+        for question, rows in asked.groupby("question", sort=False):
+            for start in range(0, len(rows), self.batch_size):
+                batch = rows.iloc[start : start + self.batch_size]
+                said[batch.index] = self._ask(images[batch["image"].to_numpy()], str(question))
+        return [self.choice(text, list(choices)) for text, choices in zip(said, asked["choices"], strict=True)]

@@ -1,0 +1,42 @@
+"""VQAScore (Lin et al. 2024): is the whole prompt shown, by one question and the probability of "Yes"."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from versat2i.rewards import pretrained
+from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i.rewards.vlm import VisionLanguage
+
+QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
+ANSWER = "Yes"
+
+
+class VqaScore:
+    """``P("Yes" | image, 'Does this figure show "<prompt>"? Please answer yes or no.')``, of its first token."""
+
+    name = "vqascore"
+    metric = "vqascore"
+    higher_is_better = True
+    range = (0.0, 1.0)
+
+    def __init__(self, model: str, dtype: str = "float32", batch_size: int = 8) -> None:
+        """Make one.
+
+        Args:
+            model: a vision-language model, a folder or ``repository@revision``.
+            dtype: float32, float16 or bfloat16.
+            batch_size: images at once.
+        """
+        self.model, self.batch_size = VisionLanguage(model, dtype), batch_size
+        self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}"
+
+    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+        texts = [QUESTION.format(text) for text in prompts["text"]]
+
+        def judge(places: NDArray[np.intp]) -> NDArray[np.float64]:
+            (yes,) = self.model.first_tokens([ANSWER])
+            logits = self.model.next_logits(images[places], [texts[place] for place in places])
+            return logits.double().softmax(-1)[:, yes].numpy()
+
+        return score_batches(images, self.batch_size, judge)

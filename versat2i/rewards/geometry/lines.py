@@ -1,0 +1,55 @@
+"""Do the long straight lines of a photograph run towards common vanishing points?"""
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from versat2i.rewards.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.rewards.geometry.vanishing import Segments, agreement, deviations, lengths, vanishing_points
+
+LONG = 0.05  # of the diagonal, 36 pixels of 512x512: shorter ones tell their direction too roughly
+MIN_LONG = 15  # segments; three directions need some each before agreement means anything
+
+
+def long_segments(image: Image) -> Segments:
+    """Line segments of at least a twentieth of the diagonal (LSD, von Gioi et al. 2010).
+
+    Returns:
+        ``[segments, 4]``: x1 y1 x2 y2 from the image's centre, in units of half the diagonal.
+    """
+    gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    found = cv2.createLineSegmentDetector().detect(gray)[0]
+    if found is None:
+        return np.empty((0, 4))
+    height, width = image.shape[:2]
+    pixels = found.reshape(-1, 4).astype(np.float64)  # OpenCV 5 gives [n, 4], OpenCV 4 [n, 1, 4]
+    segments = (pixels - np.array([width, height, width, height]) / 2) / (np.hypot(height, width) / 2)
+    return segments[lengths(segments) >= 2 * LONG]
+
+
+def consensus(segments: Segments) -> float:
+    """``sum_i length_i max_v agreement(angle_iv) / sum_i length_i`` over up to three vanishing points v, in [0, 1]."""
+    points = vanishing_points(segments)
+    if not len(points):
+        return 0.0
+    return float(np.average(agreement(deviations(segments, points)).max(0), weights=lengths(segments)))
+
+
+def _perspective(image: Image) -> float | str:
+    segments = long_segments(image)
+    if len(segments) < MIN_LONG:
+        return f"{len(segments)} long line segments; fewer than {MIN_LONG} tell nothing of the perspective"
+    return consensus(segments)
+
+
+class Lines:
+    """Share of the length of long lines that runs towards one of three vanishing points."""
+
+    name = "lines"
+    metric = "geometry"
+    higher_is_better = True
+    range = (0.0, 1.0)
+    licence = OWN_LICENCE
+
+    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+        return score_each(images, _perspective)

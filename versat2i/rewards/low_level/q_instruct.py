@@ -1,0 +1,49 @@
+"""Q-Instruct (Wu et al. 2024): a vision-language model's next word about the quality of an image."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from versat2i.rewards import pretrained
+from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i.rewards.vlm import VisionLanguage
+
+QUESTION = "Rate the quality of the image."
+STEM = "The quality of the image is"  # of the answer, as Q-Bench (Wu et al. 2024) has it
+LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
+    1.0: ("good", "high", "fine"),
+    0.5: ("average", "medium", "acceptable"),
+    0.0: ("poor", "low", "bad"),
+}
+
+
+class QInstruct:
+    """``sum_i w_i softmax_i(l)`` with l the logits of "good", "average", "poor" as next word and w = 1, 1/2, 0."""
+
+    name = "q_instruct"
+    metric = "q_instruct"
+    higher_is_better = True
+    range = (0.0, 1.0)
+
+    def __init__(self, model: str, dtype: str = "float32", batch_size: int = 8, synonyms: bool = False) -> None:
+        """Make one.
+
+        Args:
+            model: a vision-language model, a folder or ``repository@revision``.
+            dtype: float32, float16 or bfloat16.
+            batch_size: images at once.
+            synonyms: each l is the mean over three words of one meaning: good, high, fine; average, medium,
+                acceptable; poor, low, bad.
+        """
+        self.model, self.batch_size = VisionLanguage(model, dtype), batch_size
+        self.words = [words[: 3 if synonyms else 1] for words in LEVELS.values()]
+        self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}, Q-Instruct's own are non-commercial"
+
+    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+        return score_batches(images, self.batch_size, lambda places: self._quality(images[places]))
+
+    def _quality(self, images: Images) -> NDArray[np.float64]:
+        tokens = self.model.first_tokens([word for words in self.words for word in words], STEM)
+        logits = self.model.next_logits(images, [QUESTION] * len(images), STEM)[:, tokens].double()
+        levels = logits.reshape(len(images), len(LEVELS), -1).mean(-1)
+        return levels.softmax(-1).numpy() @ np.array(list(LEVELS))

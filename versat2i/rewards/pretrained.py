@@ -1,0 +1,121 @@
+"""Models that evaluators load: from a local folder, or from a hub repository at a pinned revision."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+from PIL import Image
+
+from versat2i import compute, work
+from versat2i.rewards.base import Images
+
+LICENCE = "weights as their model card says"
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Which weights, and in which numbers they compute.
+
+    Attributes:
+        place: a folder, or a repository such as ``openai/clip-vit-large-patch14``.
+        revision: the repository's commit; None for a folder.
+        dtype: one of `DTYPES`.
+    """
+
+    place: str
+    revision: str | None
+    dtype: str
+
+    def __str__(self) -> str:
+        return self.place if self.revision is None else f"{self.place}@{self.revision}"
+
+    @property
+    def identity(self) -> str:
+        """What tells these weights from any other: the revision, or a hash of the folder's bytes."""
+        return str(self) if self.revision else f"{self.place}#{work.folder_hash(Path(self.place))[:16]}"
+
+    def load(self, kind: str, **options: Any) -> Any:
+        """What ``transformers.<kind>.from_pretrained`` makes of them; code that comes with them is not run.
+
+        Raises:
+            ValueError: it is not there, cannot be reached, or is of a class that `kind` does not know.
+        """
+        import transformers  # heavy
+
+        pinned = {} if self.revision is None else {"revision": self.revision}
+        try:
+            return getattr(transformers, kind).from_pretrained(self.place, trust_remote_code=False, **pinned, **options)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            raise ValueError(
+                f"{self}: cannot be loaded as {kind} ({' '.join(str(error).split())[:300]}). Is it the right model, "
+                "is it whole, and if the hub is switched off, was it downloaded before?"
+            ) from None
+
+    def tensors(self, file: str) -> Any:
+        """What a file of weights holds; nothing but tensors is read from it.
+
+        Raises:
+            ValueError: it is not there, cannot be reached, or holds more than tensors.
+        """
+        import torch  # heavy
+        from transformers.utils import cached_file
+
+        try:
+            path = cached_file(self.place, file, revision=self.revision)
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, UnpicklingError) as error:
+            raise ValueError(
+                f"{self}: {file} cannot be read as tensors ({' '.join(str(error).split())[:300]}). Is it there, and "
+                "whole?"
+            ) from None
+
+    def model(self, kind: str, unused: tuple[str, ...] = ()) -> Any:
+        """The model, for inference on the device of compute.yaml.
+
+        Args:
+            kind: an auto class of transformers.
+            unused: parts of the class that the weights may lack.
+
+        Raises:
+            ValueError: as `load`, or the weights lack a part, which would compute with random numbers.
+        """
+        import torch  # heavy
+
+        model, found = self.load(kind, dtype=getattr(torch, self.dtype), output_loading_info=True)
+        missing = sorted(name for name in found["missing_keys"] if not name.startswith(unused))
+        if missing:
+            raise ValueError(
+                f"{self}: lacks {len(missing)} weights of a {type(model).__name__} (first: {missing[0]}). "
+                "It was made for another task: name a model that was trained for this one"
+            )
+        return model.requires_grad_(False).eval().to(compute.load().torch_device())
+
+
+def parse(source: str, dtype: str) -> Pretrained:
+    """Weights by name.
+
+    Args:
+        source: a folder, or ``repository@revision``.
+        dtype: one of `DTYPES`.
+
+    Raises:
+        ValueError: neither of the two, or an unknown dtype.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"{source}: dtype {dtype!r} is none of {', '.join(DTYPES)}")
+    if Path(source).is_dir():
+        return Pretrained(source, None, dtype)
+    place, _, revision = source.rpartition("@")
+    if not place or not revision:
+        raise ValueError(
+            f"model {source!r} is neither a folder nor 'repository@revision'. Pin the revision (a commit hash), "
+            "so that results can be reproduced"
+        )
+    return Pretrained(place, revision, dtype)
+
+
+def pictures(images: Images) -> list[Image.Image]:
+    """Images as PIL has them, which every processor takes."""
+    return [Image.fromarray(image) for image in images]
