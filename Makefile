@@ -8,7 +8,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup model repro table test check format lock push pull parallel
+.PHONY: setup model repro table test check format lock remote push pull parallel
 
 setup: $(VENV)/.ready
 
@@ -50,6 +50,16 @@ lock:
 		--no-emit-index-url --quiet -o requirements.lock $(UPGRADE)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	python -m versat2i.environment
+
+# Where the team's data lies: make remote URL=s3://BUCKET/FOLDER [ENDPOINT=https://HOST] [REMOTE=NAME];
+# keys never go here, but into .dvc/config.local or the environment: docs/team.md
+REMOTE := team
+remote: setup
+	@test -n "$(URL)" || (echo "say where: make remote URL=s3://BUCKET/FOLDER [ENDPOINT=https://HOST]" && false)
+	dvc remote add --force $(if $(filter team,$(REMOTE)),--default) $(REMOTE) $(URL)
+	@# a damaged object is refused, not checked out
+	dvc remote modify $(REMOTE) verify true
+	$(if $(ENDPOINT),dvc remote modify $(REMOTE) endpointurl $(ENDPOINT))
 
 push: setup
 	dvc push --run-cache

@@ -77,7 +77,8 @@ def test_no_command_names_a_device_or_a_place(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_no_output_is_persistent_and_only_metrics_and_plots_are_uncached(name):
     for out in STAGES[name].get("outs", []):
-        assert isinstance(out, str), f"{name}: {out} has options"
+        options = {} if isinstance(out, str) else next(iter(out.values()))
+        assert set(options) <= {"remote"}, f"{name}: {out}"  # docs/team.md: bulk data in another bucket
     assert "always_changed" not in STAGES[name]
 
 
@@ -85,6 +86,12 @@ def test_prompts_reads_every_file_that_its_params_name():
     sources = [source for split in ("train", "dev", "eval") for source in getattr(SETTINGS.prompts, split)]
     named = {path for source in sources for path in (source.file, source.questions)} - {None, "grammar"}
     assert named <= set(deps("prompts"))
+
+
+def test_each_expert_and_the_mixture_is_an_artifact_that_other_repositories_take_by_name():
+    artifacts = yaml.safe_load((ROOT / "dvc.yaml").read_text())["artifacts"]
+    expected = {name: f"data/adapters/{name}" for name in [*SETTINGS.aspects, "mixture"]}
+    assert {name: artifact["path"] for name, artifact in artifacts.items()} == expected
 
 
 def test_mix_reads_the_expert_and_the_selected_set_of_each_aspect_and_nothing_else():
