@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from versat2i import backbone, experts, lora, merges, mixture, tables, training
+from versat2i import backbone, experts, layout, lora, merges, mixture, tables, training
 from versat2i.backbone import Embeddings
 from versat2i.params import Mix, Model, Params, TrainLora
 from versat2i.seeds import stable_seed
@@ -59,6 +59,7 @@ def _mixture(settings: Params, adapters: dict[str, Path], selected: dict[str, Pa
         settings.model, _read(adapters), folders, settings.mix, settings.seed, checkpoint, device
     )
     mixture.save(mixed, out, identity)
+    layout.write_json(layer_gates(mixed), out / layout.MEAN_GATES)
     return training.summary(losses) | gate_summary(mixed), losses, checkpoint.remove
 
 
@@ -112,6 +113,21 @@ def _joint(settings: Params, selected: dict[str, Path], out: Path, device: str) 
     adapter, losses = experts.train_lora(settings.model, folders, rule, settings.seed, "joint", checkpoint, device)
     lora.write(adapter, out)
     return training.summary(losses) | {"rank": adapter.rank}, losses, checkpoint.remove
+
+
+def layer_gates(mixed: mixture.Mixture) -> dict[str, dict[str, float]]:
+    """What each layer makes of the experts: the mean gate over all that passed through it since training.
+
+    The gates of most scopes follow their input, so that this cannot be told from a saved mixture.
+
+    Returns:
+        layer -> expert -> mean gate, 6 decimals; each layer's sum to 1.
+    """
+    names = [adapter.name for adapter in mixed.adapters]
+    return {
+        layer: {name: round(float(value), 6) for name, value in zip(names, gate, strict=True)}
+        for layer, gate in mixed.mean_gates().items()
+    }
 
 
 def gate_summary(mixed: mixture.Mixture) -> dict[str, Any]:
