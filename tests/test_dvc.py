@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from versat2i import codebase, params, rewards
+from versat2i import codebase, environment, params, rewards
 from versat2i.rewards import control
 
 ROOT = codebase.ROOT
@@ -15,6 +15,14 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 SETTINGS = params.load(ROOT / "params.yaml")
 STAGES = {name: body.get("do", body) for name, body in PIPELINE.items()}
 DEVICES = re.compile(r"cuda|cpu|gpu|/home|/work|--workers|--device")
+
+MADE = ("data/", "metrics/", "plots/")  # by stages
+PER_ASPECT = (
+    "data/scores/{}.parquet",
+    "data/selected/{}",
+    "metrics/select/{}.json",
+    "plots/train_lora/{}.csv",
+)  # what the report shows of an aspect
 
 
 def deps(name: str) -> list[str]:
@@ -65,7 +73,7 @@ def test_an_evaluator_is_a_dependency_with_all_it_imports(name, aspect, evaluato
 @pytest.mark.parametrize("name", STAGES)
 def test_every_code_dependency_exists(name):
     for dep in deps(name):
-        if "${" not in dep and not dep.startswith("data/") and dep != SETTINGS.model.path:
+        if "${" not in dep and not dep.startswith(MADE) and dep != SETTINGS.model.path:
             assert (ROOT / dep).exists(), f"{name}: {dep}"
 
 
@@ -103,6 +111,19 @@ def test_mix_reads_the_expert_and_the_selected_set_of_each_aspect_and_nothing_el
 def test_compare_reads_the_evaluation_of_each_variant():
     listed = {dep for dep in deps("compare") if dep.startswith("data/evaluation/")}
     assert listed == {f"data/evaluation/{variant}" for variant in SETTINGS.evaluate.variants}
+
+
+def test_report_reads_each_variant_and_all_of_each_aspect_and_nothing_else():
+    listed = {dep for dep in deps("report") if dep.startswith(MADE)}
+    aspects = {place.format(aspect) for aspect in SETTINGS.aspects for place in PER_ASPECT}
+    mixture = {"data/adapters/mixture/mixture.json", "metrics/mix/mixture.json", "plots/mix/mixture.csv"}
+    variants = {f"data/evaluation/{variant}" for variant in SETTINGS.evaluate.variants}
+    assert listed == aspects | mixture | variants | {"data/prompts", "metrics/evaluate.json", "metrics/groups.json"}
+
+
+def test_report_tracks_every_version_that_it_shows():
+    shown = {f"environment.json:{name}" for name in environment.PACKAGES}
+    assert {entry for entry in tracked_params("report") if ":" in entry} == shown
 
 
 def test_variants_name_the_adapter_that_a_stage_makes():

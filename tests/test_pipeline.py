@@ -148,6 +148,7 @@ def test_one_aspects_threshold_reruns_that_aspect_and_what_is_made_from_it(proje
         "evaluate@uniform",
         "mix@mixture",
         "mix@uniform",
+        "report",
         "select@geometry",
         "train_lora@geometry",
     ]

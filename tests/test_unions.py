@@ -66,7 +66,11 @@ def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, sto
     assert list(metrics["gate"]) == ["colour", "form"]
     assert sum(metrics["gate"].values()) == pytest.approx(1, abs=1e-5)
     assert 0 < metrics["entropy"] < 1 and 0 < metrics["distance"] < 1  # the gates have moved
-    assert mixture_files.read_recipe(tmp_path / "mixture").metadata == backbone.identity(model)
+    recipe = mixture_files.read_recipe(tmp_path / "mixture")
+    assert recipe.metadata == backbone.identity(model)
+    assert all(sum(gates) == pytest.approx(1, abs=1e-5) for gates in recipe.mean_gates.values())
+    means = torch.tensor(list(recipe.mean_gates.values())).mean(0).tolist()
+    assert means == pytest.approx(list(metrics["gate"].values()), abs=1e-5)
     assert moved(model, tmp_path / "mixture") > 1e-3
     assert len(list(store.iterdir())) == 1
     done()
@@ -153,6 +157,7 @@ def test_a_summary_worked_out_by_hand():
     assert summary["gate"] == {"colour": 0.75, "form": 0.25}
     assert summary["entropy"] == pytest.approx(entropy, abs=1e-6)
     assert (summary["distance"], summary["scale"], summary["temperature"]) == (0.25, 0.5, 1.0)
+    assert unions.layer_gates(gates) == {layer: {"colour": 0.75, "form": 0.25} for layer in gates.layers}
 
 
 def test_a_gate_that_has_decided_has_no_entropy():

@@ -9,6 +9,9 @@ import pandas as pd
 DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("plots")
 
 IMAGES = DATA / "images"
+REPORT = DATA / "report"
+
+RECIPE = "mixture.json"  # in the folder of a mixture: what it consists of
 
 
 def prompts(split: str) -> Path:
@@ -43,6 +46,23 @@ def plot(*parts: str) -> Path:
     return PLOTS.joinpath(*parts[:-1], f"{parts[-1]}.csv")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        ValueError: the file is missing or holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file. Run `dvc repro` (or `dvc pull`) first") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable JSON ({error}). Delete it and run `dvc repro`") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}. Run `dvc repro`")
+    return content
+
+
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write metrics: sorted keys, so that equal content is equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,3 +73,20 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table for `dvc plots`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read what `write_csv` wrote.
+
+    Raises:
+        ValueError: the file is missing, no table, or has other columns.
+    """
+    try:
+        frame = pd.read_csv(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such table. Run `dvc repro` (or `dvc pull`) first") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not a readable table ({error}). Delete it and run `dvc repro`") from None
+    if list(frame.columns) != columns:
+        raise ValueError(f"{path}: columns {', '.join(frame.columns)}, expected {', '.join(columns)}. Run `dvc repro`")
+    return frame

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from versat2i import tensors
 from versat2i.gates import Scope
+from versat2i.layout import RECIPE
 from versat2i.lora import Adapter
 from versat2i.merges import concatenate
 from versat2i.mixture import Mixture, attach
 
-RECIPE, EXPERTS, GATES = "mixture.json", "experts.safetensors", "gate.safetensors"
+EXPERTS, GATES = "experts.safetensors", "gate.safetensors"
 
 
 class Expert(BaseModel):

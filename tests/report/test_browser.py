@@ -1,0 +1,108 @@
+"""The browser's data: every image of every variant with its scores and answers."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from versat2i.report import browser
+from versat2i.report.results import Metric
+
+PROMPTS = pd.DataFrame(
+    [("p1", "a red circle", "single", "seen"), ("p0", "two stars", "counting", "held_out")],
+    columns=["prompt_id", "text", "category", "source"],
+)
+KEYS = [("p0", 0), ("p1", 1), ("p1", 0)]
+METRICS = [Metric("tifa", "tifa", "free", "faithfulness"), Metric("piqe", "piqe", "free")]
+UNITS = {"tifa": 0.5, "piqe": 0.0}
+
+
+def answer(number, said, expected="yes"):
+    row = {"question_id": number, "question": f"question {number}?", "element_type": "object", "expected": expected}
+    return row | {"answer": said, "correct": said == expected}
+
+
+def frame(scores, details=None, reasons=None):
+    table = pd.DataFrame(KEYS, columns=["prompt_id", "k"])
+    return table.assign(score=scores, abstained=reasons or [None] * 3, details=details or [None] * 3)
+
+
+def asked(*answers):
+    return json.dumps({"answers": list(answers)})
+
+
+def scores():
+    right, wrong = asked(answer("a", "yes"), answer("b", "yes")), asked(answer("a", None), answer("b", "no"))
+    base = {"tifa": frame([0.123456789, 1.0, 0.0], [right, right, wrong]), "piqe": frame([1.0, 2.0, 3.0])}
+    blank = frame([1.0, float("nan"), 1.0], [right, None, right], [None, "the image is blank", None])
+    return {"base": base, "mixture": {"tifa": blank, "piqe": frame([1.0, 2.0, 4.0])}}
+
+
+def described(**changes):
+    return browser.describe(**{"scores": scores(), "prompts": PROMPTS, "metrics": METRICS, "units": UNITS} | changes)
+
+
+@pytest.fixture
+def shown():
+    return described(headline="mixture")
+
+
+def test_items_are_in_the_order_of_the_prompts_then_of_k(shown):
+    assert shown.items == {("p1", 0): 0, ("p1", 1): 1, ("p0", 0): 2}
+    assert [(prompt, k) for prompt, k, *_ in shown.content["items"]] == [(0, 0), (0, 1), (1, 0)]
+
+
+def test_a_score_is_a_number_or_the_reason_why_there_is_none(shown):
+    values = [item[2] for item in shown.content["items"]]
+    assert values == [[[0.0, 3.0], [1.0, 4.0]], [[1.0, 2.0], ["the image is blank", 2.0]], [[0.12346, 1.0], [1.0, 1.0]]]
+
+
+def test_answers_are_marked_right_or_said(shown):
+    assert [item[3] for item in shown.content["items"]] == [
+        [[None, "no"], [0, 0]],
+        [[0, 0], None],
+        [[0, 0], [0, 0]],
+    ]
+    assert shown.content["prompts"][0] == [
+        "p1",
+        "a red circle",
+        "single",
+        "seen",
+        [["question a?", "yes"], ["question b?", "yes"]],
+    ]
+
+
+def test_metrics_say_their_unit_and_whether_they_select(shown):
+    assert shown.content["metrics"] == [
+        {"name": "tifa", "unit": 0.5, "selects": True},
+        {"name": "piqe", "unit": 0.0, "selects": False},
+    ]
+
+
+def test_without_questions_nothing_was_asked():
+    plain = {variant: {"tifa": frame([1.0, 1.0, 1.0]), "piqe": frames["piqe"]} for variant, frames in scores().items()}
+    shown = described(headline="mixture", scores=plain)
+    assert all(item[3] == [None, None] for item in shown.content["items"])
+    assert all(prompt[4] == [] for prompt in shown.content["prompts"])
+
+
+def test_a_prompt_that_is_not_in_the_table_is_named():
+    with pytest.raises(ValueError, match="prompt p0 is not in the prompt table"):
+        described(headline="mixture", prompts=PROMPTS.head(1))
+
+
+def test_an_image_without_a_score_is_named():
+    fewer = scores()
+    fewer["mixture"]["piqe"] = fewer["mixture"]["piqe"].head(2)
+    with pytest.raises(ValueError, match="evaluate@mixture: image 0 of prompt p1 has no score"):
+        described(headline="mixture", scores=fewer)
+
+
+def test_the_script_is_plain_ascii_whatever_the_texts_are(tmp_path):
+    text = "</script>\u2028\ud83d\udd34 é"
+    shown = described(headline="mixture", prompts=PROMPTS.assign(text=text))
+    browser.write_script(shown, tmp_path)
+    script = (tmp_path / browser.SCRIPT).read_bytes()
+    assert script.isascii()
+    content = json.loads(script.removeprefix(b"globalThis.versat2iReport=").removesuffix(b";\n"))
+    assert content["prompts"][0][1] == text.encode("utf-16", "surrogatepass").decode("utf-16")

@@ -1,0 +1,108 @@
+"""What the page says about one aspect: what was picked, what was rejected, how its expert learned."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from versat2i import layout, picking, selection, shards, tables
+from versat2i.params import Params, Select, TrainLora
+from versat2i.report import charts, thumbnails
+from versat2i.report.results import Metric
+
+EXAMPLES = 12  # picks shown, as many as `select` keeps rejected ones
+LOSSES = tables.SCHEMAS["losses"].names
+
+
+@dataclass(frozen=True)
+class Example:
+    """A candidate shown for an aspect: its picture's path from the page, its text, its score and size."""
+
+    picture: str
+    text: str
+    score: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One aspect's section.
+
+    Attributes:
+        rule: how candidates were picked.
+        training: how the expert was trained.
+        summary: ``metrics/select/<aspect>.json``.
+    """
+
+    metric: Metric
+    rule: Select
+    training: TrainLora
+    summary: dict[str, Any]
+    histogram: Markup
+    losses: Markup
+    picked: list[Example]
+    rejected: list[Example]
+
+
+def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> Aspect:
+    """An aspect's section; its examples' thumbnails are written on the way.
+
+    Args:
+        metric: the aspect's.
+        settings: all params.
+        texts: prompt_id -> text of the train prompts.
+        out: the report's folder.
+    """
+    aspect = str(metric.aspect)
+    folder, summary = layout.selected(aspect), layout.read_json(layout.metrics("select", aspect))
+    scores = selection.judged(tables.read("scores", layout.scores(aspect)))
+    picks = tables.read("picks", folder / picking.PICKS)
+    losses = layout.read_csv(layout.plot("train_lora", aspect), LOSSES)
+    # a prompt's id is a hash: the first ones are a fair sample
+    shown = picks.sort_values(["prompt_id", "k"]).head(EXAMPLES)
+    return Aspect(
+        metric,
+        settings.select[aspect],
+        settings.train_lora[aspect],
+        summary,
+        charts.histogram(
+            aspect, scores["score"].to_numpy(float), picks["score"].to_numpy(float), summary.get("threshold")
+        ),
+        charts.losses(aspect, losses),
+        _examples(folder / picking.IMAGES, shown, texts, out, f"picked/{aspect}"),
+        _rejected(folder / picking.REJECTED, scores, texts, out, f"rejected/{aspect}", metric.negated),
+    )
+
+
+def _rejected(
+    folder: Path, scores: pd.DataFrame, texts: dict[str, str], out: Path, place: str, negated: bool
+) -> list[Example]:
+    """Those that `select` kept, worst first; none where every candidate was picked."""
+    if not any(folder.glob("*.tar")):
+        return []
+    kept = {key for path in shards.paths(folder) for key in _index(path)}
+    keys = pd.MultiIndex.from_frame(scores[["prompt_id", "k"]])
+    shown = scores[keys.isin(kept)].sort_values(["score", "prompt_id", "k"], ascending=[not negated, True, True])
+    return _examples(folder, shown, texts, out, place)
+
+
+def _index(path: Path) -> list[tuple[str, int]]:
+    index = tables.read("index", path.with_suffix(".parquet"))
+    return list(zip(index["prompt_id"], index["k"], strict=True))
+
+
+def _examples(folder: Path, shown: pd.DataFrame, texts: dict[str, str], out: Path, place: str) -> list[Example]:
+    """Write the thumbnails of the candidates shown, numbered in their order."""
+    numbers = {key: number for number, key in enumerate(zip(shown["prompt_id"], shown["k"], strict=True))}
+    found: dict[int, Example] = {}
+    for candidate in shards.read_all(folder, set(numbers)):
+        number = numbers[candidate.prompt_id, candidate.k]
+        picture = f"images/{place}/{number}{thumbnails.ENDING}"
+        thumbnails.write(candidate.image, out / picture)
+        size = thumbnails.size(*candidate.image.shape[:2])
+        text = texts.get(candidate.prompt_id, candidate.prompt_id)
+        found[number] = Example(picture, text, float(shown["score"].iloc[number]), *size)
+    return [found[number] for number in sorted(found)]

@@ -1,0 +1,179 @@
+"""What the image browser shows: every evaluation image with its scores and answers, in a compact form.
+
+The page reads it as a script beside it, since browsers let no page that was opened from a disk read
+another file. A picture is named by the number of its item, which is its place in the list.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from versat2i import shards
+from versat2i.comparison import BASE, Scores
+from versat2i.report import thumbnails
+from versat2i.report.results import Metric
+
+IMAGES, SCRIPT = "images", "prompts.js"
+DIGITS = 5  # of a score; enough to sort by
+
+Key = tuple[str, int]  # prompt_id, k
+Numbers = dict[str, int]  # question_id -> its place among the questions of its prompt
+
+
+@dataclass(frozen=True)
+class Browser:
+    """The browser's data.
+
+    Attributes:
+        items: (prompt_id, k) -> number of the item; in the order of the prompts, then of k.
+        content: fit for JSON, see `describe`.
+    """
+
+    items: dict[Key, int]
+    content: dict[str, Any]
+
+
+def describe(
+    scores: Scores, prompts: pd.DataFrame, metrics: Sequence[Metric], units: Mapping[str, float], headline: str
+) -> Browser:
+    """Everything the browser shows but the pictures.
+
+    Args:
+        scores: variant -> metric -> frame, as `comparison.compare` takes it.
+        prompts: the prompts table of the evaluation.
+        metrics: those to show.
+        units: metric -> the gain that counts as one where metrics are averaged, 0: none does.
+        headline: the variant to start with.
+
+    Returns:
+        The items, and ``variants``, ``headline``, ``metrics`` (``name, unit, selects``), ``prompts``
+        (``id, text, category, source, questions``, the last as pairs of question and right answer) and
+        ``items`` (prompt's number, k, scores ``[variants][metrics]``: a number, or the reason why there
+        is none, answers ``[variants][questions]``: 0 if right, else the answer or null for "cannot
+        tell"; null instead of a variant's answers where none was asked).
+
+    Raises:
+        ValueError: a prompt is not in the table, or a variant lacks an image.
+    """
+    place = {prompt_id: number for number, prompt_id in enumerate(prompts["prompt_id"])}
+    items = {key: number for number, key in enumerate(_keys(scores, place))}
+    values = {
+        variant: [_values(frames[metric.name], variant, items) for metric in metrics]
+        for variant, frames in scores.items()
+    }
+    asked = {variant: _answers(frames) for variant, frames in scores.items()}
+    questions = _questions(asked)
+    rows = []
+    for key in items:
+        answers = [_marks(asked[variant].get(key), questions.get(key[0], {})) for variant in scores]
+        rows.append([place[key[0]], key[1], [[value[key] for value in values[v]] for v in scores], answers])
+    texts = prompts[["prompt_id", "text", "category", "source"]].to_numpy().tolist()
+    content = {
+        "variants": list(scores),
+        "headline": headline,
+        "metrics": [{"name": m.name, "unit": units[m.name], "selects": m.aspect is not None} for m in metrics],
+        "prompts": [[*row, list(questions.get(row[0], {}).values())] for row in texts],
+        "items": rows,
+    }
+    return Browser(items, content)
+
+
+def _keys(scores: Scores, place: Mapping[str, int]) -> list[Key]:
+    keys = {
+        key for frame in scores[BASE].values() for key in zip(frame["prompt_id"], frame["k"].astype(int), strict=True)
+    }
+    if strangers := sorted(prompt_id for prompt_id, _ in keys if prompt_id not in place):
+        raise ValueError(
+            f"evaluate@{BASE}: prompt {strangers[0]} is not in the prompt table. The images are of other prompts: "
+            "run `dvc repro evaluate`"
+        )
+    return sorted(keys, key=lambda key: (place[key[0]], key[1]))
+
+
+def _values(frame: pd.DataFrame, variant: str, items: Mapping[Key, int]) -> dict[Key, float | str]:
+    """The score of each image, or the reason why it has none."""
+    rows = zip(frame["prompt_id"], frame["k"], frame["score"], frame["abstained"], strict=True)
+    found = {
+        (prompt_id, int(k)): reason if isinstance(reason, str) else float(f"{score:.{DIGITS}g}")
+        for prompt_id, k, score, reason in rows
+    }
+    if missing := sorted(items.keys() - found.keys()):
+        raise ValueError(
+            f"evaluate@{variant}: image {missing[0][1]} of prompt {missing[0][0]} has no score. "
+            f"Run `dvc repro evaluate@{variant}`"
+        )
+    return found
+
+
+def _answers(frames: Mapping[str, pd.DataFrame]) -> dict[Key, list[dict[str, Any]]]:
+    """The questions and answers about each image, of the first metric that asks any."""
+    for frame in frames.values():
+        details = frame[frame["details"].notna()]
+        rows = zip(details["prompt_id"], details["k"], details["details"].map(json.loads), strict=True)
+        found = {(prompt_id, int(k)): detail["answers"] for prompt_id, k, detail in rows if "answers" in detail}
+        if found:
+            return found
+    return {}
+
+
+def _questions(asked: Mapping[str, Mapping[Key, list[dict[str, Any]]]]) -> dict[str, dict[str, list[str]]]:
+    """prompt_id -> question_id -> question and right answer; every image of a prompt is asked the same."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for answers in asked.values():
+        for (prompt_id, _), rows in answers.items():
+            if prompt_id not in found:
+                found[prompt_id] = {row["question_id"]: [row["question"], row["expected"]] for row in rows}
+    return found
+
+
+def _marks(rows: list[dict[str, Any]] | None, questions: Mapping[str, list[str]]) -> list[Any] | None:
+    """0 for each question that was answered right, else the answer or None."""
+    if rows is None:
+        return None
+    marks = {row["question_id"]: 0 if row["correct"] else row["answer"] for row in rows}
+    return [marks.get(question_id) for question_id in questions]
+
+
+def write_script(browser: Browser, out: Path) -> None:
+    """Write the data as a script: plain ASCII, so that no text in it can mean anything else."""
+    data = json.dumps(browser.content, separators=(",", ":"), allow_nan=False)
+    (out / SCRIPT).write_text(f"globalThis.versat2iReport={data};\n", encoding="ascii")
+
+
+def write_images(browser: Browser, folders: Mapping[str, Path], out: Path) -> tuple[int, int]:
+    """Write the thumbnail of every image of every variant, ``images/evaluation/<variant>/<item>.webp``.
+
+    Args:
+        browser: whose items.
+        folders: variant -> folder of its shards.
+        out: the report's folder.
+
+    Returns:
+        width and height of a thumbnail, pixels; of the first one where they differ.
+
+    Raises:
+        ValueError: an image is missing.
+    """
+    sizes: list[tuple[int, int]] = []
+    for variant, folder in folders.items():
+        missing = set(browser.items)
+        for candidate in shards.read_all(folder, missing.copy()):
+            key = candidate.prompt_id, candidate.k
+            thumbnails.write(candidate.image, picture(out, variant, browser.items[key]))
+            sizes.append(thumbnails.size(*candidate.image.shape[:2]))
+            missing.discard(key)
+        if missing:
+            prompt_id, k = min(missing)
+            raise ValueError(
+                f"{folder}: image {k} of prompt {prompt_id} has scores but is missing. "
+                f"Run `dvc repro evaluate@{variant}`"
+            )
+    return sizes[0]
+
+
+def picture(out: Path, variant: str, item: int) -> Path:
+    return out / IMAGES / "evaluation" / variant / f"{item}{thumbnails.ENDING}"

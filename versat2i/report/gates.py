@@ -1,0 +1,64 @@
+"""What the page says about the mixture: how much of each expert its layers use."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from versat2i import layout
+from versat2i.comparison import MIXTURE
+from versat2i.params import Mix
+from versat2i.report import charts
+from versat2i.report.aspects import LOSSES
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The mixture's section.
+
+    Attributes:
+        training: how the gates were trained.
+        summary: ``metrics/mix/mixture.json``.
+        layers: how many layers are mixed.
+    """
+
+    training: Mix
+    summary: dict[str, Any]
+    layers: int
+    heat_map: Markup
+    losses: Markup
+
+
+def read(training: Mix) -> Gates | None:
+    """The mixture's section, None where there is no mixture."""
+    if MIXTURE not in training.variants:
+        return None
+    table = layers(layout.adapter(MIXTURE) / layout.RECIPE)
+    losses = layout.read_csv(layout.plot("mix", MIXTURE), LOSSES)
+    summary = layout.read_json(layout.metrics("mix", MIXTURE))
+    return Gates(training, summary, len(table), charts.gates(table), charts.losses(MIXTURE, losses))
+
+
+def layers(path: Path) -> pd.DataFrame:
+    """Mean gates of a saved mixture, ``[layers, experts]``, layers in their order in the denoiser.
+
+    Raises:
+        ValueError: the file is missing or a layer lacks an expert.
+    """
+    recipe = layout.read_json(path)
+    try:
+        names = [expert["name"] for expert in recipe["experts"]]
+        table = pd.DataFrame.from_dict(recipe["mean_gates"], orient="index", columns=names, dtype=float)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        table = pd.DataFrame()
+    if table.empty or table.isna().to_numpy().any():
+        raise ValueError(f"{path}: expected the gate of each expert in each layer. Run `dvc repro mix@{MIXTURE}`")
+    return table.loc[sorted(table.index, key=_natural)]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """So that block 10 comes after block 9."""
+    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"\.", name)]

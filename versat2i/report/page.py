@@ -1,0 +1,144 @@
+"""Put the report together: what it shows, as one page with its pictures and data beside it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from versat2i import comparison, environment, evaluation, layout, tables
+from versat2i.comparison import BASE, MIXTURE, UNIFORM, Comparison
+from versat2i.params import Model, Params
+from versat2i.report import aspects, browser, charts, gates, results
+from versat2i.report.results import Metric
+
+PAGE = "index.html"
+SOURCES = Path(__file__).parent
+
+
+def write(settings: Params, out: Path) -> int:
+    """Write the report.
+
+    Args:
+        settings: all params.
+        out: a new folder for ``index.html``, ``prompts.js`` and ``images/``.
+
+    Returns:
+        how many evaluation images it shows.
+
+    Raises:
+        ValueError: something that it shows is missing or does not fit the rest.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    variants = list(settings.evaluate.variants)
+    metrics = results.metrics(settings)
+    scores = {
+        variant: evaluation.by_metric(tables.read("evaluation", layout.evaluation(variant) / "scores.parquet"))
+        for variant in variants
+    }
+    units = spreads(scores)
+    sections = verdict(metrics, units, variants) | {"gates": gates.read(settings.mix)}
+    prompts = tables.read("prompts", layout.prompts(settings.evaluate.split))
+    shown = browser.describe(scores, prompts, metrics, units, results.headline(variants))
+    browser.write_script(shown, out)
+    size = browser.write_images(shown, {v: layout.evaluation(v) / "images" for v in variants}, out)
+    texts = tables.texts(layout.prompts("train"))
+    sections |= {
+        "browser": shown.content,
+        "items": len(shown.items),
+        "size": size,
+        "aspects": [aspects.read(metric, settings, texts, out) for metric in metrics if metric.aspect],
+        "settings": settings,
+        "model": model_name(settings.model),
+        "versions": layout.read_json(environment.FILE),
+    }
+    (out / PAGE).write_text(render(sections), encoding="utf-8")
+    return len(shown.items) * len(variants)
+
+
+def spreads(scores: comparison.Scores) -> dict[str, float]:
+    """metric -> standard deviation over prompts of base's score, the unit of `comparison.standardised_gain`."""
+    means = comparison.prompt_means(scores)
+    deviations = {metric: float(table[BASE].std(ddof=0)) for metric, table in means.items()}
+    return {metric: value if value > comparison.ROUNDING else 0.0 for metric, value in deviations.items()}
+
+
+def model_name(model: Model) -> str:
+    """The base model as params name it; of a folder outside the project the name alone."""
+    if model.path is None:
+        return f"{model.repo} at revision {model.revision}"
+    return Path(model.path).name if Path(model.path).is_absolute() else model.path
+
+
+def verdict(metrics: list[Metric], units: Mapping[str, float], variants: list[str]) -> dict[str, Any]:
+    """What ``metrics/evaluate.json`` and ``metrics/groups.json`` say, as the page shows it."""
+    table = layout.read_json(layout.metrics("evaluate"))
+    name = results.headline(variants)
+    changes = {
+        variant: {metric.name: results.change(table, variant, metric.name) for metric in metrics}
+        for variant in variants
+    }
+    groups = layout.read_json(layout.metrics("groups"))
+    return {
+        "metrics": metrics,
+        "variants": variants,
+        "headline": name,
+        "changes": changes,
+        "sentence": results.sentence(name, {m.name: changes[name][m.name] for m in metrics if m.aspect}),
+        "summary": table["summary"],
+        "against_uniform": table["summary"].get(f"{MIXTURE}_minus_{UNIFORM}"),
+        "groups": {
+            group: {metric.name: results.change(part, name, metric.name) for metric in metrics}
+            for group, part in groups.items()
+        },
+        "conflicts": _conflicts(table, metrics, units, variants),
+    }
+
+
+def _conflicts(
+    table: Comparison, metrics: list[Metric], units: Mapping[str, float], variants: list[str]
+) -> Markup | None:
+    """The chart of variants x metrics; None where base is alone."""
+    others = [variant for variant in variants if variant != BASE]
+    if not others:
+        return None
+    names = [metric.name for metric in metrics]
+    cells = {variant: [results.change(table, variant, name) for name in names] for variant in others}
+    texts = {variant: [signed(each.gain) for each in row] for variant, row in cells.items()}
+    clear = {v: [each.verdict in (results.BETTER, results.WORSE) for each in row] for v, row in cells.items()}
+    gains = results.standardised({v: table[v] for v in variants}, {name: units[name] for name in names})
+    frames = [pd.DataFrame.from_dict(part, orient="index", columns=names) for part in (texts, clear)]
+    return charts.conflicts(gains, *frames, sum(metric.aspect is not None for metric in metrics))
+
+
+def number(value: float | None) -> str:
+    """A score: four decimals, two of a large one, a dash where there is none."""
+    return "–" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def signed(value: float | None) -> str:
+    """A gain: as `number`, with its sign."""
+    return number(value) if value is None or value < 0 else f"+{number(value)}"
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def render(sections: dict[str, Any]) -> str:
+    """The page; whatever is not `Markup` is escaped."""
+    # StrictUndefined: a name that is misspelt in the template is an error, not a blank
+    world = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(SOURCES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    world.filters.update(number=number, signed=signed, percent=percent)
+    files = {name: Markup((SOURCES / f"page.{name}").read_text(encoding="utf-8")) for name in ("css", "js")}
+    order = Markup((SOURCES / "order.js").read_text(encoding="utf-8"))
+    return world.get_template("page.html").render(**sections, **files, order=order)
