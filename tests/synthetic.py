@@ -110,7 +110,10 @@ def _train(chosen: params.Params) -> None:
         layout.write_csv(pd.DataFrame({"step": steps, "loss": 0.2 + 0.3 / np.sqrt(steps) + noise}), layout.plot(*place))
     raw = np.random.default_rng(0).random((len(LAYERS), len(chosen.aspects)))
     gates = pd.DataFrame(raw / raw.sum(1, keepdims=True), LAYERS, chosen.aspects)
-    recipe = {"experts": [{"name": name} for name in gates], "mean_gates": dict(zip(LAYERS, gates.values.tolist()))}
+    recipe = {
+        "experts": [{"name": name} for name in gates],
+        "mean_gates": dict(zip(LAYERS, gates.values.tolist(), strict=True)),
+    }
     layout.write_json(recipe, layout.adapter("mixture") / layout.RECIPE)
     numbers = {"entropy": 0.9, "distance": 0.2, "scale": 1.1, "temperature": 0.8}
     layout.write_json({"gate": gates.mean().to_dict(), **numbers}, layout.metrics("mix", "mixture"))
