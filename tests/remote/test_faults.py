@@ -1,5 +1,7 @@
 """Faults of a remote: each is a clear error, nothing wrong enters a cache, and the same command completes (rclone)."""
 
+from contextlib import contextmanager
+
 import pytest
 import team
 from servers import BUCKET, Rclone
@@ -85,3 +87,46 @@ def test_a_pull_whose_server_dies_brings_only_whole_objects_and_completes_when_r
     assert team.wrong(second.cache) == []
     second.dvc("pull")
     assert second.files() == pushed.files()
+
+
+def flip(data):
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+@contextmanager
+def damaged(wire, places, damages):
+    """Objects of the remote are other than their names say, until the end."""
+    whole = {place: place.read_bytes() for place in places}
+    for place, damage in zip(places, damages, strict=True):
+        place.write_bytes(damage(whole[place]))
+    wire.server.restart()
+    yield
+    for place, data in whole.items():
+        place.write_bytes(data)
+    wire.server.restart()
+
+
+@pytest.mark.parametrize(
+    "paths, damages, words",
+    [
+        (["data/scores/geometry.parquet", "data/scores/aesthetic.parquet"], [flip, cut], "failed to pull"),
+        (["data/adapters/mixture"], [cut], "is corrupted"),  # the list of a folder's files
+    ],
+    ids=["files", "folder"],
+)
+def test_damaged_objects_are_refused_and_come_once_the_remote_is_mended(
+    pushed, clone, store, wire, paths, damages, words
+):
+    second = clone()
+    places = [team.objects(store)[pushed.locked()[path]] for path in paths]
+    with damaged(wire, places, damages):
+        assert clear(second.dvc("pull", *paths, fails=True), words)
+        assert team.wrong(second.cache) == []
+        assert not any((second.root / path).exists() for path in paths)
+    second.dvc("pull", *paths)
+    mine = second.files()
+    assert mine == {name: data for name, data in pushed.files().items() if name.startswith(tuple(paths))}
