@@ -1,0 +1,161 @@
+"""A team's repository in small: the project's own dvc.yaml and params, stand-ins for the stages, and its clones."""
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from servers import BUCKET, KEY, SECRET
+
+from versat2i import codebase
+
+HERE = Path(__file__).parent
+OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
+GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+ASPECTS = ("aesthetic", "geometry")
+FILES = ("dvc.yaml", "params.yaml", "environment.json", "Makefile", ".gitignore", ".dvcignore", ".dvc/config")
+
+
+def environment(keys: dict[str, str]) -> dict[str, str]:
+    """Ours, without anybody's credentials but those given; the venv's python first on PATH."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and k != "PYTHONDONTWRITEBYTECODE"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # without retries: a server that a test kills does not come back while they go on
+    client = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
+    return {**inherited, **client, "PATH": path, **keys}
+
+
+@functools.cache
+def forks() -> subprocess.Popen:
+    """The process whose forks are our dvc commands; it ends with us, as its input does."""
+    command = [sys.executable, HERE / "dvc_forks.py"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+class Clone:
+    """A working copy; commands run in it with the team's keys."""
+
+    def __init__(self, root: Path, keys: dict[str, str] | None = None) -> None:
+        self.root, self.keys = root, KEYS if keys is None else keys
+
+    def run(self, *command: str) -> str:
+        """What a command printed; it must succeed."""
+        options = {"cwd": self.root, "env": environment(self.keys), "stderr": subprocess.STDOUT}
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, **options).stdout
+
+    def dvc(self, *arguments: str, fails: bool = False) -> str:
+        """What `dvc` printed; it must succeed, or fail where that is what is asked for."""
+        output = self.root.parent / f"{self.root.name}.output"
+        request = {"arguments": arguments, "folder": str(self.root), "output": str(output)}
+        process = forks()
+        process.stdin.write(json.dumps({**request, "environment": environment(self.keys)}) + "\n")
+        process.stdin.flush()
+        status, text = int(process.stdout.readline()), output.read_text()
+        assert (status != 0) == fails, f"dvc {' '.join(arguments)} ended with {status}\n{text[-5000:]}"
+        return text
+
+    def make(self, *arguments: str, fails: bool = False) -> str:
+        """Do what `make` would do in an environment that is set up; ``fails`` is about its last line."""
+        lines = self.run("make", "-n", "-o", "setup", *arguments).splitlines()
+        commands = [shlex.split(line)[1:] for line in lines if line.startswith("dvc ")]
+        return "".join(self.dvc(*line, fails=fails and line is commands[-1]) for line in commands)
+
+    def commit(self, message: str) -> None:
+        self.run(*GIT, "add", "-A")
+        self.run(*GIT, "commit", "-qm", message)
+
+    def change(self, file: str, *place: str, to: object) -> None:
+        """Put another value into dvc.yaml or params.yaml."""
+        content = yaml.safe_load((self.root / file).read_text())
+        section = content
+        for name in place[:-1]:
+            section = section[name]
+        section[place[-1]] = to
+        (self.root / file).write_text(yaml.safe_dump(content))
+
+    @property
+    def cache(self) -> Path:
+        return self.root / ".dvc" / "cache"
+
+    def locked(self) -> dict[str, str]:
+        """Path -> md5 of each output that is kept in the cache, as dvc.lock has it."""
+        stages = yaml.safe_load((self.root / "dvc.lock").read_text())["stages"].values()
+        outs = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+        return {path: md5 for path, md5 in outs.items() if path.startswith("data/")}
+
+    def shared(self) -> set[str]:
+        """The objects that a remote should hold: outputs, and the files that a folder's object lists."""
+        outs = set(self.locked().values())
+        return outs.union(*(members(self.cache, md5) for md5 in outs if md5.endswith(".dir")))
+
+    def files(self) -> dict[str, bytes]:
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in (self.root / "data").rglob("*") if p.is_file()}
+
+
+def smaller(pipeline: dict, settings: dict) -> None:
+    """Leave out some aspects and the modules that stages import: the same shape of graph, a third of DVC's time."""
+    dropped = {*settings["aspects"], *settings["mix"]["variants"]} - {*ASPECTS, "mixture"}
+    kept = ("data/", "stages/", "${item}", settings["model"]["path"])
+    for stage in pipeline["stages"].values():
+        body = stage.get("do", stage)
+        body["deps"] = [dep for dep in body["deps"] if dep.startswith(kept) and Path(dep).name not in dropped]
+    settings["aspects"], settings["mix"]["variants"] = list(ASPECTS), ["mixture"]
+    named = [settings[section] for section in ("rewards", "select", "train_lora")]
+    for table in [pipeline["artifacts"], settings["evaluate"]["variants"], *named]:
+        for name in dropped & set(table):
+            del table[name]
+
+
+def start(root: Path) -> Clone:
+    """The repository before its first run."""
+    for name in FILES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(codebase.ROOT / name, root / name)
+    pipeline, settings = (yaml.safe_load((root / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
+    smaller(pipeline, settings)
+    model = root / settings["model"]["path"]
+    model.mkdir(parents=True)
+    (model / "model_index.json").write_text("{}\n")
+    (root / "stages").mkdir()
+    for name in pipeline["stages"]:
+        shutil.copy(HERE / "standin.py", root / f"stages/{name}.py")
+    (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline))
+    (root / "params.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(settings))))  # no YAML aliases
+    clone = Clone(root)
+    clone.run("git", "init", "-q", "-b", "main")
+    clone.commit("start")
+    return clone
+
+
+def ran(output: str) -> set[str]:
+    """The stages that were executed."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def objects(folder: Path) -> dict[str, Path]:
+    """The objects of a cache, or of a remote that keeps plain files, by name; unfinished files have other names."""
+    found = {path.parent.name + path.name: path for path in folder.joinpath("files", "md5").glob("*/*")}
+    return {name: path for name, path in found.items() if OBJECT.fullmatch(name)}
+
+
+def wrong(folder: Path) -> list[str]:
+    """Objects whose content is not what their name says."""
+    digests = {name: hashlib.md5(path.read_bytes()).hexdigest() for name, path in objects(folder).items()}
+    return [name for name, digest in digests.items() if name.removesuffix(".dir") != digest]
+
+
+def members(cache: Path, md5: str) -> set[str]:
+    """The objects that a folder's object lists."""
+    return {entry["md5"] for entry in json.loads(objects(cache)[md5].read_text())}
+
+
+def url(name: str = "team") -> str:
+    return f"s3://{BUCKET}/{name}"
