@@ -21,6 +21,7 @@ DENOISER = {
     "batch_size": 2,
     "learning_rate": 0.01,
     "warmup": 2,
+    "decays": [[2, 3]],
     "simple_steps": 2,
     "timestep_exponent": 2,
     "caption_dropout": 0.5,
@@ -195,10 +196,11 @@ def average_tokenizer(folder):
     return pretrain.train_tokenizer(CONFIG, [], folder / "tokenizer")
 
 
-def test_the_learning_rate_warms_up_stays_and_falls():
-    config = {"learning_rate": 2.0, "steps": 100, "warmup": 4}
-    rates = [denoiser.learning_rate(step, config) for step in (0, 1, 3, 4, 75, 87.5, 100)]
-    assert rates == pytest.approx([0.5, 1.0, 2.0, 2.0, 2.0, 1.0, 0.0])
+def test_the_learning_rate_warms_up_stays_and_falls_in_each_span():
+    config = {"learning_rate": 2.0, "warmup": 4, "decays": [[20, 40], [80, 100]]}
+    rates = [denoiser.learning_rate(step, config) for step in (0, 1, 3, 4, 20, 30, 40, 79, 90)]
+    assert rates == pytest.approx([0.5, 1.0, 2.0, 2.0, 2.0, 1.0, 2.0, 2.0, 1.0])
+    assert denoiser.learning_rate(99, config) == pytest.approx(0, abs=0.02)
 
 
 def test_the_schedule_ends_in_pure_noise():

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +23,7 @@ def _lines(text: str) -> Iterator[Place]:
             yield f"line {number}", {"text": line}
 
 
-def _cells(text: str, delimiter: str, quoting: int) -> Iterator[Place]:
+def _cells(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[Place]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     header = next((cells for cells in reader if cells), [])
     _expect_distinct(header)

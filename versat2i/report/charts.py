@@ -73,7 +73,7 @@ def histogram(aspect: str, pool: NDArray[np.float64], picks: NDArray[np.float64]
     def draw(axes: Axes) -> None:
         for values, color, label in ((pool, POOL, "pool"), (picks, PICKS, "picks")):
             share = np.full(len(values), 1 / max(1, len(values)))
-            axes.hist(values, edges, weights=share, histtype="stepfilled", color=color, alpha=0.6, label=label)
+            axes.hist(values, edges.tolist(), weights=share, histtype="stepfilled", color=color, alpha=0.6, label=label)
         if threshold is not None:
             axes.axvline(threshold, color=INK, linestyle="--", linewidth=1, label="threshold")
         axes.set(xlabel=f"{aspect} score", ylabel="share")
@@ -118,7 +118,7 @@ def conflicts(gains: pd.DataFrame, texts: pd.DataFrame, clear: pd.DataFrame, asp
         for (y, x), value in np.ndenumerate(values):
             weight = "bold" if clear.iat[y, x] else "normal"
             color = INK if np.isnan(value) else "#ffffff" if abs(value) > 0.7 * most else "#000000"
-            axes.text(x, y, texts.iat[y, x], ha="center", va="center", weight=weight, color=color)
+            axes.text(x, y, str(texts.iat[y, x]), ha="center", va="center", weight=weight, color=color)
         axes.set_xticks(range(len(gains.columns)), gains.columns, rotation=20, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(gains.index)), gains.index)
         axes.axvline(aspects - 0.5, color=INK, linewidth=1.5)

@@ -109,8 +109,8 @@ def _conflicts(
     texts = {variant: [signed(each.gain) for each in row] for variant, row in cells.items()}
     clear = {v: [each.verdict in (results.BETTER, results.WORSE) for each in row] for v, row in cells.items()}
     gains = results.standardised({v: table[v] for v in variants}, {name: units[name] for name in names})
-    frames = [pd.DataFrame.from_dict(part, orient="index", columns=names) for part in (texts, clear)]
-    return charts.conflicts(gains, *frames, sum(metric.aspect is not None for metric in metrics))
+    shown, bold = (pd.DataFrame.from_dict(part, orient="index", columns=names) for part in (texts, clear))
+    return charts.conflicts(gains, shown, bold, sum(metric.aspect is not None for metric in metrics))
 
 
 def number(value: float | None) -> str:

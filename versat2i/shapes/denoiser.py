@@ -111,11 +111,17 @@ class Generator(nn.Module):
 
 
 def learning_rate(step: int, config: dict) -> float:
-    """Linear warm-up to the peak, constant for three quarters of the steps, then a cosine to zero."""
-    peak, progress = config["learning_rate"], step / config["steps"]
+    """The peak after a linear warm-up; in each of the spans `decays` it falls to zero as a cosine.
+
+    After the last but one the training was looked at, and went on.
+    """
+    peak = config["learning_rate"]
     if step < config["warmup"]:
         return peak * (step + 1) / config["warmup"]
-    return peak * (0.5 + 0.5 * math.cos(math.pi * max(0.0, 4 * progress - 3)))
+    for first, last in config["decays"]:
+        if first <= step < last:
+            return peak * (0.5 + 0.5 * math.cos(math.pi * (step - first) / (last - first)))
+    return peak
 
 
 @torch.no_grad()
@@ -219,8 +225,8 @@ def steps(
         latents, tokens = scenes.batch(amount, simple_share, config["caption_dropout"], generator)
         noise = torch.randn(latents.shape, generator=generator)
         timesteps = draw_timesteps(amount, scheduler.config.num_train_timesteps, config["timestep_exponent"], generator)
-        on_device = (tensor.to(device) for tensor in (latents, noise, timesteps, tokens))
-        value = velocity_loss(model, *on_device, scheduler)
+        latents, noise, timesteps, tokens = (t.to(device) for t in (latents, noise, timesteps, tokens))
+        value = velocity_loss(model, latents, noise, timesteps, tokens, scheduler)
         optimizer.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,6 +1,6 @@
 """An answerer of transformers: BLIP and ViLT, which were made for it, or any vision-language model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -101,9 +101,13 @@ class Model:
         One question at a time, about all images that it is asked of: nothing is padded, so that an
         answer does not depend on what else is asked.
         """
-        said = pd.Series("", asked.index, dtype=object)
+        said: dict[Hashable, str] = {}
         for question, rows in asked.groupby("question", sort=False):
             for start in range(0, len(rows), self.batch_size):
                 batch = rows.iloc[start : start + self.batch_size]
-                said[batch.index] = self._ask(images[batch["image"].to_numpy()], str(question))
-        return [self.choice(text, list(choices)) for text, choices in zip(said, asked["choices"], strict=True)]
+                answers = self._ask(images[batch["image"].to_numpy()], str(question))
+                said.update(zip(batch.index, answers, strict=True))
+        return [
+            self.choice(text, list(choices))
+            for text, choices in zip(map(said.__getitem__, asked.index), asked["choices"], strict=True)
+        ]
