@@ -16,6 +16,7 @@ from versat2i.mixture_files import EXPERTS, GATES, RECIPE
 @pytest.mark.parametrize("scope", SCOPES)
 def test_saved_and_loaded_mixture_gives_the_same_bits(scope, tmp_path):
     model, mixed = attach(scope, spread=0.5)
+    run(model)
     for folder in ("one", "two"):
         mixture_files.save(mixed, tmp_path / folder, {"base": "tiny", "revision": "0", "more": "x"})
     other = tiny.unet()

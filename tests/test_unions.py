@@ -157,7 +157,6 @@ def test_a_summary_worked_out_by_hand():
     assert summary["gate"] == {"colour": 0.75, "form": 0.25}
     assert summary["entropy"] == pytest.approx(entropy, abs=1e-6)
     assert (summary["distance"], summary["scale"], summary["temperature"]) == (0.25, 0.5, 1.0)
-    assert unions.layer_gates(gates) == {layer: {"colour": 0.75, "form": 0.25} for layer in gates.layers}
 
 
 def test_a_gate_that_has_decided_has_no_entropy():

@@ -190,9 +190,10 @@ def load(model: Model, device: str = "cpu") -> Backbone:
     try:
         config = DiffusionPipeline.load_config(source, revision=model.revision)
         family = _family(config["_class_name"], source)
-        pipe = DiffusionPipeline.from_pretrained(
-            source, revision=model.revision, dtype=DTYPES[model.dtype], safety_checker=None
-        )
+        with torch.random.fork_rng(devices=[]):  # some layers draw their first weights before they are loaded
+            pipe = DiffusionPipeline.from_pretrained(
+                source, revision=model.revision, dtype=DTYPES[model.dtype], safety_checker=None
+            )
     except OSError as error:
         where = source if model.path is not None else f"{source} at revision {model.revision}"
         raise ValueError(f"{where}: cannot be loaded ({' '.join(str(error).split())})") from None

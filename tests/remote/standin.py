@@ -67,6 +67,8 @@ def write(path: Path, seed: bytes) -> None:
         count, size = (POOL_SHARDS, POOL_BYTES) if path == POOL else (FILES, FILE_BYTES)
         for i in range(count):
             (path / f"{i}.bin").write_bytes(draw.randbytes(size))
+        if path.name == "mixture":  # a later stage depends on this one file of it
+            (path / "mixture.json").write_text(f'{{"value": {draw.random()}}}\n')
 
 
 def main(name: str, item: str) -> None:

@@ -106,7 +106,7 @@ def smaller(pipeline: dict, settings: dict) -> None:
     kept = ("data/", "stages/", "${item}", settings["model"]["path"])
     for stage in pipeline["stages"].values():
         body = stage.get("do", stage)
-        body["deps"] = [dep for dep in body["deps"] if dep.startswith(kept) and Path(dep).name not in dropped]
+        body["deps"] = [dep for dep in body["deps"] if dep.startswith(kept) and Path(dep).stem not in dropped]
     settings["aspects"], settings["mix"]["variants"] = list(ASPECTS), ["mixture"]
     named = [settings[section] for section in ("rewards", "select", "train_lora")]
     for table in [pipeline["artifacts"], settings["evaluate"]["variants"], *named]:

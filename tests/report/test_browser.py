@@ -99,7 +99,7 @@ def test_an_image_without_a_score_is_named():
 
 
 def test_the_script_is_plain_ascii_whatever_the_texts_are(tmp_path):
-    text = "</script>\u2028\ud83d\udd34 é"
+    text = "</script>\u2028\U0001f534 é"
     shown = described(headline="mixture", prompts=PROMPTS.assign(text=text))
     browser.write_script(shown, tmp_path)
     script = (tmp_path / browser.SCRIPT).read_bytes()

@@ -54,7 +54,7 @@ def test_conflicts_show_every_cell_and_bold_where_it_is_clear():
     svg = conflicts()
     for text in ("+1.00", "-0.50", "+nan", "+0.20", *VARIANTS, *NAMES):
         assert f">{text}</text>" in svg
-    assert len(re.findall(r"<text[^>]*bold[^>]*>", svg)) == 1
+    assert len(re.findall(r"<text[^>]*font-weight: 700[^>]*>", svg)) == 1
 
 
 def test_a_chart_of_which_nothing_was_measured_is_drawn_all_the_same():

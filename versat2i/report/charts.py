@@ -32,7 +32,7 @@ STYLE = {
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 WIDTH, HEIGHT = 5.4, 2.6  # inches
 ROW = 0.17  # inches, of a layer in the heat map
-LABELLED_ROWS = 64  # layers; with more, only blocks have room for a name
+LABELLED_ROWS = 64  # layers; with more, only blocks have room for a name, and only so many of them
 MOST_BINS = 40
 MOST_COLOUR = 2.0  # standard deviations; larger gains get no more colour, or one would hide all others
 STRETCHES = 100  # points of a loss curve
@@ -134,12 +134,13 @@ def gates(table: pd.DataFrame) -> Markup:
         table: ``[layers, experts]``, in [0, 1].
     """
     named = table.index if len(table) <= LABELLED_ROWS else table.index.str.split(".attn").str[0]
-    labels = ["" if y and named[y - 1] == label else label for y, label in enumerate(named)]
+    starts = [y for y, label in enumerate(named) if not y or named[y - 1] != label]
+    labelled = starts[:: -(-len(starts) // LABELLED_ROWS)]
 
     def draw(axes: Axes) -> None:
         image = axes.imshow(table, cmap="viridis", vmin=0.0, aspect="auto", interpolation="nearest")
         axes.set_xticks(range(table.shape[1]), table.columns)
-        axes.set_yticks([y for y, label in enumerate(labels) if label], [label for label in labels if label])
+        axes.set_yticks(labelled, [named[y] for y in labelled])
         axes.tick_params(axis="y", labelsize=7)
         axes.figure.colorbar(image, ax=axes, location="top", shrink=0.7, label="mean gate weight", pad=0.01)
 
