@@ -10,7 +10,7 @@ from servers import SECRET, SeaweedFS
 from standin import POOL_BYTES, POOL_SHARDS
 
 SERVER = SeaweedFS
-FROM_GEOMETRY = {"train_lora@geometry", "mix@mixture", "evaluate@geometry", "evaluate@mixture", "compare"}
+FROM_GEOMETRY = {"train_lora@geometry", "mix@mixture", "evaluate@geometry", "evaluate@mixture", "compare", "report"}
 
 
 @pytest.fixture(scope="module")
