@@ -4,7 +4,7 @@ import click
 import pandas as pd
 
 from stages.command import stage
-from versat2i import compute, layout, params, progress, scoring, shards, tables
+from versat2i import compute, layout, params, progress, rewards, scoring, shards, tables
 
 
 @click.command()
@@ -27,7 +27,7 @@ def main(aspect: str) -> str:
     scores = pd.concat(list(progress.track(results, f"score@{aspect}", len(paths))), ignore_index=True)
     tables.write("scores", scores, layout.scores(aspect))
     abstained = int(scores["abstained"].notna().sum())
-    licence = recipe().reward.licence
+    licence = rewards.from_params(aspect, evaluator).licence  # not recipe(): it hashes a model folder
     return f"{len(scores)} images by {evaluator.evaluator} ({licence}), {abstained} abstained,"
 
 

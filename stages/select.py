@@ -21,7 +21,7 @@ def main(aspect: str) -> str:
     settings = params.load()
     rule = params.entry(settings.select, aspect, "select")
     evaluator = params.entry(settings.rewards, aspect, "rewards")
-    higher = rewards.load(aspect, evaluator.evaluator, **evaluator.options).higher_is_better
+    higher = rewards.from_params(aspect, evaluator).higher_is_better
     scores = tables.read("scores", layout.scores(aspect))
     limits = rule.threshold.model_dump()
     threshold = selection.cutoff(scores, **limits, higher_is_better=higher)

@@ -28,7 +28,7 @@ def put(model: Backbone, folder: Path) -> Mixture | None:
         ValueError: there is no adapter, it is damaged, or it belongs to another base model.
     """
     check_base(metadata(folder), model, folder)
-    if not (folder / mixture_files.RECIPE).exists():
+    if not mixture_files.holds(folder):
         model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
         return None
     mixed = mixture_files.load(model.denoiser, folder)
@@ -61,7 +61,7 @@ def metadata(folder: Path) -> dict[str, str]:
     Raises:
         ValueError: there is no adapter, or it is damaged.
     """
-    if (folder / mixture_files.RECIPE).exists():
+    if mixture_files.holds(folder):
         return mixture_files.read_recipe(folder).metadata
     return lora.read(folder, folder.name).metadata
 

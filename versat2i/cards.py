@@ -1,6 +1,5 @@
 """The full mixture as a folder fit for a model hub, with a card that says what it is and what it reached."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -98,8 +97,7 @@ def _results(name: str) -> str:
 def _licences(settings: Params) -> str:
     chosen = [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
     lines = [
-        f"- {aspect}, `{option.evaluator}`: {rewards.load(aspect, option.evaluator, **option.options).licence}"
-        for aspect, option in chosen
+        f"- {aspect}, `{option.evaluator}`: {rewards.from_params(aspect, option).licence}" for aspect, option in chosen
     ]
     return "The weights fall under the licence of the base model. The evaluators that chose its data:\n" + "\n".join(
         lines
@@ -108,4 +106,4 @@ def _licences(settings: Params) -> str:
 
 def _read(path: Path) -> dict:
     """Metrics, or nothing where that stage has not run here."""
-    return json.loads(path.read_text()) if path.exists() else {}
+    return layout.read_json(path) if path.exists() else {}

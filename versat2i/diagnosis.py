@@ -3,13 +3,12 @@
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from versat2i import compute, environment, params
+from versat2i import commands, compute, environment, params
 
 LOW_DISK = 5 * 2**30  # bytes; a run of the embedded world takes 0.3 GiB, real models far more
 LOW_MEMORY = 2 * 2**30  # bytes
@@ -109,19 +108,11 @@ def _dvc() -> Finding:
         return Finding("dvc", "not installed", "run `make setup`")
     if not Path(".dvc").is_dir():
         return Finding("dvc", "no repository", "change to a clone of the repository (it has a folder .dvc)")
-    return Finding("dvc", f"cache in {_output('dvc', 'cache', 'dir')}")
+    return Finding("dvc", f"cache in {commands.output('dvc', 'cache', 'dir').strip()}")
 
 
 def _remote() -> Finding:
-    listed = _output("dvc", "remote", "list")
+    listed = commands.output("dvc", "remote", "list").strip()
     if not listed:
         return Finding("remote", "none: results stay on this machine; `dvc remote add -d team URL` shares them")
     return Finding("remote", "; ".join(" ".join(line.split()[:2]) for line in listed.splitlines()))
-
-
-def _output(*command: str) -> str:
-    program = Path(sys.executable).with_name(command[0])
-    done = subprocess.run([str(program), *command[1:]], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ValueError(done.stderr.strip() or f"{' '.join(command)} failed")
-    return done.stdout.strip()

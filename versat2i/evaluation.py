@@ -77,7 +77,7 @@ def metric_names(evaluators: Evaluators) -> list[str]:
     Raises:
         ValueError: two have the same, or one that of `diversity`.
     """
-    names = [rewards.load(aspect, e.evaluator, **e.options).metric for aspect, e in evaluators]
+    names = [rewards.from_params(aspect, e).metric for aspect, e in evaluators]
     for metric, amount in Counter([*names, DIVERSITY]).items():
         if amount > 1:
             sharing = [f"{a}: {e.evaluator}" for (a, e), name in zip(evaluators, names, strict=True) if name == metric]

@@ -20,7 +20,7 @@ def read(folder: Path) -> Adapter:
     Raises:
         ValueError: there is no adapter, or it is damaged.
     """
-    if not (folder / mixture_files.RECIPE).exists():
+    if not mixture_files.holds(folder):
         return lora.read(folder, folder.name)
     return mixture_files.collapsed(folder, folder.name)
 

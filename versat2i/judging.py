@@ -27,7 +27,7 @@ def score_files(paths: list[Path], text: str, evaluators: list[tuple[str, Reward
     """
     prompts, questions, _ = to_tables([Prompt(text, "command line", "", _questions(text))])
     for aspect, evaluator in evaluators:
-        reward = rewards.load(aspect, evaluator.evaluator, **evaluator.options)
+        reward = rewards.from_params(aspect, evaluator)
         for path in paths:
             frame = pd.DataFrame({"prompt_id": prompts["prompt_id"], "k": [0], "text": prompts["text"]})
             scores = check(reward, reward.score(read(path)[None], frame, questions), frame)

@@ -45,6 +45,11 @@ class Recipe(BaseModel):
     mean_gates: dict[str, list[float]] | None = None
 
 
+def holds(folder: Path) -> bool:
+    """Whether a folder holds a mixture, not a plain LoRA."""
+    return (folder / RECIPE).exists()
+
+
 def save(mixture: Mixture, folder: Path, metadata: dict[str, str]) -> None:
     """Write a mixture as one self-contained folder, the same bytes each time.
 

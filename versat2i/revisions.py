@@ -1,15 +1,13 @@
 """Results of two git revisions side by side."""
 
 import json
-import subprocess
-import sys
 import tempfile
 from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
-from versat2i import gallery, layout, tables
+from versat2i import commands, gallery, layout, tables
 
 WORKSPACE = "workspace"  # the files as they are now, committed or not
 
@@ -25,7 +23,7 @@ def metrics(revision: str) -> dict:
         if not path.exists():
             raise ValueError(f"{path}: no results yet. Run `dvc repro` first")
         return json.loads(path.read_text())
-    return json.loads(_run("git", "show", f"{revision}:{path.as_posix()}"))
+    return json.loads(commands.output("git", "show", f"{revision}:{path.as_posix()}"))
 
 
 def changes(before: dict, after: dict) -> pd.DataFrame:
@@ -81,15 +79,7 @@ def _fetch(revision: str, variant: str, split: str, folder: Path) -> tuple[Path,
     if revision == WORKSPACE:
         return evaluation / "images", layout.prompts(split)
     for number, path in enumerate((evaluation, prompts)):
-        _run("dvc", "get", ".", path.as_posix(), "--rev", revision, "--out", str(folder / f"{revision}-{number}"))
+        commands.output(
+            "dvc", "get", ".", path.as_posix(), "--rev", revision, "--out", str(folder / f"{revision}-{number}")
+        )
     return folder / f"{revision}-0" / "images", folder / f"{revision}-1" / f"{split}.parquet"
-
-
-def _run(program: str, *arguments: str) -> str:
-    """Standard output of a command; dvc is that of this environment."""
-    own = Path(sys.executable).with_name(program)
-    command = [str(own) if own.exists() else program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ValueError(f"{program} {' '.join(arguments[:3])}: {done.stderr.strip().splitlines()[-1]}")
-    return done.stdout

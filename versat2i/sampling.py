@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from versat2i import adapters, backbone
 from versat2i.backbone import Backbone
+from versat2i.generation import Painter, Shard
 from versat2i.params import Model, Sampling
 from versat2i.prompts.records import prompt_id
-from versat2i.seeds import stable_seed
 
 BASE = "base"
 
@@ -55,12 +55,7 @@ def draw(
     Yields:
         ``uint8 [height, width, 3]``, one an image: prompt 0 with k = 0, 1, ..., prompt 1, ...
     """
-    rows = [(text, k) for text in texts for k in range(per_prompt)]
-    empty = model.embed([""])
-    for start in range(0, len(rows), sampling.batch_size):
-        batch = rows[start : start + sampling.batch_size]
-        seeds = [stable_seed(seed, prompt_id(text), k) for text, k in batch]
-        latents = model.draw(
-            model.embed([text for text, _ in batch]), empty, seeds, sampling.steps, sampling.guidance_scale
-        )
-        yield from model.decode(latents)
+    shown = {prompt_id(text): text for text in texts}
+    shard = Shard("samples", tuple((prompt_id(text), k) for text in texts for k in range(per_prompt)), shown)
+    for candidate in Painter(model, sampling, seed).candidates(shard):
+        yield candidate.image

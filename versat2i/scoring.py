@@ -67,7 +67,7 @@ class Worker:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.reward = rewards.load(recipe.aspect, recipe.evaluator.evaluator, **recipe.evaluator.options)
+        self.reward = rewards.from_params(recipe.aspect, recipe.evaluator)
         self.store = work.Store(f"score@{recipe.aspect}")
         # the code and the weights of the evaluator and of its parts: now, since a model that it loads later is not
         # its code

@@ -25,7 +25,7 @@ def main(adapters: tuple[Path, ...], out: Path) -> None:
 
     for folder in adapters:
         written = exporting.export(folder, out)
-        if (folder / mixture_files.RECIPE).exists():
+        if mixture_files.holds(folder):
             written.append(cards.publishable(folder, out / folder.name, params.load()))
         for path in written:
             click.echo(f"wrote {path}")

@@ -70,7 +70,7 @@ def metrics(settings: Params) -> list[Metric]:
 
 
 def _metric(folder: str, evaluator: Reward, aspect: str | None) -> Metric:
-    reward = rewards.load(folder, evaluator.evaluator, **evaluator.options)
+    reward = rewards.from_params(folder, evaluator)
     return Metric(reward.metric, reward.name, reward.licence, aspect, not reward.higher_is_better)
 
 

@@ -12,19 +12,10 @@ from versat2i.rewards import pretrained
 from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
 
 
-class Clip:
+class Clip(pretrained.Holder):
     """Any model of transformers that embeds images and texts: CLIP, and what was made from it."""
 
-    def __init__(self, model: str, dtype: str) -> None:
-        self._weights = pretrained.parse(model, dtype)
-
-    @property
-    def identity(self) -> str:
-        return self._weights.identity
-
-    @cached_property
-    def _model(self) -> Any:
-        return self._weights.model("AutoModel")
+    kind = "AutoModel"
 
     @cached_property
     def _processor(self) -> Any:

@@ -1,6 +1,7 @@
 """Models that evaluators load: from a local folder, or from a hub repository at a pinned revision."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -91,6 +92,29 @@ class Pretrained:
                 "It was made for another task: name a model that was trained for this one"
             )
         return model.requires_grad_(False).eval().to(compute.load().torch_device())
+
+
+class Holder:
+    """What is made of pretrained weights; they are loaded when they are first used.
+
+    Attributes:
+        kind: the auto class of transformers.
+        unused: parts of it that the weights may lack.
+    """
+
+    kind: str
+    unused: tuple[str, ...] = ()
+
+    def __init__(self, model: str, dtype: str) -> None:
+        self._weights = parse(model, dtype)
+
+    @property
+    def identity(self) -> str:
+        return self._weights.identity
+
+    @cached_property
+    def _model(self) -> Any:
+        return self._weights.model(self.kind, self.unused)
 
 
 def parse(source: str, dtype: str) -> Pretrained:

@@ -15,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from versat2i.params import Reward as Chosen
 from versat2i.rewards.base import Reward
 
 GROUP = "versat2i.rewards"
@@ -78,6 +79,11 @@ def create(point: EntryPoint, options: Mapping[str, Any]) -> Any:
 def catalogue() -> list[tuple[str, str]]:
     """Every aspect with every evaluator it has, sorted."""
     return sorted(_registered())
+
+
+def from_params(aspect: str, chosen: Chosen) -> Reward:
+    """The evaluator that params name for an aspect, with its options; see `load`."""
+    return load(aspect, chosen.evaluator, **chosen.options)
 
 
 def load(aspect: str, evaluator: str, **options: Any) -> Reward:

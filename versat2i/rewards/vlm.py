@@ -14,19 +14,10 @@ SHORT = "{}\nAnswer the question using a single word or phrase."  # as LLaVA 1.5
 LONGEST = 16  # tokens of an answer
 
 
-class VisionLanguage:
+class VisionLanguage(pretrained.Holder):
     """Any model that transformers knows as image-text-to-text: LLaVA, Qwen-VL, InternVL, BLIP-2, ..."""
 
-    def __init__(self, model: str, dtype: str) -> None:
-        self._weights = pretrained.parse(model, dtype)
-
-    @property
-    def identity(self) -> str:
-        return self._weights.identity
-
-    @cached_property
-    def _model(self) -> Any:
-        return self._weights.model("AutoModelForImageTextToText")
+    kind = "AutoModelForImageTextToText"
 
     @cached_property
     def _processor(self) -> Any:

@@ -11,6 +11,7 @@ import yaml
 from versat2i import backbone, generation
 from versat2i.params import Model, Sampling
 from versat2i.prompts.records import prompt_id
+from versat2i.rewards.faithfulness.scoring import accuracy_by_type, correct
 from versat2i.seeds import stable_seed
 from versat2i.shapes import grammar
 from versat2i.shapes.answering import answer_scene
@@ -42,9 +43,7 @@ def answers(images: np.ndarray, texts: list[str]) -> pd.DataFrame:
 
 def by_element(asked: pd.DataFrame) -> pd.Series:
     """Share of questions right by element type, and over all of them (`all`)."""
-    right = asked["answer"] == asked["expected"]
-    shares = right.groupby(asked["element_type"]).mean()
-    return pd.concat([shares, pd.Series({"all": right.mean()})])
+    return pd.concat([accuracy_by_type(asked), pd.Series({"all": correct(asked).mean()})])
 
 
 @click.command()

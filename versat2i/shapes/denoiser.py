@@ -111,10 +111,7 @@ class Generator(nn.Module):
 
 
 def learning_rate(step: int, config: dict) -> float:
-    """The peak after a linear warm-up; in each of the spans `decays` it falls to zero as a cosine.
-
-    After the last but one the training was looked at, and went on.
-    """
+    """The peak after a linear warm-up; in each span of steps in `decays` it falls to zero as a cosine."""
     peak = config["learning_rate"]
     if step < config["warmup"]:
         return peak * (step + 1) / config["warmup"]

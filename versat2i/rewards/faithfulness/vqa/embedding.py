@@ -10,19 +10,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Embedder:
+class Embedder(pretrained.Holder):
     """A sentence transformer such as ``all-mpnet-base-v2``: the mean of its last states."""
 
+    kind = "AutoModel"
+    unused = ("pooler.",)
+
     def __init__(self, model: str) -> None:
-        self._weights = pretrained.parse(model, "float32")
-
-    @property
-    def identity(self) -> str:
-        return self._weights.identity
-
-    @cached_property
-    def _model(self) -> Any:
-        return self._weights.model("AutoModel", unused=("pooler.",))
+        super().__init__(model, "float32")
 
     @cached_property
     def _tokenizer(self) -> Any:
