@@ -4,7 +4,19 @@ import random
 import numpy as np
 import pytest
 
-from versat2i.shapes.drawing import IMAGE_SIZE, PERFECT, RGB, Flaws, Placed, draw, paint, place, related, web_flaws
+from versat2i.shapes.drawing import (
+    IMAGE_SIZE,
+    PERFECT,
+    RADII,
+    RGB,
+    Flaws,
+    Placed,
+    draw,
+    paint,
+    place,
+    related,
+    web_flaws,
+)
 from versat2i.shapes.grammar import OPPOSITE, RELATIONS, SHAPES, Description, Group, sample
 
 EVERY_FLAW = Flaws(noise=8, blur=0.7, jitter=20, rotation=12, bend=0.1, fade=0.3)
@@ -36,6 +48,18 @@ def test_placed_objects_are_as_many_as_described_apart_and_inside():
         for index, a in enumerate(placed):
             assert a.radius <= min(a.x, a.y) and max(a.x, a.y) <= IMAGE_SIZE - a.radius
             assert all(math.hypot(a.x - b.x, a.y - b.y) > a.radius + b.radius for b in placed[:index])
+
+
+def test_on_a_lattice_centres_are_its_points_and_a_size_has_one_radius():
+    rng = random.Random(12)
+    radii = set()
+    for _ in range(100):
+        placed = place(sample(rng), rng, lattice=8)
+        assert all(p.x % 8 == 0 and p.y % 8 == 0 for p in placed)
+        if len(placed) == 1:  # many may have to become smaller
+            radii.add((placed[0].group.size, placed[0].radius))
+    assert {size: radius for size, radius in radii} == {size: sum(RADII[size]) / 2 for size in RADII}
+    assert len(radii) == len(RADII)
 
 
 @pytest.mark.parametrize("relation", RELATIONS)

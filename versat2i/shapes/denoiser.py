@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from versat2i.backbone import words
 from versat2i.seeds import stable_seed
+from versat2i.shapes.optimizers import MuonAdamW
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 
@@ -150,7 +152,7 @@ def velocity_loss(
     """``mean (v_theta(z_t, t, c) - v)^2`` with ``v = alpha_t eps - sigma_t z`` (Salimans & Ho 2022)."""
     noisy = scheduler.add_noise(latents, noise, timesteps)
     target = scheduler.get_velocity(latents, noise, timesteps)
-    return F.mse_loss(model(noisy, timesteps, tokens), target)
+    return F.mse_loss(model(noisy, timesteps, tokens).float(), target)
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class Scenes:
 def steps(
     model: Generator,
     average: Generator,
-    optimizer: torch.optim.Optimizer,
+    optimizer: MuonAdamW,
     scenes: Scenes,
     config: dict,
     seed: int,
@@ -216,17 +218,16 @@ def steps(
     amount = config["batch_size"]
     for step in range(first, config["steps"]):
         generator = torch.Generator().manual_seed(stable_seed(seed, "denoiser", step))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
         simple_share = max(0.0, 1 - step / config["simple_steps"])
         latents, tokens = scenes.batch(amount, simple_share, config["caption_dropout"], generator)
         noise = torch.randn(latents.shape, generator=generator)
         timesteps = draw_timesteps(amount, scheduler.config.num_train_timesteps, config["timestep_exponent"], generator)
         latents, noise, timesteps, tokens = (t.to(device) for t in (latents, noise, timesteps, tokens))
-        value = velocity_loss(model, latents, noise, timesteps, tokens, scheduler)
-        optimizer.zero_grad()
+        # PyTorch's fast attention is slow backwards in bfloat16 on a CPU
+        with torch.autocast(device.type, torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+            value = velocity_loss(model, latents, noise, timesteps, tokens, scheduler)
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        optimizer.step(learning_rate(step, config))
         update_average(average, model, min(config["ema"], (step + 1) / (step + 10)))
         yield step + 1, value.item()

@@ -188,16 +188,35 @@ def _satisfied(description: Description, placed: list[Placed]) -> bool:
     return all(related(description.relation, a.x - b.x, a.y - b.y) for a in first for b in second)
 
 
-def place(description: Description, rng: random.Random) -> list[Placed]:
-    """Random places for every object: apart from each other and in the stated relation."""
+def _radius(size: str | None, lattice: int | None, rng: random.Random) -> float:
+    """One that suits the size; with a lattice, the middle one."""
+    return rng.uniform(*RADII[size]) if lattice is None else sum(RADII[size]) / 2
+
+
+def _coordinate(low: float, high: float, lattice: int | None, rng: random.Random) -> float:
+    """A number between low and high; with a lattice, a multiple of it."""
+    if lattice is None:
+        return rng.uniform(low, high)
+    return float(rng.randrange(math.ceil(low / lattice) * lattice, math.floor(high) + 1, lattice))
+
+
+def place(description: Description, rng: random.Random, lattice: int | None = None) -> list[Placed]:
+    """Random places for every object: apart from each other and in the stated relation.
+
+    Args:
+        description: what is drawn.
+        rng: draws the places.
+        lattice: centres are at multiples of this many pixels, and objects of one size have one
+            radius. None: anywhere, of any radius that suits the size.
+    """
     groups = [group for group in description.groups for _ in range(group.count)]
     for attempt in range(10_000):
-        shrink = max(0.6, 1.0 - attempt / 500)  # four large things must become less large
+        shrink = max(0.6, 1.0 - attempt // 50 / 10)  # four large things must become less large
         placed: list[Placed] = []
         for group in groups:
-            radius = max(6.0, rng.uniform(*RADII[group.size]) * shrink)
+            radius = max(6.0, _radius(group.size, lattice, rng) * shrink)
             low, high = radius * 1.12 + MARGIN, IMAGE_SIZE - radius * 1.12 - MARGIN
-            x, y = rng.uniform(low, high), rng.uniform(low, high)
+            x, y = _coordinate(low, high, lattice, rng), _coordinate(low, high, lattice, rng)
             if not _clear(placed, x, y, radius * 1.12):
                 break
             placed.append(Placed(group, x, y, radius))
@@ -248,11 +267,17 @@ def paint(placed: list[Placed], background: str, rng: random.Random, flaws: Flaw
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
-def draw(description: Description, rng: random.Random, flaws: Flaws = PERFECT) -> Image:
+def draw(description: Description, rng: random.Random, flaws: Flaws = PERFECT, lattice: int | None = None) -> Image:
     """Draw what a description says; what it leaves open (places, background) is drawn by chance.
+
+    Args:
+        description: what is drawn.
+        rng: draws everything.
+        flaws: what is wrong with the image.
+        lattice: as in `place`.
 
     Returns:
         ``uint8 [64, 64, 3]``.
     """
     background = description.background or rng.choice(BACKGROUNDS)
-    return paint(place(description, rng), background, rng, flaws)
+    return paint(place(description, rng, lattice), background, rng, flaws)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from transformers import CLIPTokenizer
 
 from versat2i.shapes import autoencoder, denoiser, grammar, scenes
+from versat2i.shapes.optimizers import MuonAdamW
 
 CONFIG = Path(__file__).with_suffix(".yaml")
 MODEL = Path(__file__).with_name("model")
@@ -26,7 +27,7 @@ MODEL = Path(__file__).with_name("model")
 class Checkpoint:
     """Modules and optimizer on disk, replaced as a whole."""
 
-    def __init__(self, path: Path, **parts: torch.nn.Module | torch.optim.Optimizer) -> None:
+    def __init__(self, path: Path, **parts: torch.nn.Module | torch.optim.Optimizer | MuonAdamW) -> None:
         self.path, self.parts = path, parts
 
     def load(self) -> int:
@@ -98,7 +99,7 @@ def train_denoiser(
     unet = denoiser.build_unet(settings, config["text_encoder"]["hidden"], latents.shape[1])
     model = denoiser.Generator(text_encoder, unet).to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), settings["learning_rate"], weight_decay=0.01)
+    optimizer = MuonAdamW(model, weight_decay=0.01)
     checkpoint = Checkpoint(work / "denoiser.pt", model=model, average=average, optimizer=optimizer)
     first = checkpoint.load()
     simple = [row for row, caption in enumerate(captions) if len(grammar.parse(caption).groups) == 1]

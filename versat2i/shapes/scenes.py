@@ -12,6 +12,7 @@ from versat2i.seeds import stable_seed
 from versat2i.shapes import drawing, grammar
 
 _CHUNK = 500  # scenes a task
+_LATTICE = 8  # pixels, two latents: off it, every shape has as many latent patterns as it has places
 
 
 def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
@@ -22,7 +23,7 @@ def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
     """
     rng = random.Random(stable_seed(seed, "scene", index))
     description = grammar.sample(rng)
-    return grammar.phrase(description, rng), drawing.draw(description, rng, drawing.web_flaws(rng))
+    return grammar.phrase(description, rng), drawing.draw(description, rng, drawing.web_flaws(rng), _LATTICE)
 
 
 def _chunk(seed: int, start: int, stop: int) -> list[tuple[str, drawing.Image]]:
