@@ -58,7 +58,7 @@ def test_on_a_lattice_centres_are_its_points_and_a_size_has_one_radius():
         assert all(p.x % 8 == 0 and p.y % 8 == 0 for p in placed)
         if len(placed) == 1:  # many may have to become smaller
             radii.add((placed[0].group.size, placed[0].radius))
-    assert {size: radius for size, radius in radii} == {size: sum(RADII[size]) / 2 for size in RADII}
+    assert dict(radii) == {size: sum(RADII[size]) / 2 for size in RADII}
     assert len(radii) == len(RADII)
 
 
