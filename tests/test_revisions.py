@@ -64,7 +64,9 @@ def test_an_unknown_revision_is_one_line(clone):
 def test_a_revision_without_results_is_one_line(clone):
     git("rm", "-q", "--cached", "metrics/evaluate.json")
     git("commit", "-qm", "none")
-    with pytest.raises(ValueError, match=r"^HEAD has no results: metrics/evaluate.json is not in that commit. Run `dvc"):
+    with pytest.raises(
+        ValueError, match=r"^HEAD has no results: metrics/evaluate.json is not in that commit. Run `dvc"
+    ):
         revisions.metrics("HEAD")
 
 
