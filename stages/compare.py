@@ -3,7 +3,9 @@
 import click
 
 from stages.command import stage
-from versat2i import comparison, evaluation, layout, params, tables
+from versat2i import comparison, evaluation, gallery, layout, params, tables
+
+SHOWN = 8  # prompts in the grid of samples for `dvc plots`
 
 
 @click.command()
@@ -30,6 +32,7 @@ def main() -> str:
         layout.metrics("groups"),
     )
     layout.write_csv(comparison.gains(table), layout.plot("gains"))
+    gallery.show(list(options.variants), layout.prompts(options.split), SHOWN, layout.SAMPLES)
     return f"{len(scores)} variants"
 
 

@@ -1,11 +1,10 @@
 """Draw a grid of evaluated variants side by side; no stage of the pipeline itself."""
 
-from itertools import islice
 from pathlib import Path
 
 import click
 
-from versat2i import gallery, layout, params, tables
+from versat2i import gallery, layout, params
 
 
 @click.command()
@@ -20,10 +19,7 @@ def main(variants: tuple[str, ...], rows: int, out: Path) -> None:
         python -m stages.grid base mixture --out grid.png
     """
     try:
-        texts = tables.texts(layout.prompts(params.load().evaluate.split))
-        folders = {variant: layout.evaluation(variant) / "images" for variant in variants}
-        shown = dict(islice(texts.items(), rows))
-        gallery.side_by_side(gallery.evaluated(folders, shown), list(shown.values())).save(out)
+        gallery.show(list(variants), layout.prompts(params.load().evaluate.split), rows, out)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {out}")

@@ -6,6 +6,7 @@ from stages.command import stage
 from versat2i import layout, params, picking, rewards, selection, tables, work
 
 REJECTED = 12  # thumbnails for the report
+BINS = 20  # of the histogram for `dvc plots`
 
 
 @click.command()
@@ -39,6 +40,7 @@ def main(aspect: str) -> str:
         picking.copy(layout.IMAGES, picks, rejected, tables.texts(layout.prompts("train")), out)
     summary = selection.summary(scores, picks, threshold=threshold)
     layout.write_json(summary, layout.metrics("select", aspect))
+    layout.write_csv(selection.distribution(scores, picks, BINS), layout.plot("select", aspect))
     return f"{len(picks)} of {len(scores)}, mean {summary['pool_mean']:.3f} -> {summary['picks_mean']:.3f},"
 
 

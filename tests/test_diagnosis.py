@@ -2,7 +2,7 @@
 
 import pytest
 
-from versat2i import diagnosis
+from versat2i import codebase, diagnosis
 
 
 @pytest.fixture
@@ -34,6 +34,16 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_told(empty):
     assert finding.advice is not None
 
 
+def test_a_model_that_is_not_there_is_a_problem_with_its_remedy(empty):
+    (empty / "params.yaml").write_text((codebase.ROOT / "params.yaml").read_text())
+    finding = by_name()["model"]
+    assert "versat2i/shapes/model/model_index.json: there is no such file" in finding.found
+    assert "make model" in finding.advice
+    (empty / "versat2i/shapes/model").mkdir(parents=True)
+    (empty / "versat2i/shapes/model/model_index.json").write_text("{}")
+    assert by_name()["model"].advice is None
+
+
 def test_in_this_clone_nothing_is_wrong_but_what_the_machine_lacks():
     wrong = {finding.what for finding in diagnosis.findings() if finding.advice}
-    assert wrong <= {"memory", "disk"}
+    assert wrong <= {"memory", "disk", "model"}

@@ -1,5 +1,6 @@
 """dvc.yaml says what the code does: rules of docs/pipeline.md, held by machine."""
 
+import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,8 @@ from versat2i import codebase, environment, params, rewards
 from versat2i.rewards import control
 
 ROOT = codebase.ROOT
-PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+PIPELINE = DVC["stages"]
 SETTINGS = params.load(ROOT / "params.yaml")
 STAGES = {name: body.get("do", body) for name, body in PIPELINE.items()}
 DEVICES = re.compile(r"cuda|cpu|gpu|/home|/work|--workers|--device")
@@ -97,7 +99,7 @@ def test_prompts_reads_every_file_that_its_params_name():
 
 
 def test_each_expert_and_the_mixture_is_an_artifact_that_other_repositories_take_by_name():
-    artifacts = yaml.safe_load((ROOT / "dvc.yaml").read_text())["artifacts"]
+    artifacts = DVC["artifacts"]
     expected = {name: f"data/adapters/{name}" for name in [*SETTINGS.aspects, "mixture"]}
     assert {name: artifact["path"] for name, artifact in artifacts.items()} == expected
 
@@ -119,6 +121,31 @@ def test_report_reads_each_variant_and_all_of_each_aspect_and_nothing_else():
     mixture = {"data/adapters/mixture/mixture.json", "metrics/mix/mixture.json", "plots/mix/mixture.csv"}
     variants = {f"data/evaluation/{variant}" for variant in SETTINGS.evaluate.variants}
     assert listed == aspects | mixture | variants | {"data/prompts", "metrics/evaluate.json", "metrics/groups.json"}
+
+
+def outputs_of(name: str) -> set[str]:
+    """The plots of a stage, matrix items put in."""
+    items = {"${item.aspect}": SETTINGS.aspects, "${item.variant}": SETTINGS.mix.variants}
+    found = [plot if isinstance(plot, str) else next(iter(plot)) for plot in STAGES[name].get("plots", [])]
+    for key, values in items.items():
+        found = [path.replace(key, value) for path in found for value in (values if key in path else [""])]
+    return set(found)
+
+
+def test_plots_show_losses_scores_gains_and_samples_from_what_stages_write():
+    plots = {name: body for plot in DVC["plots"] for name, body in plot.items()}
+    made = set().union(*(outputs_of(name) for name in STAGES))
+    losses = {*(f"train_lora/{aspect}" for aspect in SETTINGS.aspects), *(f"mix/{v}" for v in SETTINGS.mix.variants)}
+    assert {f"plots/{name}.csv" for name in losses} | {"plots/gains.csv", "data/samples.png"} <= made
+    expected = {f"scores of {a}": {f"plots/select/{a}.csv": ["pool", "picks"]} for a in SETTINGS.aspects}
+    assert {name: body["y"] for name, body in plots.items()} == expected
+    assert {path for paths in expected.values() for path in paths} <= made
+
+
+def test_templates_of_plots_are_there_and_take_data():
+    options = [next(iter(p.values())) for body in STAGES.values() for p in body.get("plots", []) if isinstance(p, dict)]
+    for template in {o["template"] for o in options if "template" in o}:
+        assert "<DVC_METRIC_DATA>" in json.loads((ROOT / template).read_text())["data"]["values"]
 
 
 def test_report_tracks_every_version_that_it_shows():

@@ -1,11 +1,13 @@
 """Variants side by side."""
 
+import drawn
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from versat2i import gallery, shards
+from versat2i import gallery, layout, shards, tables
 
 
 def folder_of(path, shade, prompt_ids):
@@ -39,3 +41,14 @@ def test_each_image_is_saved_by_row_and_variant(tmp_path):
     written = gallery.save(columns, ["first"], tmp_path / "out")
     assert [path.name for path in written] == ["000-base.png", "000-mixture.png", "grid.png"]
     assert (np.asarray(Image.open(written[1])) == 8).all()
+
+
+def test_a_grid_of_evaluated_variants_is_written_the_same_each_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prompts = pd.DataFrame([("p0", "a red circle", "test", "")], columns=tables.SCHEMAS["prompts"].names)
+    tables.write("prompts", prompts, layout.prompts("eval"))
+    for variant in ("base", "mixture"):
+        drawn.pool(layout.evaluation(variant) / "images", {"p0": "a red circle"})
+    for name in ("one.png", "two.png"):
+        gallery.show(["base", "mixture"], layout.prompts("eval"), 3, tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()

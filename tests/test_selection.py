@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import example, given, settings
@@ -281,3 +282,11 @@ def test_the_threshold_that_an_error_names_gives_enough(rows, kind, min_selected
         else:
             picks = selection.pick(scores, **rule(**{kind: float(advice[1])}, **common))
             assert len(picks) == int(advice[2]) >= min_selected
+
+
+def test_the_distribution_has_the_shares_of_pool_and_picks_in_the_same_bins():
+    scores = pd.DataFrame({"prompt_id": list("aabbc"), "k": [0, 1, 0, 1, 0], "score": [0.0, 1.0, 0.4, 0.6, np.nan]})
+    scores["abstained"] = [None, None, None, None, "blank"]
+    found = selection.distribution(scores, scores.iloc[[1, 3]], 2)
+    assert found["score"].tolist() == [0.25, 0.75]
+    assert found["pool"].tolist() == [0.5, 0.5] and found["picks"].tolist() == [0.0, 1.0]

@@ -17,6 +17,7 @@ PLUMBING = frozenset(
         "versat2i.layout",
         "versat2i.params",
         "versat2i.progress",
+        "versat2i.tracking",
         "versat2i.work",
     }
 )

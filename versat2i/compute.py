@@ -22,12 +22,16 @@ class Compute(BaseModel):
         device: `auto` takes a GPU where there is one.
         engine: `inline` works in this process, `processes` in several.
         workers: how many processes.
+        tracker: `tensorboard` notes losses and samples of training in the work store.
+        samples_every: steps between two sample grids.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     device: str = "auto"
     engine: Literal["inline", "processes"] = "inline"
     workers: Annotated[int, Field(ge=1)] = 1
+    tracker: Literal["none", "tensorboard"] = "none"
+    samples_every: Annotated[int, Field(ge=1)] = 50
 
     def torch_device(self) -> str:
         """The device's name for torch."""

@@ -35,6 +35,7 @@ def findings() -> list[Finding]:
         ("python", _python),
         ("versions", _versions),
         ("params", _params),
+        ("model", _model),
         ("compute", _device),
         ("memory", _memory),
         ("disk", _disk),
@@ -66,6 +67,17 @@ def _versions() -> Finding:
 def _params() -> Finding:
     settings = params.load()
     return Finding("params", f"{', '.join(settings.aspects)}; model {settings.model.path or settings.model.repo}")
+
+
+def _model() -> Finding:
+    model = params.load().model
+    if model.path is None:
+        return Finding("model", f"{model.repo} at {model.revision}, from the hub")
+    index = Path(model.path) / "model_index.json"
+    if not index.is_file():
+        advice = "run `make model` (it trains the embedded one), or set model.path in params.yaml to a diffusers folder"
+        return Finding("model", f"{index}: there is no such file", advice)
+    return Finding("model", f"{model.path}, a local folder")
 
 
 def _device() -> Finding:

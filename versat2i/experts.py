@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from versat2i import backbone, lora, picking, training
+from versat2i import backbone, lora, picking, tracking, training
 from versat2i.backbone import Backbone, Embeddings
 from versat2i.params import Model, TrainLora
 from versat2i.seeds import stable_seed
@@ -57,6 +57,7 @@ def train_lora(
     def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
         return training.diffusion_loss(model, latents, prompts, generator, lora_settings.min_snr)
 
-    losses = training.train(parameters, loss, data, lora_settings, seed, checkpoint, name)
+    with tracking.watching(name, model, data) as watch:
+        losses = training.train(parameters, loss, data, lora_settings, seed, checkpoint, name, watch)
     metadata = {**model.identity, "adapter": name}
     return lora.extract(model.denoiser, name, lora_settings.alpha, metadata), losses

@@ -1,12 +1,13 @@
 """Images of several variants side by side: same prompt, same seed, one row a prompt."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from versat2i import shards
+from versat2i import layout, shards, tables
 
 MARGIN = 6  # pixels around everything
 TEXT_HEIGHT = 16  # pixels
@@ -50,6 +51,23 @@ def evaluated(folders: dict[str, Path], texts: dict[str, str]) -> dict[str, Imag
         ValueError: a variant has no image of a prompt.
     """
     return {variant: _first(variant, folder, texts) for variant, folder in folders.items()}
+
+
+def show(variants: list[str], prompts: Path, rows: int, out: Path) -> None:
+    """Write a grid of evaluated variants as a picture.
+
+    Args:
+        variants: their evaluations, a column each.
+        prompts: the table of the prompts that were evaluated.
+        rows: how many of them to show, the first.
+        out: the file to write.
+
+    Raises:
+        ValueError: as `evaluated`, or the table cannot be read.
+    """
+    shown = dict(islice(tables.texts(prompts).items(), rows))
+    folders = {variant: layout.evaluation(variant) / "images" for variant in variants}
+    side_by_side(evaluated(folders, shown), list(shown.values())).save(out)
 
 
 def _first(variant: str, folder: Path, texts: dict[str, str]) -> Images:

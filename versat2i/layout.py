@@ -10,6 +10,7 @@ DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("plots")
 
 IMAGES = DATA / "images"
 REPORT = DATA / "report"
+SAMPLES = DATA / "samples.png"  # the same prompts drawn by every variant
 
 RECIPE = "mixture.json"  # in the folder of a mixture: what it consists of
 

@@ -23,7 +23,16 @@ def metrics(revision: str) -> dict:
         if not path.exists():
             raise ValueError(f"{path}: no results yet. Run `dvc repro` first")
         return json.loads(path.read_text())
-    return json.loads(commands.output("git", "show", f"{revision}:{path.as_posix()}"))
+    try:
+        commands.output("git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    except ValueError:
+        raise ValueError(f"git knows no revision {revision!r}; expected a branch, a tag or a commit") from None
+    try:
+        return json.loads(commands.output("git", "show", f"{revision}:./{path.as_posix()}"))
+    except ValueError:
+        raise ValueError(
+            f"{revision} has no results: {path} is not in that commit. Run `dvc repro` there and commit metrics/"
+        ) from None
 
 
 def changes(before: dict, after: dict) -> pd.DataFrame:

@@ -115,6 +115,26 @@ def summary(scores: pd.DataFrame, picks: pd.DataFrame, *, threshold: float) -> d
     return counts | {name: round(float(value), 6) for name, value in values.items() if np.isfinite(value)}
 
 
+def distribution(scores: pd.DataFrame, picks: pd.DataFrame, bins: int) -> pd.DataFrame:
+    """How the scores of the pool and of the picks are distributed over the same bins.
+
+    Args:
+        scores: what `pick` was given, at least one of them judged.
+        picks: what it returned.
+        bins: how many, of equal width, from the lowest to the highest score of the pool.
+
+    Returns:
+        One row a bin: ``score`` (its middle), ``pool``, ``picks`` (the share of each that it holds).
+    """
+    pool = judged(scores)["score"].to_numpy(float)
+    edges = np.histogram_bin_edges(pool, bins)
+    shares = {
+        name: np.histogram(values, edges)[0] / max(1, len(values))
+        for name, values in (("pool", pool), ("picks", picks["score"].to_numpy(float)))
+    }
+    return pd.DataFrame({"score": (edges[:-1] + edges[1:]) / 2, **shares})
+
+
 def rejected(scores: pd.DataFrame, picks: pd.DataFrame, amount: int, *, higher_is_better: bool = True) -> pd.DataFrame:
     """The worst candidates that were judged and not picked, at most one of each prompt, worst first.
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from versat2i import params, seeds, work
 from versat2i.backbone import Backbone, Embeddings, identity
 from versat2i.progress import Progress
+from versat2i.tracking import Watch
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ def train(
     seed: int,
     checkpoint: Checkpoint,
     label: str,
+    watch: Watch | None = None,
 ) -> pd.DataFrame:
     """AdamW at a constant rate after a short warm-up, with checkpoints.
 
@@ -205,6 +207,7 @@ def train(
         seed: of every draw.
         checkpoint: where the state is kept; removed by the caller once the result is safe.
         label: for the progress bar.
+        watch: told each step (from 1) and its loss.
 
     Returns:
         the loss of each step (kind `losses`).
@@ -229,6 +232,8 @@ def train(
             optimizer.step()
             losses.append(value.item())
             progress.update(f"loss {losses[-1]:.4f}")
+            if watch is not None:
+                watch(step + 1, losses[-1])
             if stopped() or (step + 1) % settings.checkpoint_every == 0:
                 checkpoint.save(_state(parameters, optimizer, losses))
             if stopped():

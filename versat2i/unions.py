@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from versat2i import backbone, experts, lora, merges, mixture, mixture_files, tables, training
+from versat2i import backbone, experts, lora, merges, mixture, mixture_files, tables, tracking, training
 from versat2i.backbone import Embeddings
 from versat2i.params import Mix, Model, Params, TrainLora
 from versat2i.seeds import stable_seed
@@ -89,8 +89,9 @@ def train_mixture(
         fit = training.diffusion_loss(model, latents, prompts, generator, mix_settings.min_snr)
         return fit + mix_settings.balance * mixed.balance_loss()
 
-    parameters = mixed.parameters()
-    losses = training.train(parameters, loss, data, mix_settings, stable_seed(seed, "mix"), checkpoint, "mixture")
+    parameters, own_seed = mixed.parameters(), stable_seed(seed, "mix")
+    with tracking.watching("mixture", model, data) as watch:
+        losses = training.train(parameters, loss, data, mix_settings, own_seed, checkpoint, "mixture", watch)
     mixed.reset()
     with torch.no_grad():
         once = mix_settings.model_copy(update={"steps": -(-len(data) // mix_settings.batch_size)})

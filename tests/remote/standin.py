@@ -59,7 +59,7 @@ def write(path: Path, seed: bytes) -> None:
     if path.suffix == ".json":
         path.write_text(f'{{"value": {draw.random()}}}\n')
     elif path.suffix == ".csv":
-        path.write_text(f"step,loss,gain,variant\n0,{draw.random()},{draw.random()},a\n")
+        path.write_text(f"step,loss,gain,variant,score,pool,picks\n0,{draw.random()},{draw.random()},a,0,1,1\n")
     elif path.suffix:
         path.write_bytes(draw.randbytes(FILE_BYTES))
     else:

@@ -42,7 +42,7 @@ def page(chromium, run, request):
 def gains(page):
     """The gains of the headline's pictures, in the order shown."""
     texts = page.locator("figure:has(b:text-is('mixture')) figcaption").all_inner_texts()
-    return [float(line.split()[1]) for text in texts for line in text.splitlines() if line[:1] in "▲▼="]
+    return [float(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith(("▲", "▼", "="))]
 
 
 def test_it_shows_every_image_and_fits_its_window(page, run):
@@ -52,6 +52,12 @@ def test_it_shows_every_image_and_fits_its_window(page, run):
     loaded = page.locator("#cards img").first
     loaded.scroll_into_view_if_needed()
     assert loaded.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") == 64
+
+
+def test_the_verdict_is_in_sight_without_swiping(page):
+    table = page.locator("#verdict-table")
+    verdict = table.locator("th", has_text="verdict")
+    assert verdict.evaluate("cell => cell.getBoundingClientRect().right <= innerWidth")
 
 
 def test_best_and_worst_are_one_click_each(page):

@@ -79,7 +79,7 @@ def test_the_verdict_has_the_numbers_of_the_metrics(run):
     table = layout.read_json(layout.metrics("evaluate"))
     shown = rows(run, "verdict-table")
     assert set(shown) == set(table["base"])
-    for metric, (base, mean, gain, wins, abstained, verdict) in shown.items():
+    for metric, (base, mean, gain, verdict, wins, abstained) in shown.items():
         entry = table["mixture"][metric]
         assert base == f"{table['base'][metric]['mean']:.4f}" and mean == f"{entry['mean']:.4f}"
         assert gain == f"{entry['gain']:+.4f} {entry['low']:+.4f} to {entry['high']:+.4f}"

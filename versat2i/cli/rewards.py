@@ -3,13 +3,13 @@
 import click
 
 from versat2i import rewards
-from versat2i.rewards.registry import unknown
+from versat2i.rewards.registry import factory, required, unknown
 
 
 @click.command()
 @click.argument("aspect", required=False)
 def main(aspect: str | None) -> None:
-    """List the evaluators: aspect, name, metric, range, licence.
+    """List the evaluators: aspect, name, metric, range, options they need, licence.
 
     \b
     Examples:
@@ -19,17 +19,29 @@ def main(aspect: str | None) -> None:
     shown = [(known, name) for known, name in rewards.catalogue() if aspect in (None, known)]
     if not shown:
         raise unknown("aspect", str(aspect), {known for known, _ in rewards.catalogue()})
-    rows = [("aspect", "evaluator", "metric", "range", "licence"), *(_row(*entry) for entry in shown)]
+    rows = [("aspect", "evaluator", "metric", "range", "needs", "licence"), *(_row(*entry) for entry in shown)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _row(aspect: str, name: str) -> tuple[str, str, str, str, str]:
+def _row(aspect: str, name: str) -> tuple[str, str, str, str, str, str]:
+    """What an evaluator says of itself; one that needs options is not made, its class speaks for it."""
     try:
-        reward = rewards.load(aspect, name)
-    except ValueError as error:  # it needs options, or a package that is not installed
-        return (aspect, name, "-", "-", str(error))
-    low, high = reward.range
-    arrow = "" if reward.higher_is_better else ", lower is better"
-    return (aspect, name, reward.metric, f"{low:g} to {high:g}{arrow}", reward.licence)
+        make = factory(aspect, name)
+        needs = required(make)
+        reward = make if needs else make()
+    except ValueError as error:  # it needs a package that is not installed
+        return (aspect, name, "-", "-", "-", str(error))
+    licence, metric = getattr(reward, "licence", "-"), getattr(reward, "metric", "-")
+    if name.endswith(":"):
+        return (aspect, f"{name}<metric>", "<metric>", "-", "-", licence)
+    return (aspect, name, metric, _range(reward), ", ".join(needs) or "-", licence)
+
+
+def _range(reward: object) -> str:
+    low, high = getattr(reward, "range", (None, None))
+    if low is None:
+        return "-"
+    arrow = "" if getattr(reward, "higher_is_better", True) else ", lower is better"
+    return f"{low:g} to {high:g}{arrow}"

@@ -78,7 +78,7 @@ def histogram(aspect: str, pool: NDArray[np.float64], picks: NDArray[np.float64]
             axes.axvline(threshold, color=INK, linestyle="--", linewidth=1, label="threshold")
         axes.set(xlabel=f"{aspect} score", ylabel="share")
         axes.locator_params(nbins=6)
-        axes.legend()
+        axes.figure.legend(loc="outside upper right", ncols=3)  # in the axes it would hide bars
 
     return _svg(f"histogram-{aspect}", (WIDTH, HEIGHT), draw)
 
@@ -101,6 +101,12 @@ def losses(name: str, frame: pd.DataFrame) -> Markup:
     return _svg(f"losses-{name}", (WIDTH, HEIGHT), draw)
 
 
+def _legible(background: NDArray[np.float64]) -> str:
+    """Black or white, whichever stands out more: WCAG's contrast is equal at a luminance of 0.179."""
+    linear = [(c + 0.055) ** 2.4 / 1.055**2.4 if c > 0.04045 else c / 12.92 for c in background[:3]]
+    return "#000000" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.179 else "#ffffff"
+
+
 def conflicts(gains: pd.DataFrame, texts: pd.DataFrame, clear: pd.DataFrame, aspects: int) -> Markup:
     """Variants x metrics: who gains where, and at whose cost.
 
@@ -117,7 +123,7 @@ def conflicts(gains: pd.DataFrame, texts: pd.DataFrame, clear: pd.DataFrame, asp
         image = axes.imshow(values, cmap="PuOr", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
         for (y, x), value in np.ndenumerate(values):
             weight = "bold" if clear.iat[y, x] else "normal"
-            color = INK if np.isnan(value) else "#ffffff" if abs(value) > 0.7 * most else "#000000"
+            color = INK if np.isnan(value) else _legible(np.asarray(image.to_rgba(value)))
             axes.text(x, y, str(texts.iat[y, x]), ha="center", va="center", weight=weight, color=color)
         axes.set_xticks(range(len(gains.columns)), gains.columns, rotation=20, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(gains.index)), gains.index)

@@ -55,6 +55,7 @@ class Similarity(ABC):
     metric: str
     higher_is_better = True
     range: tuple[float, float]
+    licence = f"{OWN_LICENCE}; {pretrained.LICENCE}"
 
     def __init__(self, model: str, dtype: str = "float32", batch_size: int = 32) -> None:
         """Make one.

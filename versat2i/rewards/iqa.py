@@ -85,6 +85,8 @@ def _only_weights() -> Iterator[None]:
 class Metric:
     """A metric of pyiqa, with the direction and the range that pyiqa gives for it."""
 
+    licence = f"{LICENCE}; its weights: as their authors say"
+
     def __init__(self, metric: str, batch_size: int = 1, call: dict[str, Any] | None = None) -> None:
         """Make one.
 
@@ -97,7 +99,6 @@ class Metric:
         self.name, self.metric = f"pyiqa:{metric}", metric
         self.higher_is_better = not config.get("lower_better", False)
         self.range = bounds(config["score_range"])
-        self.licence = f"{LICENCE}; its weights: as their authors say"
         self.batch_size, self.call = batch_size, dict(call or {})
 
     @cached_property

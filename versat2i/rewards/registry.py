@@ -54,24 +54,43 @@ def unknown(what: str, name: str, known: Collection[str]) -> ValueError:
     return ValueError(f"{what} {name!r} does not exist. {advice}")
 
 
+def _import(point: EntryPoint) -> Callable[..., Any]:
+    """What an entry point names.
+
+    Raises:
+        ValueError: it cannot be imported.
+    """
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{point.name}: {point.value} cannot be imported ({error}). Is it installed?") from error
+
+
+def _options(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What a callable takes by name."""
+    parameters = inspect.signature(factory).parameters.values()
+    return {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def required(factory: Callable[..., Any]) -> list[str]:
+    """The options that an evaluator cannot be made without."""
+    return [name for name, parameter in _options(factory).items() if parameter.default is parameter.empty]
+
+
 def create(point: EntryPoint, options: Mapping[str, Any]) -> Any:
     """Import what an entry point names and call it.
 
     Raises:
         ValueError: it cannot be imported, or an option is missing or not one of its own, named.
     """
-    try:
-        factory: Callable[..., Any] = point.load()
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{point.name}: {point.value} cannot be imported ({error}). Is it installed?") from error
-    parameters = inspect.signature(factory).parameters.values()
-    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+    factory = _import(point)
+    named = _options(factory)
+    if not any(p.kind == p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values()):
         for name in options:
             if name not in named:
                 raise unknown(f"{point.name}: option", name, named or ["(it has none)"])
-    for name, parameter in named.items():
-        if parameter.default is parameter.empty and name not in options:
+    for name in required(factory):
+        if name not in options:
             raise ValueError(f"{point.name}: option {name!r} is missing")
     return factory(**options)
 
@@ -79,6 +98,15 @@ def create(point: EntryPoint, options: Mapping[str, Any]) -> Any:
 def catalogue() -> list[tuple[str, str]]:
     """Every aspect with every evaluator it has, sorted."""
     return sorted(_registered())
+
+
+def factory(aspect: str, evaluator: str) -> Callable[..., Reward]:
+    """The callable that makes an evaluator of `catalogue`, not called: a class tells its licence without options.
+
+    Raises:
+        ValueError: it cannot be imported.
+    """
+    return _import(_registered()[aspect, evaluator])
 
 
 def from_params(aspect: str, chosen: Chosen) -> Reward:

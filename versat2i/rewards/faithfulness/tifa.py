@@ -33,6 +33,7 @@ class Tifa:
     metric = "tifa"
     higher_is_better = True
     range = (0.0, 1.0)
+    licence = f"{OWN_LICENCE}; the VQA's weights as their model card says"
     _mean = staticmethod(tifa_score)
 
     def __init__(self, vqa: str, **options: Any) -> None:

@@ -19,6 +19,7 @@ class VqaScore:
     metric = "vqascore"
     higher_is_better = True
     range = (0.0, 1.0)
+    licence = f"{OWN_LICENCE}; {pretrained.LICENCE}"
 
     def __init__(self, model: str, dtype: str = "float32", batch_size: int = 8) -> None:
         """Make one.

@@ -118,6 +118,7 @@ class ImageReward:
     metric = "image_reward"
     higher_is_better = True
     range = (-np.inf, np.inf)
+    licence = f"{OWN_LICENCE}; {pretrained.LICENCE}"
 
     def __init__(self, model: str, tokenizer: str, batch_size: int = 32) -> None:
         """Make one.

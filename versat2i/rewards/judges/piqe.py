@@ -12,9 +12,11 @@ MIN_ACTIVE = 32  # blocks of 16x16 pixels with texture in them; a photograph of 
 class Piqe(Metric):
     """Share of visible distortion in the blocks that the eye goes to, 0 to 100, lower is better."""
 
+    licence = LICENCE  # it has no weights
+
     def __init__(self) -> None:
         super().__init__("piqe")
-        self.name, self.licence = "piqe", LICENCE
+        self.name = "piqe"
 
     def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
         return score_each(images, self._distortion)

@@ -24,6 +24,7 @@ class QInstruct:
     metric = "q_instruct"
     higher_is_better = True
     range = (0.0, 1.0)
+    licence = f"{OWN_LICENCE}; {pretrained.LICENCE}, Q-Instruct's own are non-commercial"
 
     def __init__(self, model: str, dtype: str = "float32", batch_size: int = 8, synonyms: bool = False) -> None:
         """Make one.
