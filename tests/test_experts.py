@@ -1,11 +1,13 @@
 """An expert is a function of its selected set and its params, and only its LoRA is trained."""
 
+from contextlib import nullcontext
+
 import drawn
 import numpy as np
 import pytest
 import torch
 
-from versat2i import backbone, experts, training
+from versat2i import backbone, experts, lora, losses
 from versat2i.params import TrainLora
 from versat2i.training import Checkpoint
 
@@ -33,7 +35,7 @@ def test_examples_are_the_union_in_order_each_with_its_prompt(model, tmp_path):
     texts = {"p7": "a green star", "p8": "two pink hearts"}
     folders = [drawn.selected(tmp_path / "a"), drawn.selected(tmp_path / "b", texts, 1)]
     loaded = backbone.load(model)
-    data = experts.examples(loaded, folders)
+    data = experts.examples(loaded, folders, "sft")
     keys = [(p, k) for p in drawn.TEXTS for k in range(2)] + [(p, 0) for p in texts]
     assert len(data) == len(keys) == 8
     for row, (prompt_id, k) in enumerate(keys):
@@ -44,10 +46,50 @@ def test_examples_are_the_union_in_order_each_with_its_prompt(model, tmp_path):
     assert data.empty.mask.sum() == 2
 
 
+def test_examples_of_a_contrast_are_pairs_and_leave_out_picks_without_a_rival(model, tmp_path):
+    """In a selected set of `drawn`, the rival of every pick is its prompt's candidate 0: that one has none."""
+    loaded = backbone.load(model)
+    data = experts.examples(loaded, [drawn.selected(tmp_path / "a")], "contrast")
+    assert len(data) == len(drawn.TEXTS)
+    for row, (prompt_id, text) in enumerate(drawn.TEXTS.items()):
+        for side, k in enumerate((1, 0)):
+            assert np.array_equal(data.latents[row, side], drawn.candidate(prompt_id, k).latents)
+        torch.testing.assert_close(data.prompts.hidden[row], loaded.embed([text]).hidden[0])
+
+
+def test_a_contrast_without_any_rival_is_an_error(model, tmp_path):
+    folder = drawn.selected(tmp_path / "a", per_prompt=1)
+    with pytest.raises(ValueError, match=r"no pick has a worse candidate.*objective: sft"):
+        experts.examples(backbone.load(model), [folder], "contrast")
+
+
+def test_contrast_parts_best_from_rival(model, selected, tmp_path, monkeypatch):
+    """After training the loss of the pairs is lower than the base's."""
+    loads, load = [], backbone.load
+    monkeypatch.setattr(backbone, "load", lambda *args: loads.append(load(*args)) or loads[-1])
+    _, curve = train(
+        model,
+        selected,
+        tmp_path,
+        rule(objective="contrast", steps=60, batch_size=4, learning_rate=0.03, targets="attention+feedforward"),
+    )
+    loaded = loads[0]
+    data = experts.examples(loaded, [selected], "contrast")
+
+    def loss(model, without):
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            draws = [losses.contrast_loss(model, data.latents, data.prompts, generator, without) for _ in range(6)]
+        return torch.stack(draws).mean().item()
+
+    assert loss(loaded, lambda: lora.detached(loaded.denoiser)) < loss(load(model), nullcontext) - 0.001
+    assert len(curve) == 60
+
+
 def test_the_same_params_give_the_same_bits(model, selected, tmp_path):
-    (first, losses), (second, again) = (train(model, selected, tmp_path / name) for name in "ab")
-    assert same(first, second) and losses.equals(again)
-    assert len(losses) == 3 and first.metadata == {**backbone.identity(model), "adapter": "colour"}
+    (first, curve), (second, again) = (train(model, selected, tmp_path / name) for name in "ab")
+    assert same(first, second) and curve.equals(again)
+    assert len(curve) == 3 and first.metadata == {**backbone.identity(model), "adapter": "colour"}
     for other in (train(model, selected, tmp_path / "c", seed=1), train(model, selected, tmp_path / "d", name="form")):
         assert not same(first, other[0])
 
@@ -73,10 +115,10 @@ def test_training_lowers_the_loss_on_what_it_is_trained_on(model, selected, tmp_
     train(model, selected, tmp_path, rule(steps=20, batch_size=6, targets="attention+feedforward"))
 
     def loss(loaded):
-        data, generator = experts.examples(loaded, [selected]), torch.Generator().manual_seed(0)
+        data, generator = experts.examples(loaded, [selected], "sft"), torch.Generator().manual_seed(0)
         with torch.no_grad():
             draws = [
-                training.diffusion_loss(loaded, data.latents, data.prompts, generator, None).item() for _ in range(6)
+                losses.diffusion_loss(loaded, data.latents, data.prompts, generator, None).item() for _ in range(6)
             ]
         return sum(draws) / len(draws)
 
@@ -84,8 +126,8 @@ def test_training_lowers_the_loss_on_what_it_is_trained_on(model, selected, tmp_
 
 
 def test_a_stopped_expert_ends_as_an_unbroken_one(model, selected, tmp_path, monkeypatch):
-    unbroken, losses = train(model, selected, tmp_path / "a", rule(checkpoint_every=1))
-    calls, loss = [], training.diffusion_loss
+    unbroken, curve = train(model, selected, tmp_path / "a", rule(checkpoint_every=1))
+    calls, loss = [], losses.diffusion_loss
 
     def fails_at_the_third(*args):
         calls.append(1)
@@ -94,7 +136,7 @@ def test_a_stopped_expert_ends_as_an_unbroken_one(model, selected, tmp_path, mon
         return loss(*args)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "diffusion_loss", fails_at_the_third)
+        patch.setattr(losses, "diffusion_loss", fails_at_the_third)
         train(model, selected, tmp_path / "b", rule(checkpoint_every=1))
     resumed, all_losses = train(model, selected, tmp_path / "b", rule(checkpoint_every=1))
-    assert same(unbroken, resumed) and losses.equals(all_losses)
+    assert same(unbroken, resumed) and curve.equals(all_losses)

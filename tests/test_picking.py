@@ -18,8 +18,9 @@ def candidate(prompt_id, k):
 
 
 def table(keys):
-    rows = [(prompt_id, k, k / 8, 1) for prompt_id, k in keys]
-    return pd.DataFrame(rows, columns=["prompt_id", "k", "score", "rank"])
+    """Picks whose rival is their prompt's candidate 2."""
+    rows = [(prompt_id, k, k / 8, 1, 2) for prompt_id, k in keys]
+    return pd.DataFrame(rows, columns=["prompt_id", "k", "score", "rank", "rival"])
 
 
 @pytest.fixture
@@ -54,6 +55,10 @@ def test_picks_come_back_in_their_order_with_their_images_and_latents(selected):
         original = candidate(item.prompt_id, item.k)
         assert np.array_equal(item.image, original.image)
         assert np.array_equal(item.latents, original.latents)
+
+
+def test_rivals_come_back_in_the_order_of_the_picks(selected):
+    assert keys(picking.load_rivals(selected)) == [(prompt_id, 2) for prompt_id, _ in CHOSEN]
 
 
 def test_picks_bring_their_texts_and_members_along(selected):

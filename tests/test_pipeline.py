@@ -140,7 +140,7 @@ def test_another_machine_agrees_byte_for_byte(project, model, tmp_path):
 def test_one_aspects_threshold_reruns_that_aspect_and_what_is_made_from_it(project):
     run(project, "git", "add", "-A")
     run(project, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first run")
-    edit(project, select__geometry__threshold={"quantile": 0.6})
+    edit(project, select__geometry__threshold={"quantile": 0.95})
     assert ran(run(project, "dvc", "repro").stdout) == [
         "compare",
         "evaluate@geometry",

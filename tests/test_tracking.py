@@ -66,7 +66,7 @@ def test_samples_are_the_same_each_time_and_leave_the_model_as_it_was(model, tmp
     from versat2i import backbone
 
     loaded = backbone.load(model)
-    data = experts.examples(loaded, [drawn.selected(tmp_path / "selected")])
+    data = experts.examples(loaded, [drawn.selected(tmp_path / "selected")], "sft")
     loaded.denoiser.train()
     first, second = (tracking.samples(loaded, data) for _ in range(2))
     assert first.shape == (4 * 64, 2 * 64, 3) and (first == second).all() and loaded.denoiser.training

@@ -7,11 +7,10 @@ import drawn
 import pandas as pd
 import pytest
 import torch
-from diffusers import DDPMScheduler
 from torch import nn
 
 from versat2i import backbone, training
-from versat2i.backbone import Backbone, Embeddings
+from versat2i.backbone import Embeddings
 from versat2i.params import Model, Training
 from versat2i.training import Checkpoint, Examples
 
@@ -33,72 +32,6 @@ def examples(amount=7):
     hidden = (numbers + 1)[:, None, None].expand(-1, 3, 4)
     empty = Embeddings(torch.zeros(1, 3, 4), torch.tensor([[True, False, False]]))
     return Examples(latents, Embeddings(hidden, torch.ones(amount, 3, dtype=torch.bool)), empty)
-
-
-# --------------------------------------------------------------------------- loss
-
-
-def alpha_bars(zero_terminal):
-    """Cumulative alphas of Stable Diffusion's schedule; at zero terminal SNR if asked (Lin et al. 2024, alg. 1)."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
-    roots = (1 - betas).cumprod(0).sqrt()
-    if zero_terminal:
-        roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
-    return roots**2
-
-
-@pytest.mark.parametrize("min_snr", [None, 5.0])
-@pytest.mark.parametrize("kind", ["v_prediction", "epsilon"])
-def test_the_loss_is_its_formula(loaded, kind, min_snr):
-    zero_terminal = kind == "v_prediction"
-    model = Backbone(loaded.pipe, loaded.identity)
-    model.noise_scheduler = DDPMScheduler.from_config(
-        loaded.pipe.scheduler.config, prediction_type=kind, rescale_betas_zero_snr=zero_terminal
-    )
-    latents = torch.randn(4, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    prompts = model.embed(["a red circle", "a blue star", "two green hearts", ""])
-    with torch.no_grad():
-        found = training.diffusion_loss(model, latents, prompts, torch.Generator().manual_seed(5), min_snr)
-
-        generator = torch.Generator().manual_seed(5)
-        noise = torch.randn(latents.shape, generator=generator)
-        times = torch.randint(1000, (4,), generator=generator)
-        bar = alpha_bars(zero_terminal)[times]
-        alpha, sigma = (part[:, None, None, None] for part in (bar.sqrt(), (1 - bar).sqrt()))
-        target = alpha * noise - sigma * latents if kind == "v_prediction" else noise
-        predicted = loaded.denoiser(alpha * latents + sigma * noise, times, prompts.hidden).sample
-    errors = (predicted - target).square().mean((1, 2, 3))
-    if min_snr is not None:
-        snr = bar / (1 - bar)
-        errors = errors * snr.clamp(max=min_snr) / (snr + (1 if kind == "v_prediction" else 0))
-    torch.testing.assert_close(found, errors.mean(), atol=1e-4, rtol=1e-4)
-
-
-def test_the_schedule_is_that_of_the_model(loaded):
-    torch.testing.assert_close(loaded.noise_scheduler.alphas_cumprod, alpha_bars(True), atol=1e-5, rtol=1e-4)
-    assert loaded.noise_scheduler.config.prediction_type == "v_prediction"
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [("epsilon", [1, 5 / 9, 1]), ("v_prediction", [1 / 2, 5 / 10, 0.25 / 1.25])],
-)
-def test_min_snr_weights_worked_out_by_hand(kind, expected):
-    """alpha_bar 0.5, 0.9 and 0.2 are signal-to-noise ratios 1, 9 and 0.25; gamma is 5."""
-    weights = training.snr_weights(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([2, 1, 0]), 5.0, kind)
-    torch.testing.assert_close(weights, torch.tensor(expected))
-
-
-def test_pure_noise_has_no_weight_in_v_prediction(loaded):
-    last = torch.tensor([999])
-    assert training.snr_weights(loaded.noise_scheduler.alphas_cumprod, last, 5.0, "v_prediction").item() == 0
-
-
-def test_the_loss_does_not_draw_from_the_global_random_state(loaded):
-    before = torch.get_rng_state()
-    latents, prompts = torch.zeros(1, 4, 16, 16), loaded.embed([""])
-    training.diffusion_loss(loaded, latents, prompts, torch.Generator().manual_seed(0), None)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 # --------------------------------------------------------------------------- batches

@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 
-from versat2i import adapters, backbone, lora, mixture, mixture_files, params, tables, training, unions, work
+from versat2i import adapters, backbone, lora, losses, mixture, mixture_files, params, tables, unions, work
 
 STATIC = [name for name in get_args(params.Union) if name not in ("mixture", "joint")]
 
@@ -51,18 +51,18 @@ def moved(model, folder):
 
 @pytest.mark.parametrize("variant", STATIC)
 def test_a_merge_is_written_as_a_folder_that_loads_and_has_no_losses(model, parts, tmp_path, variant):
-    metrics, losses, done = unite(variant, model, parts, tmp_path / variant)
+    metrics, curve, done = unite(variant, model, parts, tmp_path / variant)
     done()
     assert metrics == {"rank": 4 if variant in ("uniform", "sum") else 2}
-    assert losses.empty and list(losses.columns) == tables.SCHEMAS["losses"].names
+    assert curve.empty and list(curve.columns) == tables.SCHEMAS["losses"].names
     assert adapters.metadata(tmp_path / variant) == backbone.identity(model)
     assert moved(model, tmp_path / variant) > 1e-3
 
 
 @pytest.mark.parametrize("scope", ["token", "image", "layer"])
 def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, store, scope):
-    metrics, losses, done = unite("mixture", model, parts, tmp_path / "mixture", scope=scope)
-    assert len(losses) == metrics["steps"] == 3
+    metrics, curve, done = unite("mixture", model, parts, tmp_path / "mixture", scope=scope)
+    assert len(curve) == metrics["steps"] == 3
     assert list(metrics["gate"]) == ["colour", "form"]
     assert sum(metrics["gate"].values()) == pytest.approx(1, abs=1e-5)
     assert 0 < metrics["entropy"] < 1 and 0 < metrics["distance"] < 1  # the gates have moved
@@ -77,9 +77,16 @@ def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, sto
     assert not list(store.iterdir())
 
 
+def test_gates_learn_by_contrast_without_the_base_being_counted(model, parts, tmp_path):
+    metrics, curve, _ = unite("mixture", model, parts, tmp_path / "mixture", objective="contrast")
+    assert len(curve) == metrics["steps"] == 3 and curve["loss"].notna().all()
+    assert sum(metrics["gate"].values()) == pytest.approx(1, abs=1e-5)
+    assert 0 < metrics["distance"] < 1  # the gates have moved
+
+
 def test_the_joint_lora_has_the_capacity_of_all_experts(model, parts, tmp_path, store):
-    metrics, losses, done = unite("joint", model, parts, tmp_path / "joint")
-    assert metrics["rank"] == 2 + 3 and metrics["steps"] == len(losses) == 3 + 4
+    metrics, curve, done = unite("joint", model, parts, tmp_path / "joint")
+    assert metrics["rank"] == 2 + 3 and metrics["steps"] == len(curve) == 3 + 4
     joint = lora.read(tmp_path / "joint", "joint")
     assert joint.rank == 5 and joint.alpha == 4.0
     assert moved(model, tmp_path / "joint") > 0
@@ -104,14 +111,14 @@ def unbroken(parts, model_folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VERSAT2I_WORK", str(root / "work"))
         base = params.Model(path=str(model_folder), dtype="float32", threads=1)
-        metrics, losses, _ = unite("mixture", base, parts, root / "mixture", checkpoint_every=1)
-    return metrics, losses, work.folder_hash(root / "mixture")
+        metrics, curve, _ = unite("mixture", base, parts, root / "mixture", checkpoint_every=1)
+    return metrics, curve, work.folder_hash(root / "mixture")
 
 
 @pytest.mark.parametrize("stop", [1, 3])
 def test_a_stopped_mixture_ends_with_the_same_bytes_and_metrics(model, parts, tmp_path, monkeypatch, unbroken, stop):
     """Stopped after step 1, or after the last step, 3, before anything was written."""
-    calls, loss = [], training.diffusion_loss
+    calls, loss = [], losses.diffusion_loss
 
     def fails(*args):
         calls.append(1)
@@ -120,10 +127,10 @@ def test_a_stopped_mixture_ends_with_the_same_bytes_and_metrics(model, parts, tm
         return loss(*args)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "diffusion_loss", fails)
+        patch.setattr(losses, "diffusion_loss", fails)
         unite("mixture", model, parts, tmp_path / "mixture", checkpoint_every=1)
-    metrics, losses, _ = unite("mixture", model, parts, tmp_path / "mixture", checkpoint_every=1)
-    assert metrics == unbroken[0] and losses.equals(unbroken[1])
+    metrics, curve, _ = unite("mixture", model, parts, tmp_path / "mixture", checkpoint_every=1)
+    assert metrics == unbroken[0] and curve.equals(unbroken[1])
     assert work.folder_hash(tmp_path / "mixture") == unbroken[2]
 
 

@@ -1,5 +1,8 @@
 """Train a LoRA on selected images: an aspect's expert, or the joint LoRA of all."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,23 +10,62 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from versat2i import backbone, lora, picking, tracking, training
+from versat2i import backbone, lora, losses, picking, tracking, training
 from versat2i.backbone import Backbone, Embeddings
-from versat2i.params import Model, TrainLora
+from versat2i.params import Model, Training, TrainLora
 from versat2i.seeds import stable_seed
+from versat2i.shards import Candidate
 from versat2i.training import Checkpoint, Examples
 
 
-def examples(model: Backbone, selected: list[Path]) -> Examples:
+def examples(model: Backbone, selected: list[Path], objective: str) -> Examples:
     """The union of selected sets as training examples; each prompt is embedded once.
 
     Latents are used as they were drawn: no round trip through the autoencoder blurs them.
+
+    Args:
+        model: embeds the prompts.
+        selected: folders of selected images.
+        objective: `contrast` puts each pick's rival beside it, and leaves out the picks that have none.
     """
     sets = [picking.load(folder) for folder in selected]
     texts = pd.concat([picks["text"] for picks, _ in sets], ignore_index=True)
     codes, distinct = pd.factorize(texts)
-    latents = torch.from_numpy(np.stack([candidate.latents for _, candidates in sets for candidate in candidates]))
-    return Examples(latents, model.embed(list(distinct))[torch.from_numpy(codes)], model.embed([""]))
+    latents = _latents([candidate for _, candidates in sets for candidate in candidates])
+    prompts, empty = model.embed(list(distinct))[torch.from_numpy(codes)], model.embed([""])
+    if objective == "sft":
+        return Examples(latents, prompts, empty)
+    rivals = _latents([rival for folder in selected for rival in picking.load_rivals(folder)])
+    worse = torch.tensor([one != k for picks, _ in sets for one, k in zip(picks["rival"], picks["k"], strict=True)])
+    if not worse.any():
+        raise ValueError(
+            f"{', '.join(str(folder) for folder in selected)}: no pick has a worse candidate beside it, so there is no "
+            "contrast to learn from. Draw more candidates, or use objective: sft"
+        )
+    return Examples(torch.stack([latents, rivals], dim=1)[worse], prompts[worse], empty)
+
+
+def _latents(candidates: list[Candidate]) -> Tensor:
+    return torch.from_numpy(np.stack([candidate.latents for candidate in candidates]))
+
+
+def objective(
+    model: Backbone, settings: Training, without: Callable[[], AbstractContextManager[None]]
+) -> Callable[[Tensor, Embeddings, torch.Generator], Tensor]:
+    """The loss of a batch that params ask for.
+
+    Args:
+        model: with the adapter or gate under training in place.
+        settings: `objective` and what belongs to it.
+        without: a context in which the model is its base.
+    """
+
+    def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
+        if settings.objective == "contrast":
+            return losses.contrast_loss(model, latents, prompts, generator, without)
+        return losses.diffusion_loss(model, latents, prompts, generator, settings.min_snr)
+
+    return loss
 
 
 def train_lora(
@@ -51,13 +93,11 @@ def train_lora(
     """
     model = backbone.load(settings, device)
     seed = stable_seed(seed, "train_lora", name)
-    data = examples(model, selected)
+    data = examples(model, selected, lora_settings.objective)
     parameters = lora.attach(model.denoiser, name, lora_settings.rank, lora_settings.alpha, lora_settings.targets, seed)
 
-    def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
-        return training.diffusion_loss(model, latents, prompts, generator, lora_settings.min_snr)
-
+    loss = objective(model, lora_settings, partial(lora.detached, model.denoiser))
     with tracking.watching(name, model, data) as watch:
-        losses = training.train(parameters, loss, data, lora_settings, seed, checkpoint, name, watch)
+        curve = training.train(parameters, loss, data, lora_settings, seed, checkpoint, name, watch)
     metadata = {**model.identity, "adapter": name}
-    return lora.extract(model.denoiser, name, lora_settings.alpha, metadata), losses
+    return lora.extract(model.denoiser, name, lora_settings.alpha, metadata), curve

@@ -1,6 +1,8 @@
 """LoRA adapters: attach to a denoiser, read back, save as diffusers does, load."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +66,16 @@ def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str
     for parameter in parameters:
         parameter.data = parameter.data.float()
     return parameters
+
+
+@contextmanager
+def detached(denoiser: nn.Module) -> Iterator[None]:
+    """The denoiser as it is without its LoRA, while the context lasts."""
+    denoiser.disable_adapters()
+    try:
+        yield
+    finally:
+        denoiser.enable_adapters()
 
 
 def extract(denoiser: nn.Module, name: str, alpha: float, metadata: dict[str, str]) -> Adapter:

@@ -103,6 +103,15 @@ class Mixture:
             layer.fixed = None if values is None else values.to(layer.weight.device)
 
     @contextmanager
+    def silenced(self) -> Iterator[None]:
+        """No expert has a say, and no gate remembers, while the context lasts."""
+        self.override({})
+        try:
+            yield
+        finally:
+            self.override(None)
+
+    @contextmanager
     def masking(self, mask: Tensor | None) -> Iterator[None]:
         """Leave padding out of what the gates of cross-attention's keys and values pool over.
 

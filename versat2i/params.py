@@ -113,6 +113,7 @@ class Select(_Section):
 class Training(_Section):
     """What every training run has: an expert's, the joint LoRA's and the mixture's."""
 
+    objective: Literal["sft", "contrast"] = "sft"  # the picks alone, or each beside its prompt's worst candidate
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0, le=1)]

@@ -57,6 +57,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("score", pa.float64()),
             ("rank", pa.int64()),
             ("member", pa.string()),
+            ("rival", pa.int64()),
         ]
     ),
     "evaluation": pa.schema(

@@ -1,4 +1,4 @@
-"""The diffusion loss and the training loop that every adapter and gate is trained by."""
+"""The training loop that every adapter and gate is trained by."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,71 +10,31 @@ from typing import Any
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from versat2i import params, seeds, work
-from versat2i.backbone import Backbone, Embeddings, identity
+from versat2i.backbone import Embeddings, identity
 from versat2i.progress import Progress
 from versat2i.tracking import Watch
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What is trained on: latents ``[amount, channels, height, width]`` and their prompts."""
+    """What is trained on.
+
+    Attributes:
+        latents: of the picks, ``[amount, channels, height, width]``; with their rivals beside them for
+            `losses.contrast_loss`, ``[amount, 2, channels, height, width]``.
+        prompts: their prompt embeddings.
+        empty: those of the empty prompt, one row.
+    """
 
     latents: Tensor
     prompts: Embeddings
-    empty: Embeddings  # of the empty prompt, one row
+    empty: Embeddings
 
     def __len__(self) -> int:
         return len(self.latents)
-
-
-def snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float, prediction_type: str) -> Tensor:
-    """Min-SNR weights of a timestep's loss, ``[batch]``.
-
-    ``min(snr, gamma) / snr`` for epsilon and ``min(snr, gamma) / (snr + 1)`` for v, with
-    ``snr = alpha_bar / (1 - alpha_bar)`` (Hang et al. 2023, arXiv 2303.09556, sec. 3.4).
-    """
-    alpha_bar = alphas_cumprod.to(timesteps.device)[timesteps]
-    snr = alpha_bar / (1 - alpha_bar)
-    if prediction_type == "v_prediction":
-        return snr.clamp(max=gamma) / (snr + 1)
-    return snr.clamp(max=gamma) / snr
-
-
-def diffusion_loss(
-    backbone: Backbone,
-    latents: Tensor,
-    prompts: Embeddings,
-    generator: torch.Generator,
-    min_snr: float | None,
-) -> Tensor:
-    """Mean squared error of the denoiser's prediction at random timesteps.
-
-    The target is the noise (epsilon) or ``v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z``
-    (Salimans & Ho 2022), as the model's scheduler says.
-
-    Args:
-        backbone: the model, with the adapter or gate under training in place.
-        latents: clean latents z, ``[batch, channels, height, width]``.
-        prompts: their prompt embeddings.
-        generator: on the CPU; draws noise and timesteps.
-        min_snr: gamma of min-SNR weighting, or None for plain loss.
-    """
-    scheduler = backbone.noise_scheduler
-    kind = scheduler.config.prediction_type
-    noise = torch.randn(latents.shape, generator=generator)
-    timesteps = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
-    latents, noise, timesteps = (t.to(backbone.device) for t in (latents.float(), noise, timesteps))
-    noisy = scheduler.add_noise(latents, noise, timesteps)
-    target = noise if kind == "epsilon" else scheduler.get_velocity(latents, noise, timesteps)
-    prediction = backbone.predict(noisy, timesteps, prompts).float()
-    errors = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
-    if min_snr is not None:
-        errors = errors * snr_weights(scheduler.alphas_cumprod, timesteps, min_snr, kind)
-    return errors.mean()
 
 
 def batches(

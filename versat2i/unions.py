@@ -80,14 +80,15 @@ def train_mixture(
         the mixture, its metadata, and the loss of each step (kind `losses`).
     """
     model = backbone.load(settings, device)
-    data = experts.examples(model, selected)
+    data = experts.examples(model, selected, mix_settings.objective)
     mixed = mixture.attach(model.denoiser, adapters, mix_settings.scope)
     model.masking = mixed.masking
     model.denoiser.train()
 
+    fit = experts.objective(model, mix_settings, mixed.silenced)
+
     def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
-        fit = training.diffusion_loss(model, latents, prompts, generator, mix_settings.min_snr)
-        return fit + mix_settings.balance * mixed.balance_loss()
+        return fit(latents, prompts, generator) + mix_settings.balance * mixed.balance_loss()
 
     parameters, own_seed = mixed.parameters(), stable_seed(seed, "mix")
     with tracking.watching("mixture", model, data) as watch:
@@ -96,7 +97,7 @@ def train_mixture(
     with torch.no_grad():
         once = mix_settings.model_copy(update={"steps": -(-len(data) // mix_settings.batch_size)})
         for _, latents, prompts, generator in training.batches(data, once, stable_seed(seed, "gates"), 0):
-            training.diffusion_loss(model, latents, prompts, generator, None)
+            fit(latents, prompts, generator)
     return mixed, model.identity, losses
 
 

@@ -1,0 +1,100 @@
+"""What an adapter or a gate is trained to lower."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from versat2i.backbone import Backbone, Embeddings
+
+
+def snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float, prediction_type: str) -> Tensor:
+    """Min-SNR weights of a timestep's loss, ``[batch]``.
+
+    ``min(snr, gamma) / snr`` for epsilon and ``min(snr, gamma) / (snr + 1)`` for v, with
+    ``snr = alpha_bar / (1 - alpha_bar)`` (Hang et al. 2023, arXiv 2303.09556, sec. 3.4).
+    """
+    alpha_bar = alphas_cumprod.to(timesteps.device)[timesteps]
+    snr = alpha_bar / (1 - alpha_bar)
+    if prediction_type == "v_prediction":
+        return snr.clamp(max=gamma) / (snr + 1)
+    return snr.clamp(max=gamma) / snr
+
+
+def diffusion_loss(
+    model: Backbone,
+    latents: Tensor,
+    prompts: Embeddings,
+    generator: torch.Generator,
+    min_snr: float | None,
+) -> Tensor:
+    """Mean squared error of the denoiser's prediction at random timesteps.
+
+    The target is the noise (epsilon) or ``v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z``
+    (Salimans & Ho 2022), as the model's scheduler says.
+
+    Args:
+        model: the model, with the adapter or gate under training in place.
+        latents: clean latents z, ``[batch, channels, height, width]``.
+        prompts: their prompt embeddings.
+        generator: on the CPU; draws noise and timesteps.
+        min_snr: gamma of min-SNR weighting, or None for plain loss.
+    """
+    noise, timesteps = _draws(model, latents, generator)
+    noisy, target = _diffused(model, latents, noise, timesteps)
+    prediction = model.predict(noisy, timesteps.to(model.device), prompts).float()
+    errors = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
+    if min_snr is not None:
+        scheduler = model.noise_scheduler
+        errors = errors * snr_weights(scheduler.alphas_cumprod, timesteps, min_snr, scheduler.config.prediction_type)
+    return errors.mean()
+
+
+def _draws(model: Backbone, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Noise and a timestep for each of some latents, on the CPU."""
+    noise = torch.randn(latents.shape, generator=generator)
+    total = model.noise_scheduler.config.num_train_timesteps
+    return noise, torch.randint(total, (len(latents),), generator=generator)
+
+
+def _diffused(model: Backbone, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """Noisy latents and what is to be predicted from them, on the model's device."""
+    scheduler = model.noise_scheduler
+    latents, noise, timesteps = (t.to(model.device) for t in (latents.float(), noise, timesteps))
+    epsilon = scheduler.config.prediction_type == "epsilon"
+    target = noise if epsilon else scheduler.get_velocity(latents, noise, timesteps)
+    return scheduler.add_noise(latents, noise, timesteps), target
+
+
+def contrast_loss(
+    model: Backbone,
+    pairs: Tensor,
+    prompts: Embeddings,
+    generator: torch.Generator,
+    without: Callable[[], AbstractContextManager[None]],
+) -> Tensor:
+    """``mean |v - v_best|^2 + mean |2 v_base - v - v_rival|^2`` over both images of a pair.
+
+    v is the prediction, v_base that of the base model, v_best and v_rival the targets; both images have one
+    noise and one timestep. The prediction is drawn to the better image, its reflection about the base's to the
+    worse one (the implicit negative policy of DiffusionNFT, Zheng et al. 2025, arXiv 2509.16117, eq. 5, at
+    beta 1). What both images have in common cancels where v = v_base: that they were drawn with guidance, and
+    by this very model with its own errors. The plain loss learns that first.
+
+    Args:
+        model: with the adapter or gate under training in place.
+        pairs: clean latents of best and rival, ``[batch, 2, channels, height, width]``.
+        prompts: their prompt embeddings, one a pair.
+        generator: on the CPU; draws noise and timesteps.
+        without: a context in which the model is its base.
+    """
+    noise, timesteps = (draw.repeat(2, *[1] * (draw.ndim - 1)) for draw in _draws(model, pairs[:, 0], generator))
+    noisy, target = _diffused(model, pairs.transpose(0, 1).flatten(0, 1), noise, timesteps)
+    both, timesteps = Embeddings.concatenate([prompts, prompts]), timesteps.to(model.device)
+    with torch.no_grad(), without():
+        base = model.predict(noisy, timesteps, both).float()
+    change = model.predict(noisy, timesteps, both).float() - base
+    best, rival = change.chunk(2)
+    return 2 * F.mse_loss(base + torch.cat([best, -rival]), target)
