@@ -9,10 +9,11 @@ SCOPES = ("token", "image", "layer")
 
 
 def experts(model):
-    """Different ranks and scales; the last one leaves most layers alone."""
+    """Different ranks and scales; the last one leaves most layers alone,
+    the second one adapts convolutions too."""
     return [
         tiny.adapter(model, "aesthetic", rank=2, alpha=1.0),
-        tiny.adapter(model, "geometry", rank=3, alpha=2.0),
+        tiny.adapter(model, "geometry", rank=3, alpha=2.0, targets=tiny.ATTENTION + tiny.CONVOLUTIONS),
         tiny.adapter(model, "quality", rank=1, alpha=1.5, targets=("to_q",)),
     ]
 

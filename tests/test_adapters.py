@@ -11,6 +11,7 @@ from diffusers import StableDiffusionPipeline
 
 import versat2i
 from versat2i import adapters, backbone, generation, lora, mixture, mixture_files
+from versat2i.backbone import names
 from versat2i.params import Model, Sampling
 from versat2i.seeds import stable_seed
 
@@ -57,7 +58,7 @@ def test_a_plain_lora_is_put_as_diffusers_puts_it(loaded, model_folder, plain_lo
     adapters.put(loaded, plain_lora)
     plain = StableDiffusionPipeline.from_pretrained(model_folder)
     plain.load_lora_weights(str(plain_lora))
-    expected = predict(backbone.Backbone(plain, {}))
+    expected = predict(type(loaded)(plain, {}))
     assert (expected - base).abs().max() > 1e-3
     torch.testing.assert_close(predict(loaded), expected)
 
@@ -174,7 +175,7 @@ def masks_seen(pipe, *args, **kwargs):
     hooks = [
         module.register_forward_pre_hook(lambda layer, _: seen.append(layer.mask))
         for name, module in pipe.unet.named_modules()
-        if name.endswith(mixture.TEXT_LAYERS)
+        if names.reads_text(name)
     ]
     pipe(*args, num_inference_steps=1, output_type="latent", **kwargs)
     for hook in hooks:

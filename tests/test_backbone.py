@@ -138,7 +138,10 @@ def test_a_folder_without_a_pipeline_is_said_to_be_none(tmp_path):
 def test_a_class_that_is_not_supported_is_named_with_those_that_are(copied):
     index = json.loads((copied / "model_index.json").read_text())
     (copied / "model_index.json").write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
-    assert complaint(copied) == f"{copied}: is a FluxPipeline; supported are StableDiffusionPipeline"
+    assert complaint(copied) == (
+        f"{copied}: is a FluxPipeline; supported are StableDiffusionPipeline, StableDiffusionXLPipeline, "
+        "StableDiffusion3Pipeline"
+    )
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:1000])])

@@ -19,7 +19,7 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from versat2i import backbone, codebase, compute, lora, mixture, mixture_files, params, training
+from versat2i import backbone, codebase, compute, lora, losses, mixture, mixture_files, params
 from versat2i.cli import main
 
 ROOT = codebase.ROOT
@@ -177,7 +177,7 @@ def _train(settings: params.Params) -> None:
     model.denoiser.train()  # in which gates note their means
     with torch.no_grad():
         latents, prompts = torch.zeros(1, 4, 16, 16), model.embed(["a red circle"])
-        training.diffusion_loss(model, latents, prompts, torch.Generator().manual_seed(0), None)
+        losses.diffusion_loss(model, latents, prompts, torch.Generator().manual_seed(0), None)
     mixture_files.save(mixed, Path("data/adapters/mixture"), model.identity)
 
 

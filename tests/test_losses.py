@@ -7,7 +7,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from versat2i import backbone, lora, losses
-from versat2i.backbone import Backbone
+from versat2i.backbone.schedules import Discrete, snr_weights
 from versat2i.params import Model
 
 
@@ -29,9 +29,11 @@ def alpha_bars(zero_terminal):
 @pytest.mark.parametrize("kind", ["v_prediction", "epsilon"])
 def test_the_loss_is_its_formula(loaded, kind, min_snr):
     zero_terminal = kind == "v_prediction"
-    model = Backbone(loaded.pipe, loaded.identity)
-    model.noise_scheduler = DDPMScheduler.from_config(
-        loaded.pipe.scheduler.config, prediction_type=kind, rescale_betas_zero_snr=zero_terminal
+    model = type(loaded)(loaded.pipe, loaded.identity)
+    model.schedule = Discrete(
+        DDPMScheduler.from_config(
+            loaded.pipe.scheduler.config, prediction_type=kind, rescale_betas_zero_snr=zero_terminal
+        )
     )
     latents = torch.randn(4, 4, 16, 16, generator=torch.Generator().manual_seed(1))
     prompts = model.embed(["a red circle", "a blue star", "two green hearts", ""])
@@ -53,8 +55,8 @@ def test_the_loss_is_its_formula(loaded, kind, min_snr):
 
 
 def test_the_schedule_is_that_of_the_model(loaded):
-    torch.testing.assert_close(loaded.noise_scheduler.alphas_cumprod, alpha_bars(True), atol=1e-5, rtol=1e-4)
-    assert loaded.noise_scheduler.config.prediction_type == "v_prediction"
+    torch.testing.assert_close(loaded.schedule.scheduler.alphas_cumprod, alpha_bars(True), atol=1e-5, rtol=1e-4)
+    assert loaded.schedule.kind == "v_prediction"
 
 
 @pytest.mark.parametrize(
@@ -63,13 +65,13 @@ def test_the_schedule_is_that_of_the_model(loaded):
 )
 def test_min_snr_weights_worked_out_by_hand(kind, expected):
     """alpha_bar 0.5, 0.9 and 0.2 are signal-to-noise ratios 1, 9 and 0.25; gamma is 5."""
-    weights = losses.snr_weights(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([2, 1, 0]), 5.0, kind)
+    weights = snr_weights(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([2, 1, 0]), 5.0, kind)
     torch.testing.assert_close(weights, torch.tensor(expected))
 
 
 def test_pure_noise_has_no_weight_in_v_prediction(loaded):
     last = torch.tensor([999])
-    assert losses.snr_weights(loaded.noise_scheduler.alphas_cumprod, last, 5.0, "v_prediction").item() == 0
+    assert snr_weights(loaded.schedule.scheduler.alphas_cumprod, last, 5.0, "v_prediction").item() == 0
 
 
 def test_the_loss_does_not_draw_from_the_global_random_state(loaded):

@@ -17,12 +17,14 @@ def model():
 @pytest.fixture(scope="module")
 def experts(model):
     alphas = {"a": 2.0, "b": 1.0, "c": 4.0}
-    return [tiny.adapter(model, name, alpha=alpha, targets=("to_q",)) for name, alpha in alphas.items()]
+    return [tiny.adapter(model, name, alpha=alpha, targets=("to_q", "conv1")) for name, alpha in alphas.items()]
 
 
 def update(adapter, module):
-    """The dense ``s B A`` of one layer; zero where the adapter leaves it alone."""
-    return adapter.scale * adapter.up[module] @ adapter.down[module] if module in adapter.down else 0
+    """The dense ``s B A`` of one layer, a convolution's kernels in a row; zero where the adapter leaves it alone."""
+    if module not in adapter.down:
+        return 0
+    return adapter.scale * adapter.up[module].flatten(1) @ adapter.down[module].flatten(1)
 
 
 def test_uniform_is_the_average_and_sum_the_sum_of_the_updates(model):

@@ -5,11 +5,13 @@ import math
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 from mixed import SCOPES, attach, inputs, run
 
 from versat2i import merges, mixture
-from versat2i.gates import Gate, MixedLinear, mix
+from versat2i.gates import Gate, Mixed, mix
 
+CONV = "down_blocks.1.resnets.0.conv1"
 Q, TEXT_K = (f"mid_block.attentions.0.transformer_blocks.0.{name}" for name in ("attn1.to_q", "attn2.to_k"))
 
 
@@ -45,6 +47,25 @@ def test_mixed_layer_equals_its_formula_with_missing_experts(scope):
                 delta = x @ expert.down[module].T @ expert.up[module].T
                 expected = expected + layer.gate.scale * gate[..., i : i + 1] * expert.scale * delta
         torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_mixed_convolution_equals_its_formula_at_each_place(scope):
+    _, mixed = attach(scope, spread=0.5)
+    layer, expert = mixed.layers[CONV], mixed.adapters[1]
+    x = torch.randn(2, layer.base.in_channels, 6, 5, generator=torch.Generator().manual_seed(3))
+    gate = layer.gate(x.flatten(2).transpose(1, 2)).broadcast_to(2, 30, 3)[..., 1].unflatten(1, (6, 5))
+    delta = F.conv2d(F.conv2d(x, expert.down[CONV], padding=1), expert.up[CONV])
+    torch.testing.assert_close(layer(x), layer.base(x) + layer.gate.scale * gate[:, None] * expert.scale * delta)
+
+
+def test_convolution_with_a_stride_is_refused():
+    model = tiny.unet()
+    strided = "down_blocks.0.downsamplers.0.conv"
+    expert = tiny.adapter(model, "geometry", targets=("conv",), parts=("downsamplers",))
+    assert strided in expert.down
+    with pytest.raises(ValueError, match=r"downsamplers.0.conv' of this .* has stride \(2, 2\)"):
+        mixture.attach(model, [expert], "token")
 
 
 @pytest.mark.parametrize(("scope", "shape"), [("token", (2, 5, 3)), ("image", (2, 1, 3)), ("layer", (3,))])
@@ -193,7 +214,7 @@ def test_detach_restores_the_original_model():
     model, mixed = attach("image", spread=0.5)
     mixed.detach()
     assert torch.equal(run(model), run(tiny.unet()))
-    assert not any(isinstance(module, MixedLinear) for module in model.modules())
+    assert not any(isinstance(module, Mixed) for module in model.modules())
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -208,7 +229,7 @@ def test_any_resolution_and_half_precision_work(scope):
 
 def test_second_mixture_and_twin_names_and_unknown_scopes_are_refused():
     model, mixed = attach("token")
-    with pytest.raises(ValueError, match=r"MixedLinear, expected is a plain linear layer. Detach"):
+    with pytest.raises(ValueError, match=r"MixedConv, expected is a plain linear layer or convolution. Detach"):
         mixture.attach(model, mixed.adapters, "token")
     with pytest.raises(ValueError, match="need names of their own"):
         mixture.attach(tiny.unet(), [mixed.adapters[0]] * 2, "token")

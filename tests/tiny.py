@@ -10,6 +10,7 @@ from versat2i.shapes import autoencoder, denoiser, pretrain, scenes
 
 TEXT_DIM = 12
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+CONVOLUTIONS = ("conv1", "conv2")
 
 
 def unet(seed: int = 0, channels: tuple[int, int] = (4, 8)) -> UNet2DConditionModel:
@@ -36,14 +37,17 @@ def adapter(
     rank: int = 2,
     alpha: float = 2.0,
     targets: tuple[str, ...] = ATTENTION,
+    parts: tuple[str, ...] = (".attn", ".resnets."),
 ) -> Adapter:
-    """A random LoRA on that model's attention, different for each name."""
+    """A random LoRA on that model's attention, or what `targets` names, different for each name."""
     generator = torch.Generator().manual_seed(sum(name.encode()))
     down, up = {}, {}
     for module, layer in model.named_modules():
-        if ".attn" in module and module.endswith(targets):
-            down[module] = torch.randn(rank, layer.in_features, generator=generator)
-            up[module] = torch.randn(layer.out_features, rank, generator=generator)
+        if any(part in module for part in parts) and module.endswith(targets):
+            d_out, d_in, *kernel = layer.weight.shape
+            size = 0.05 if kernel else 1.0  # so that many convolutions in a row stay within half precision
+            down[module] = size * torch.randn(rank, d_in, *kernel, generator=generator)
+            up[module] = torch.randn(d_out, rank, *[1] * len(kernel), generator=generator)
     return Adapter(name, down, up, alpha, {"base": "tiny"})
 
 

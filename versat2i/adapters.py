@@ -1,5 +1,6 @@
 """Put a saved adapter, a plain LoRA or a mixture, into a model."""
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,19 +101,18 @@ def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
 def _follow_prompts(model: Backbone, mixed: Mixture) -> None:
     """Tell the gates, at each call of the pipeline, which tokens of its prompts are padding."""
     encode = model.pipe.encode_prompt
+    signature = inspect.signature(encode)  # each family's has an order of its own
 
-    def encode_prompt(
-        prompt: Any,
-        device: Any,
-        num_images_per_prompt: int,
-        do_classifier_free_guidance: bool,
-        *args: Any,
-        **kwargs: Any,
-    ) -> tuple[Tensor, Tensor | None]:
-        embeddings = encode(prompt, device, num_images_per_prompt, do_classifier_free_guidance, *args, **kwargs)
-        negative = args[0] if args else kwargs.get("negative_prompt")
-        unconditional = embeddings[1] if do_classifier_free_guidance else None
-        mixed.mask_text(None if prompt is None else _mask(model, prompt, negative, (embeddings[0], unconditional)))
+    def encode_prompt(*args: Any, **kwargs: Any) -> tuple[Tensor | None, ...]:
+        embeddings = encode(*args, **kwargs)
+        call = signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        told = call.arguments
+        unconditional = embeddings[1] if told["do_classifier_free_guidance"] else None
+        mask = None
+        if told["prompt"] is not None:
+            mask = _mask(model, told["prompt"], told["negative_prompt"], (embeddings[0], unconditional))
+        mixed.mask_text(mask)
         return embeddings
 
     model.pipe.encode_prompt = encode_prompt

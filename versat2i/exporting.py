@@ -8,6 +8,7 @@ from diffusers.utils import convert_state_dict_to_kohya
 from torch import Tensor
 
 from versat2i import lora, mixture_files, tensors
+from versat2i.backbone import names
 from versat2i.lora import Adapter
 
 KOHYA_VERSIONS = {768: "sd_v1", 1024: "sd_v2", 2048: "sdxl_base_v1-0"}  # by the width of the text embeddings
@@ -28,12 +29,14 @@ def read(folder: Path) -> Adapter:
 def export(folder: Path, out: Path) -> list[Path]:
     """Write ``<name>.safetensors`` for diffusers and ``<name>.kohya.safetensors`` for ComfyUI and A1111.
 
+    There are no kohya names for the layers of a transformer (SD 3): those tools read diffusers' file.
+
     Args:
         folder: of an expert, a merge or a mixture.
         out: the folder to write to; made if it is not there.
 
     Returns:
-        the two files.
+        the files, that for diffusers first.
 
     Raises:
         ValueError: there is no adapter in the folder, or it is damaged.
@@ -42,6 +45,8 @@ def export(folder: Path, out: Path) -> list[Path]:
     metadata = labels(adapter, folder)
     plain, kohya = (out / f"{folder.name}{ending}" for ending in (".safetensors", ".kohya.safetensors"))
     tensors.write(lora.file_state(adapter), plain, lora.file_metadata(adapter) | metadata)
+    if names.denoiser_of(adapter.down) != "unet":
+        return [plain]
     tensors.write(kohya_state(adapter), kohya, metadata)
     return [plain, kohya]
 

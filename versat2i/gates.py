@@ -1,10 +1,11 @@
-"""One mixed layer: a frozen linear layer, its frozen experts, and the gate that weighs them.
+"""One mixed layer: a frozen layer, its frozen experts, and the gate that weighs them.
 
     y = W x + lambda sum_i g_i s_i B_i A_i x,      g = softmax((E norm(h) + b) / tau)
 
 W and the experts (B_i A_i, scale s_i) are frozen; E, b, tau and lambda are learned. h is each token of
 the layer's input (scope ``token``), their mean (``image``), or nothing (``layer``: b alone). The gate
 of MoLE (Wu et al. 2024) reads all tokens flattened, which ties it to one resolution; these do not.
+In a convolution W and A_i are kernels of one size, B_i is 1x1, and each place of the image is a token.
 """
 
 from typing import Literal
@@ -85,20 +86,20 @@ def _pool(x: Tensor, mask: Tensor | None) -> Tensor:
     return (x * kept).sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-class MixedLinear(nn.Module):
-    """A frozen linear layer plus its frozen experts, mixed by a gate."""
+class Mixed(nn.Module):
+    """A frozen layer plus its frozen experts, mixed by a gate: ``W x + update(x)``."""
 
     down: Tensor
     up: Tensor
     owner: Tensor
 
-    def __init__(self, base: nn.Linear, down: Tensor, up: Tensor, ranks: list[int], scope: Scope) -> None:
+    def __init__(self, base: nn.Linear | nn.Conv2d, down: Tensor, up: Tensor, ranks: list[int], scope: Scope) -> None:
         super().__init__()
         self.base = base
         owner = torch.eye(len(ranks)).repeat_interleave(torch.tensor(ranks), dim=1)
         for name, value in {"down": down, "up": up, "owner": owner}.items():
             self.register_buffer(name, value.to(base.weight), persistent=False)
-        self.gate = Gate(scope, len(ranks), base.in_features).to(base.weight.device)
+        self.gate = Gate(scope, len(ranks), base.weight.shape[1]).to(base.weight.device)
         self.train(base.training)
         self.mask: Tensor | None = None  # of the text, while one is given
         self.fixed: Tensor | None = None  # weights that stand in for lambda g
@@ -124,17 +125,13 @@ class MixedLinear(nn.Module):
     def bias(self) -> Tensor | None:
         return self.base.bias
 
-    @property
-    def in_features(self) -> int:
-        return self.base.in_features
-
-    @property
-    def out_features(self) -> int:
-        return self.base.out_features
-
     def forward(self, x: Tensor) -> Tensor:
-        """``W x + lambda sum_i g_i s_i B_i A_i x``, ``[batch, tokens, d_out]``."""
-        return self.base(x) + mix(x, self.down, self.up, self._weights(x), self.owner)
+        """``W x + lambda sum_i g_i s_i B_i A_i x``, of the shape of ``W x``."""
+        return self.base(x) + self.update(x)
+
+    def update(self, x: Tensor) -> Tensor:
+        """``lambda sum_i g_i s_i B_i A_i x``."""
+        raise NotImplementedError
 
     def _weights(self, x: Tensor) -> Tensor:
         if self.fixed is not None:
@@ -145,3 +142,33 @@ class MixedLinear(nn.Module):
             self.last = mean
         self.seen, self.images = self.seen + len(x) * mean.detach(), self.images + len(x)
         return self.gate.scale * gate
+
+
+class MixedLinear(Mixed):
+    """A mixed linear layer, ``[batch, tokens, d_in]`` to ``[batch, tokens, d_out]``."""
+
+    base: nn.Linear
+
+    def update(self, x: Tensor) -> Tensor:
+        return mix(x, self.down, self.up, self._weights(x), self.owner)
+
+    @property
+    def in_features(self) -> int:
+        return self.base.in_features
+
+    @property
+    def out_features(self) -> int:
+        return self.base.out_features
+
+
+class MixedConv(Mixed):
+    """A mixed convolution of stride 1, ``[batch, d_in, height, width]`` to ``[batch, d_out, height, width]``."""
+
+    base: nn.Conv2d
+
+    def update(self, x: Tensor) -> Tensor:
+        base = self.base
+        rows = F.conv2d(x, self.down, None, base.stride, base.padding, base.dilation)
+        gate = self._weights(x.flatten(2).transpose(1, 2)).to(self.owner.dtype) @ self.owner
+        places = F.linear(rows.flatten(2).transpose(1, 2) * gate, self.up.flatten(1))
+        return places.transpose(1, 2).unflatten(2, rows.shape[2:])

@@ -12,13 +12,18 @@ from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
 from versat2i import tensors
+from versat2i.backbone import names
 
 FILE = "pytorch_lora_weights.safetensors"
-ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-FEED_FORWARD = ("ff.net.0.proj", "ff.net.2")
-TARGETS = {"attention": ATTENTION, "attention+feedforward": ATTENTION + FEED_FORWARD}
+TARGETS = {
+    "attention": names.ATTENTION,
+    "attention+feedforward": names.ATTENTION + names.FEED_FORWARD,
+    "convolutions": names.CONVOLUTIONS,
+    "attention+convolutions": names.ATTENTION + names.CONVOLUTIONS,
+}
 
-_PREFIX = "unet."
+DENOISERS = ("unet", "transformer")  # as pipelines call them
+
 _CONFIG = "lora_adapter_metadata"  # where diffusers looks for rank and alpha
 
 
@@ -28,8 +33,8 @@ class Adapter:
 
     Attributes:
         name: what it is called in a mixture, an aspect's name for an expert.
-        down: A by module name of the denoiser, ``[rank, d_in]``.
-        up: B by module name, ``[d_out, rank]``.
+        down: A by module name of the denoiser, ``[rank, d_in]``; of a convolution ``[rank, d_in, k, k]``.
+        up: B by module name, ``[d_out, rank]``; of a convolution ``[d_out, rank, 1, 1]``.
         alpha: the numerator of the scale.
         metadata: what it was made from: base model, revision, aspect.
     """
@@ -99,17 +104,19 @@ def write(adapter: Adapter, folder: Path) -> None:
 
 
 def file_state(adapter: Adapter) -> dict[str, Tensor]:
-    """Tensors as diffusers names them in a file: ``unet.<module>.lora_A.weight`` and ``.lora_B.weight``."""
-    down = {f"{_PREFIX}{module}.lora_A.weight": weight for module, weight in adapter.down.items()}
-    return down | {f"{_PREFIX}{module}.lora_B.weight": weight for module, weight in adapter.up.items()}
+    """Tensors as diffusers names them in a file, e.g. ``unet.<module>.lora_A.weight`` and ``.lora_B.weight``."""
+    part = names.denoiser_of(adapter.down)
+    down = {f"{part}.{module}.lora_A.weight": weight for module, weight in adapter.down.items()}
+    return down | {f"{part}.{module}.lora_B.weight": weight for module, weight in adapter.up.items()}
 
 
 def file_metadata(adapter: Adapter) -> dict[str, str]:
     """What a file says of itself: what the adapter was made from, and rank and alpha where diffusers looks."""
+    part = names.denoiser_of(adapter.down)
     config = {
-        f"{_PREFIX}r": adapter.rank,
-        f"{_PREFIX}lora_alpha": adapter.alpha,
-        f"{_PREFIX}target_modules": sorted(adapter.down),
+        f"{part}.r": adapter.rank,
+        f"{part}.lora_alpha": adapter.alpha,
+        f"{part}.target_modules": sorted(adapter.down),
     }
     return {**adapter.metadata, "format": "pt", _CONFIG: json.dumps(config, sort_keys=True)}
 
@@ -122,9 +129,10 @@ def read(folder: Path, name: str) -> Adapter:
     """
     path = folder / FILE
     state, metadata = tensors.read(path)
-    state = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+    part = next((part for part in DENOISERS if any(key.startswith(f"{part}.") for key in state)), DENOISERS[0])
+    state = {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")}
     try:
-        alpha = float(json.loads(metadata.pop(_CONFIG))[f"{_PREFIX}lora_alpha"])
+        alpha = float(json.loads(metadata.pop(_CONFIG))[f"{part}.lora_alpha"])
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora") from None
     adapter = _from_state(name, state, alpha, {k: v for k, v in sorted(metadata.items()) if k != "format"})

@@ -10,19 +10,6 @@ from torch import Tensor
 from versat2i.backbone import Backbone, Embeddings
 
 
-def snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float, prediction_type: str) -> Tensor:
-    """Min-SNR weights of a timestep's loss, ``[batch]``.
-
-    ``min(snr, gamma) / snr`` for epsilon and ``min(snr, gamma) / (snr + 1)`` for v, with
-    ``snr = alpha_bar / (1 - alpha_bar)`` (Hang et al. 2023, arXiv 2303.09556, sec. 3.4).
-    """
-    alpha_bar = alphas_cumprod.to(timesteps.device)[timesteps]
-    snr = alpha_bar / (1 - alpha_bar)
-    if prediction_type == "v_prediction":
-        return snr.clamp(max=gamma) / (snr + 1)
-    return snr.clamp(max=gamma) / snr
-
-
 def diffusion_loss(
     model: Backbone,
     latents: Tensor,
@@ -32,8 +19,8 @@ def diffusion_loss(
 ) -> Tensor:
     """Mean squared error of the denoiser's prediction at random timesteps.
 
-    The target is the noise (epsilon) or ``v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z``
-    (Salimans & Ho 2022), as the model's scheduler says.
+    How latents are noised and what is predicted, noise, velocity or flow, the model's schedule says
+    (`backbone.schedules`).
 
     Args:
         model: the model, with the adapter or gate under training in place.
@@ -47,25 +34,20 @@ def diffusion_loss(
     prediction = model.predict(noisy, timesteps.to(model.device), prompts).float()
     errors = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
     if min_snr is not None:
-        scheduler = model.noise_scheduler
-        errors = errors * snr_weights(scheduler.alphas_cumprod, timesteps, min_snr, scheduler.config.prediction_type)
+        errors = errors * model.schedule.weights(timesteps, min_snr).to(errors)
     return errors.mean()
 
 
 def _draws(model: Backbone, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Noise and a timestep for each of some latents, on the CPU."""
     noise = torch.randn(latents.shape, generator=generator)
-    total = model.noise_scheduler.config.num_train_timesteps
-    return noise, torch.randint(total, (len(latents),), generator=generator)
+    return noise, model.schedule.times(len(latents), generator)
 
 
 def _diffused(model: Backbone, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
     """Noisy latents and what is to be predicted from them, on the model's device."""
-    scheduler = model.noise_scheduler
     latents, noise, timesteps = (t.to(model.device) for t in (latents.float(), noise, timesteps))
-    epsilon = scheduler.config.prediction_type == "epsilon"
-    target = noise if epsilon else scheduler.get_velocity(latents, noise, timesteps)
-    return scheduler.add_noise(latents, noise, timesteps), target
+    return model.schedule.diffuse(latents, noise, timesteps)
 
 
 def contrast_loss(

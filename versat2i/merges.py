@@ -52,15 +52,16 @@ def concatenate(adapters: list[Adapter], weights: Mapping[str, Tensor], name: st
     down, up = {}, {}
     for module, shape in shapes(adapters).items():
         down[module], side_by_side = stack(adapters, module, shape)
-        up[module] = side_by_side * weights[module].repeat_interleave(ranks)
+        columns = weights[module].repeat_interleave(ranks)
+        up[module] = side_by_side * columns.view(-1, *[1] * (side_by_side.ndim - 2))
     return Adapter(name, down, up, float(ranks.sum()), _shared_metadata(adapters))
 
 
-def shapes(adapters: list[Adapter]) -> dict[str, tuple[int, int]]:
-    """``(d_out, d_in)`` of every layer that at least one expert adapts, sorted by name."""
+def shapes(adapters: list[Adapter]) -> dict[str, tuple[int, ...]]:
+    """``(d_out, d_in)``, and a convolution's kernel size, of every layer that at least one expert adapts, by name."""
     if not adapters:
         raise ValueError("there are no experts to combine: at least one is needed")
-    found: dict[str, tuple[int, int]] = {}
+    found: dict[str, tuple[int, ...]] = {}
     for adapter in adapters:
         for module, down in adapter.down.items():
             up = adapter.up[module]
@@ -69,7 +70,7 @@ def shapes(adapters: list[Adapter]) -> dict[str, tuple[int, int]]:
                     f"expert {adapter.name}: rank {adapter.rank} does not fit its layer '{module}' "
                     f"(A {list(down.shape)}, B {list(up.shape)}). One rank for all layers is expected."
                 )
-            shape = (up.shape[0], down.shape[1])
+            shape = (up.shape[0], *down.shape[1:])
             if found.setdefault(module, shape) != shape:
                 raise ValueError(
                     f"expert {adapter.name}: layer '{module}' is {list(shape)}, in the experts before it "
@@ -78,21 +79,22 @@ def shapes(adapters: list[Adapter]) -> dict[str, tuple[int, int]]:
     return dict(sorted(found.items()))
 
 
-def stack(adapters: list[Adapter], module: str, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def stack(adapters: list[Adapter], module: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """The A_i of one layer stacked and its ``s_i B_i`` side by side, in float32.
 
     Returns:
-        ``[sum_i r_i, d_in]`` and ``[d_out, sum_i r_i]``.
+        ``[sum_i r_i, d_in]`` and ``[d_out, sum_i r_i]``; of a convolution ``[sum_i r_i, d_in, k, k]`` and
+        ``[d_out, sum_i r_i, 1, 1]``.
     """
     pairs = [_pair(adapter, module, shape) for adapter in adapters]
     ups = [adapter.scale * up for adapter, (_, up) in zip(adapters, pairs, strict=True)]
     return torch.cat([down for down, _ in pairs]), torch.cat(ups, dim=1)
 
 
-def _pair(adapter: Adapter, module: str, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _pair(adapter: Adapter, module: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """A and B of one layer; zeros where the expert leaves the layer alone."""
     if module not in adapter.down:
-        return torch.zeros(adapter.rank, shape[1]), torch.zeros(shape[0], adapter.rank)
+        return torch.zeros(adapter.rank, *shape[1:]), torch.zeros(shape[0], adapter.rank, *[1] * len(shape[2:]))
     return adapter.down[module].float(), adapter.up[module].float()
 
 
@@ -123,8 +125,8 @@ def _by_peft(adapters: list[Adapter], seed: int, *, method: str) -> Adapter:
     return Adapter(method, down, up, float(max(ranks.values())), _shared_metadata(adapters))
 
 
-def _merge_layer(adapters: list[Adapter], module: str, shape: tuple[int, int], method: str) -> tuple[Tensor, Tensor]:
-    """A and B of the merge, made on a bare linear layer: the base model's weights play no part."""
+def _merge_layer(adapters: list[Adapter], module: str, shape: tuple[int, ...], method: str) -> tuple[Tensor, Tensor]:
+    """A and B of the merge, made on a bare layer: the base model's weights play no part."""
     from peft import LoraConfig, get_peft_model
 
     configs = {
@@ -132,7 +134,7 @@ def _merge_layer(adapters: list[Adapter], module: str, shape: tuple[int, int], m
         for i, adapter in enumerate(adapters)
     }
     first, *others = configs
-    model = get_peft_model(nn.Sequential(nn.Linear(shape[1], shape[0], bias=False)), configs[first], first)
+    model = get_peft_model(nn.Sequential(_bare(shape)), configs[first], first)
     for name in others:
         model.add_adapter(name, configs[name])
     layer = model.base_model.model[0]
@@ -151,6 +153,14 @@ def _merge_layer(adapters: list[Adapter], module: str, shape: tuple[int, int], m
     )
     down, up = layer.lora_A["merged"].weight, layer.lora_B["merged"].weight
     return down.detach().clone(), up.detach().clone()
+
+
+def _bare(shape: tuple[int, ...]) -> nn.Module:
+    """A layer whose weight has that shape: ``(d_out, d_in)``, and the kernel size of a convolution."""
+    d_out, d_in, *kernel = shape
+    if kernel:
+        return nn.Conv2d(d_in, d_out, (kernel[0], kernel[1]), bias=False)
+    return nn.Linear(d_in, d_out, bias=False)
 
 
 METHODS: dict[str, Callable[[list[Adapter], int], Adapter]] = {

@@ -1,6 +1,6 @@
 """Mixture of LoRA: gates in a denoiser's adapted layers decide how much of each expert to use.
 
-`attach` puts them in, `gates.MixedLinear` says what a layer computes, `collapse` bakes a trained mixture
+`attach` puts them in, `gates` says what a layer computes, `collapse` bakes a trained mixture
 into one ordinary LoRA. `mixture_files` saves and loads it.
 """
 
@@ -11,12 +11,11 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from versat2i.gates import MixedLinear, Scope
+from versat2i.backbone import names
+from versat2i.gates import Mixed, MixedConv, MixedLinear, Scope
 from versat2i.lora import Adapter
 from versat2i.merges import concatenate, shapes, stack
 from versat2i.params import hint
-
-TEXT_LAYERS = (".attn2.to_k", ".attn2.to_v")  # what cross-attention feeds with text embeddings
 
 
 class Mixture:
@@ -29,9 +28,7 @@ class Mixture:
         layers: the mixed layers by module name.
     """
 
-    def __init__(
-        self, denoiser: nn.Module, adapters: list[Adapter], scope: Scope, layers: dict[str, MixedLinear]
-    ) -> None:
+    def __init__(self, denoiser: nn.Module, adapters: list[Adapter], scope: Scope, layers: dict[str, Mixed]) -> None:
         self.denoiser, self.adapters, self.scope, self.layers = denoiser, adapters, scope, layers
 
     def parameters(self) -> list[nn.Parameter]:
@@ -94,12 +91,13 @@ class Mixture:
 
         None gives the gates their say again.
         """
-        names = [adapter.name for adapter in self.adapters]
+        experts = [adapter.name for adapter in self.adapters]
         for name in weights or {}:
-            if name not in names:
-                raise ValueError(f"'{name}' is not an expert of this mixture ({', '.join(names)}){hint(name, names)}")
+            if name not in experts:
+                known = f"{', '.join(experts)}){hint(name, experts)}"
+                raise ValueError(f"'{name}' is not an expert of this mixture ({known}")
         for layer in self.layers.values():
-            values = None if weights is None else torch.tensor([weights.get(name, 0.0) for name in names])
+            values = None if weights is None else torch.tensor([weights.get(name, 0.0) for name in experts])
             layer.fixed = None if values is None else values.to(layer.weight.device)
 
     @contextmanager
@@ -113,7 +111,7 @@ class Mixture:
 
     @contextmanager
     def masking(self, mask: Tensor | None) -> Iterator[None]:
-        """Leave padding out of what the gates of cross-attention's keys and values pool over.
+        """Leave padding out of what the gates of layers that read text pool over.
 
         With gradient checkpointing the backward pass, which runs the layers again, belongs inside too.
 
@@ -133,11 +131,11 @@ class Mixture:
         for layer in self._text_layers():
             layer.mask = mask
 
-    def _text_layers(self) -> list[MixedLinear]:
-        return [layer for module, layer in self.layers.items() if module.endswith(TEXT_LAYERS)]
+    def _text_layers(self) -> list[Mixed]:
+        return [layer for module, layer in self.layers.items() if names.reads_text(module)]
 
     def detach(self) -> None:
-        """Put the original linear layers back."""
+        """Put the original layers back."""
         for module, layer in self.layers.items():
             self.denoiser.set_submodule(module, layer.base)
 
@@ -147,7 +145,7 @@ def _shape(state: dict[str, Tensor], name: str) -> list[int] | str:
 
 
 def attach(denoiser: nn.Module, adapters: list[Adapter], scope: Scope) -> Mixture:
-    """Freeze a denoiser and mix experts into every linear layer that at least one of them adapts.
+    """Freeze a denoiser and mix experts into every layer that at least one of them adapts.
 
     An expert that leaves a layer alone adds nothing there, whatever its gate.
 
@@ -157,24 +155,27 @@ def attach(denoiser: nn.Module, adapters: list[Adapter], scope: Scope) -> Mixtur
     if scope not in get_args(Scope):
         known = get_args(Scope)
         raise ValueError(f"'{scope}' is not a scope of a gate ({', '.join(known)}){hint(scope, known)}")
-    names = [adapter.name for adapter in adapters]
-    if len(set(names)) < len(names):
-        raise ValueError(f"experts need names of their own (found: {', '.join(names)})")
+    called = [adapter.name for adapter in adapters]
+    if len(set(called)) < len(called):
+        raise ValueError(f"experts need names of their own (found: {', '.join(called)})")
     layers = shapes(adapters)
-    linears = {module: _linear(denoiser, module, shape) for module, shape in layers.items()}
+    bases = {module: _base(denoiser, module, shape) for module, shape in layers.items()}
     denoiser.requires_grad_(False)
     ranks = [adapter.rank for adapter in adapters]
     mixed = {
-        module: MixedLinear(linear, *stack(adapters, module, layers[module]), ranks, scope)
-        for module, linear in linears.items()
+        module: KINDS[type(base)](base, *stack(adapters, module, layers[module]), ranks, scope)
+        for module, base in bases.items()
     }
     for module, layer in mixed.items():
         denoiser.set_submodule(module, layer)
     return Mixture(denoiser, adapters, scope, mixed)
 
 
-def _linear(denoiser: nn.Module, module: str, shape: tuple[int, int]) -> nn.Linear:
-    """The layer of that name, if it is a plain linear one of that shape."""
+KINDS: dict[type[nn.Module], type[Mixed]] = {nn.Linear: MixedLinear, nn.Conv2d: MixedConv}
+
+
+def _base(denoiser: nn.Module, module: str, shape: tuple[int, ...]) -> nn.Linear | nn.Conv2d:
+    """The layer of that name, if it is one that can be mixed and its weight has that shape."""
     model = type(denoiser).__name__
     try:
         layer = denoiser.get_submodule(module)
@@ -182,15 +183,20 @@ def _linear(denoiser: nn.Module, module: str, shape: tuple[int, int]) -> nn.Line
         raise ValueError(
             f"the experts adapt layer '{module}', which this {model} lacks. Use the base model they were trained on"
         ) from None
-    if not isinstance(layer, nn.Linear):
+    if not isinstance(layer, nn.Linear | nn.Conv2d) or type(layer) not in KINDS:
         raise ValueError(
             f"layer '{module}' of this {model} is a {type(layer).__module__}.{type(layer).__name__}, expected is a "
-            "plain linear layer. Detach the mixture or unload the LoRA that is in it first"
+            "plain linear layer or convolution. Detach the mixture or unload the LoRA that is in it first"
         )
     if layer.weight.shape != shape:
         raise ValueError(
             f"the experts expect layer '{module}' to be {list(shape)}, in this {model} it is "
             f"{list(layer.weight.shape)}. Use the base model they were trained on"
+        )
+    if isinstance(layer, nn.Conv2d) and (set(layer.stride) != {1} or layer.groups > 1):
+        raise ValueError(
+            f"layer '{module}' of this {model} has stride {layer.stride} and {layer.groups} groups: only plain "
+            "convolutions of stride 1 can be mixed. Train the experts on `targets` without it"
         )
     return layer
 

@@ -125,7 +125,7 @@ class Training(_Section):
 class TrainLora(Training):
     rank: Positive
     alpha: Annotated[float, Field(gt=0)]
-    targets: Literal["attention", "attention+feedforward"]
+    targets: Literal["attention", "attention+feedforward", "convolutions", "attention+convolutions"]
 
 
 class Mix(Training):

@@ -50,11 +50,8 @@ def batches(
     for step in range(first, settings.steps):
         generator = torch.Generator().manual_seed(seeds.stable_seed(seed, "step", step))
         rows = _rows(len(examples), settings.batch_size, seed, step)
-        prompts = examples.prompts[rows]
         dropped = torch.rand(len(rows), generator=generator) < settings.caption_dropout
-        hidden, mask = prompts.hidden.clone(), prompts.mask.clone()
-        hidden[dropped], mask[dropped] = examples.empty.hidden[0], examples.empty.mask[0]
-        yield step, examples.latents[rows], Embeddings(hidden, mask), generator
+        yield step, examples.latents[rows], examples.prompts[rows].replaced(dropped, examples.empty), generator
 
 
 def _rows(amount: int, batch_size: int, seed: int, step: int) -> Tensor:

@@ -1,0 +1,96 @@
+"""How images are noised in training, and what is to be predicted from them: the model's own scheduler says it."""
+
+from typing import Any, Protocol
+
+import torch
+from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+
+
+class Schedule(Protocol):
+    """A noising process z -> z_t and the target of the prediction."""
+
+    def times(self, amount: int, generator: torch.Generator) -> Tensor:
+        """Random timesteps as the denoiser takes them, ``[amount]``, on the CPU."""
+        ...
+
+    def diffuse(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """Noisy latents and what is to be predicted from them, both of the shape of the latents.
+
+        Args:
+            latents: clean latents z, ``[batch, channels, height, width]``.
+            noise: eps, of the same shape.
+            times: from `times`, ``[batch]``.
+        """
+        ...
+
+    def weights(self, times: Tensor, gamma: float) -> Tensor:
+        """Min-SNR weights of the loss, ``[batch]``."""
+        ...
+
+
+class Discrete:
+    """``z_t = sqrt(alpha_bar_t) z + sqrt(1 - alpha_bar_t) eps`` at one of 1,000 steps.
+
+    The target is the noise (epsilon) or ``v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z``
+    (Salimans & Ho 2022).
+    """
+
+    def __init__(self, scheduler: DDPMScheduler) -> None:
+        self.scheduler = scheduler
+        self.kind = scheduler.config.prediction_type
+        if self.kind not in ("epsilon", "v_prediction"):
+            raise ValueError(f"the model's scheduler predicts {self.kind!r}; supported are epsilon and v_prediction")
+
+    def times(self, amount: int, generator: torch.Generator) -> Tensor:
+        return torch.randint(self.scheduler.config.num_train_timesteps, (amount,), generator=generator)
+
+    def diffuse(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        target = noise if self.kind == "epsilon" else self.scheduler.get_velocity(latents, noise, times)
+        return self.scheduler.add_noise(latents, noise, times), target
+
+    def weights(self, times: Tensor, gamma: float) -> Tensor:
+        return snr_weights(self.scheduler.alphas_cumprod, times, gamma, self.kind)
+
+
+class Flow:
+    """``z_t = (1 - sigma) z + sigma eps``; the target is ``eps - z`` (rectified flow, Liu et al. 2022).
+
+    sigma is that of the scheduler at the quantile ``sigmoid(n)``, n standard normal, counted from its noisy end
+    (Esser et al. 2024, arXiv 2403.03206, sec. 3.1 and 5.3.2: logit-normal times, shifted for the resolution).
+    """
+
+    def __init__(self, scheduler: FlowMatchEulerDiscreteScheduler) -> None:
+        self.scheduler = scheduler
+
+    def times(self, amount: int, generator: torch.Generator) -> Tensor:
+        quantiles = torch.randn(amount, generator=generator).sigmoid()
+        total = self.scheduler.config.num_train_timesteps
+        return self.scheduler.timesteps[(quantiles * total).long().clamp(max=total - 1)]
+
+    def diffuse(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        sigma = (times / self.scheduler.config.num_train_timesteps)[:, None, None, None]
+        return (1 - sigma) * latents + sigma * noise, noise - latents
+
+    def weights(self, times: Tensor, gamma: float) -> Tensor:
+        raise ValueError("min_snr weighs a loss of noise or velocity; this model is a flow. Leave min_snr out")
+
+
+def snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float, prediction_type: str) -> Tensor:
+    """Min-SNR weights of a timestep's loss, ``[batch]``.
+
+    ``min(snr, gamma) / snr`` for epsilon and ``min(snr, gamma) / (snr + 1)`` for v, with
+    ``snr = alpha_bar / (1 - alpha_bar)`` (Hang et al. 2023, arXiv 2303.09556, sec. 3.4).
+    """
+    alpha_bar = alphas_cumprod.to(timesteps.device)[timesteps]
+    snr = alpha_bar / (1 - alpha_bar)
+    if prediction_type == "v_prediction":
+        return snr.clamp(max=gamma) / (snr + 1)
+    return snr.clamp(max=gamma) / snr
+
+
+def schedule_of(sampler: Any) -> Schedule:
+    """The schedule that a model was trained with, from the config of the pipeline's sampler."""
+    if "flow" in type(sampler).__name__.lower() or sampler.config.get("prediction_type") == "flow_prediction":
+        return Flow(FlowMatchEulerDiscreteScheduler.from_config(sampler.config))
+    return Discrete(DDPMScheduler.from_config(sampler.config))
