@@ -62,8 +62,8 @@ def objective(
 
     def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
         if settings.objective == "contrast":
-            return losses.contrast_loss(model, latents, prompts, generator, without)
-        return losses.diffusion_loss(model, latents, prompts, generator, settings.min_snr)
+            return losses.contrast_loss(model, latents, prompts, generator, without, settings.timesteps)
+        return losses.diffusion_loss(model, latents, prompts, generator, settings.min_snr, settings.timesteps)
 
     return loss
 
