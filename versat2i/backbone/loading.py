@@ -1,5 +1,7 @@
 """Load the base model of params, or say in one line why that cannot be done."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -7,7 +9,7 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from versat2i import work
+from versat2i import hub, work
 from versat2i.backbone.base import Backbone
 from versat2i.backbone.sd3 import StableDiffusion3
 from versat2i.backbone.sdxl import StableDiffusionXL
@@ -33,6 +35,27 @@ def _family(name: str, where: str) -> type[Backbone]:
     raise ValueError(f"{where}: is a {name}; supported are {known}")
 
 
+@contextmanager
+def explained(model: Model) -> Iterator[None]:
+    """Load quietly; whatever keeps a model from being loaded is a ValueError of one line that says what to do."""
+    source = model.path or str(model.repo)
+    if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
+        raise ValueError(
+            f"model.path: {model.path} is no diffusers folder (it has no model_index.json). Name the folder that "
+            "holds that file, or a repository of the hub by `repo` and `revision`"
+        )
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except hub.failures() as error:
+        if model.repo is not None and (why := hub.reason(error, model.repo, model.revision)):
+            raise ValueError(f"model.repo: {why}") from None
+        where = source if model.path is not None else f"{source} at revision {model.revision}"
+        raise ValueError(f"{where}: cannot be loaded ({' '.join(str(error).split())}). Is it whole?") from None
+
+
 def load(model: Model, device: str = "cpu") -> Backbone:
     """Load the base model of params.
 
@@ -40,22 +63,14 @@ def load(model: Model, device: str = "cpu") -> Backbone:
         ValueError: the folder or revision is missing or no whole diffusers pipeline, or its class is not supported.
     """
     torch.set_num_threads(model.threads)
-    diffusers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
     source = model.path or str(model.repo)
-    if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
-        raise ValueError(f"model.path: {model.path} is no diffusers folder (it has no model_index.json)")
-    try:
+    with explained(model):
         config = DiffusionPipeline.load_config(source, revision=model.revision)
         family = _family(config["_class_name"], source)
         with torch.random.fork_rng(devices=[]):  # some layers draw their first weights before they are loaded
             pipe = DiffusionPipeline.from_pretrained(
                 source, revision=model.revision, dtype=DTYPES[model.dtype], **family.options
             )
-    except OSError as error:
-        where = source if model.path is not None else f"{source} at revision {model.revision}"
-        raise ValueError(f"{where}: cannot be loaded ({' '.join(str(error).split())})") from None
     pipe.set_progress_bar_config(disable=True)
     loaded = family(pipe.to(device), identity(model))
     for part in loaded.parts:

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from versat2i import compute, work
+from versat2i import compute, hub, work
 from versat2i.rewards.base import Images
 
 LICENCE = "weights as their model card says"
@@ -48,7 +48,9 @@ class Pretrained:
         pinned = {} if self.revision is None else {"revision": self.revision}
         try:
             return getattr(transformers, kind).from_pretrained(self.place, trust_remote_code=False, **pinned, **options)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        except hub.failures(ValueError, KeyError, ImportError, RuntimeError) as error:
+            if self.revision and (why := hub.reason(error, self.place, self.revision)):
+                raise ValueError(why) from None
             raise ValueError(
                 f"{self}: cannot be loaded as {kind} ({' '.join(str(error).split())[:300]}). Is it the right model, "
                 "is it whole, and if the hub is switched off, was it downloaded before?"
@@ -66,7 +68,9 @@ class Pretrained:
         try:
             path = cached_file(self.place, file, revision=self.revision)
             return torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, UnpicklingError) as error:
+        except hub.failures(RuntimeError, UnpicklingError) as error:
+            if self.revision and (why := hub.reason(error, self.place, self.revision)):
+                raise ValueError(why) from None
             raise ValueError(
                 f"{self}: {file} cannot be read as tensors ({' '.join(str(error).split())[:300]}). Is it there, and "
                 "whole?"
