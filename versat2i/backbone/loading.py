@@ -9,7 +9,8 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from versat2i import hub, work
+from versat2i import compute, hub, work
+from versat2i.backbone import running
 from versat2i.backbone.base import Backbone
 from versat2i.backbone.sd3 import StableDiffusion3
 from versat2i.backbone.sdxl import StableDiffusionXL
@@ -57,7 +58,7 @@ def explained(model: Model) -> Iterator[None]:
 
 
 def load(model: Model, device: str = "cpu") -> Backbone:
-    """Load the base model of params.
+    """Load the base model of params, to run as compute.yaml says.
 
     Raises:
         ValueError: the folder or revision is missing or no whole diffusers pipeline, or its class is not supported.
@@ -72,7 +73,9 @@ def load(model: Model, device: str = "cpu") -> Backbone:
                 source, revision=model.revision, dtype=DTYPES[model.dtype], **family.options
             )
     pipe.set_progress_bar_config(disable=True)
-    loaded = family(pipe.to(device), identity(model))
+    machine = compute.load()
+    running.place(pipe, device, machine)
+    loaded = family(pipe, identity(model), machine)
     for part in loaded.parts:
         part.requires_grad_(False).eval()
     return loaded
