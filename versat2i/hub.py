@@ -2,11 +2,26 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def offline() -> bool:
     """Whether the hub is switched off on this machine."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Show progress bars of downloads while the context lasts."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    before = are_progress_bars_disabled()
+    enable_progress_bars()
+    try:
+        yield
+    finally:
+        if before:
+            disable_progress_bars()
 
 
 def failures(*more: type[Exception]) -> tuple[type[Exception], ...]:

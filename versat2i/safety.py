@@ -11,8 +11,6 @@ from transformers import CLIPImageProcessor
 from versat2i.backbone import loading
 from versat2i.params import Model
 
-PART = "safety_checker"
-
 
 class Checker:
     """The checker of Stable Diffusion 1.x: how near an image's CLIP embedding is to those of 17 concepts."""
@@ -42,13 +40,13 @@ def load(model: Model, device: str) -> Checker:
     source = {"pretrained_model_name_or_path": model.path or model.repo, "revision": model.revision}
     with loading.explained(model):
         index = DiffusionPipeline.load_config(**source)
-        if index.get(PART, [None, None])[1] != StableDiffusionSafetyChecker.__name__:
+        if index.get(loading.CHECKER, [None, None])[1] != StableDiffusionSafetyChecker.__name__:
             raise ValueError(
                 f"generate.safety: drop needs a model with a safety checker, and {model.path or model.repo} (a "
                 f"{index['_class_name']}) has none; Stable Diffusion 1.5 has one. Write `safety: off` in params.yaml"
             )
         processor = CLIPImageProcessor.from_pretrained(**source, subfolder="feature_extractor")
         checker = StableDiffusionSafetyChecker.from_pretrained(
-            **source, subfolder=PART, dtype=loading.DTYPES[model.dtype]
+            **source, subfolder=loading.CHECKER, dtype=loading.DTYPES[model.dtype]
         )
     return Checker(processor, checker.requires_grad_(False).eval().to(torch.device(device)))

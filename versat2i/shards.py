@@ -45,7 +45,8 @@ class Candidate:
         return f"{self.prompt_id}.{self.k}"
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
+def encoded(image: NDArray[np.uint8]) -> bytes:
+    """An image as it lies in a shard."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
@@ -66,7 +67,7 @@ def write(path: Path, candidates: Iterable[Candidate]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
         for item in sorted(candidates, key=lambda c: (c.prompt_id, c.k)):
-            offset, size = _add(tar, f"{item.member}.png", _png(item.image))
+            offset, size = _add(tar, f"{item.member}.png", encoded(item.image))
             latents = save_arrays({"latents": np.ascontiguousarray(item.latents)})
             _add(tar, f"{item.member}.latent.safetensors", latents)
             height, width = item.image.shape[:2]

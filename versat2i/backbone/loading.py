@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub import snapshot_download
 from transformers.utils import logging as transformers_logging
 
 from versat2i import compute, hub, work
@@ -18,6 +19,7 @@ from versat2i.backbone.stable_diffusion import StableDiffusion
 from versat2i.params import Model
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.safety` loads
 FAMILIES: tuple[type[Backbone], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3)
 
 
@@ -55,6 +57,25 @@ def explained(model: Model) -> Iterator[None]:
             raise ValueError(f"model.repo: {why}") from None
         where = source if model.path is not None else f"{source} at revision {model.revision}"
         raise ValueError(f"{where}: cannot be loaded ({' '.join(str(error).split())}). Is it whole?") from None
+
+
+def fetch(model: Model, checker: bool) -> None:
+    """Download what `load` reads of a repository of the hub, with a progress bar.
+
+    Args:
+        model: the base model of params.
+        checker: whether its safety checker is needed too.
+
+    Raises:
+        ValueError: it is not there, may not be read, or its class is not supported.
+    """
+    repo, revision = str(model.repo), model.revision
+    with explained(model), hub.progress():
+        family = _family(DiffusionPipeline.load_config(repo, revision=revision)["_class_name"], repo)
+        DiffusionPipeline.download(repo, revision=revision, **family.options)
+        if checker:
+            files = [f"{CHECKER}/config.json", f"{CHECKER}/model.safetensors"]
+            snapshot_download(repo, revision=revision, allow_patterns=files)
 
 
 def load(model: Model, device: str = "cpu") -> Backbone:

@@ -12,6 +12,9 @@ from versat2i import compute, hub, work
 from versat2i.rewards.base import Images
 
 LICENCE = "weights as their model card says"
+# of a repository: weights for other programs than torch's, and those that are there as safetensors too
+OTHERS = [f"*{ending}" for ending in (".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".gguf", ".tflite", ".mlmodel")]
+TWICE = ["pytorch_model*.bin"]
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -36,6 +39,22 @@ class Pretrained:
     def identity(self) -> str:
         """What tells these weights from any other: the revision, or a hash of the folder's bytes."""
         return str(self) if self.revision else f"{self.place}#{work.folder_hash(Path(self.place))[:16]}"
+
+    def fetch(self) -> None:
+        """Download the repository, with a progress bar: its safetensors where it has them, else its other weights.
+
+        Raises:
+            ValueError: it is not there, or may not be read.
+        """
+        from huggingface_hub import HfApi, snapshot_download  # not instant
+
+        try:
+            names = HfApi().list_repo_files(self.place, revision=self.revision)
+            twice = TWICE if any(name.endswith(".safetensors") for name in names) else []
+            with hub.progress():
+                snapshot_download(self.place, revision=self.revision, ignore_patterns=OTHERS + twice)
+        except hub.failures() as error:
+            raise ValueError(hub.reason(error, self.place, self.revision) or f"{self}: {error}") from None
 
     def load(self, kind: str, **options: Any) -> Any:
         """What ``transformers.<kind>.from_pretrained`` makes of them; code that comes with them is not run.
