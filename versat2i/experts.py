@@ -33,6 +33,7 @@ def examples(model: Backbone, selected: list[Path], objective: str) -> Examples:
     codes, distinct = pd.factorize(texts)
     latents = _latents([candidate for _, candidates in sets for candidate in candidates])
     prompts, empty = model.embed(list(distinct))[torch.from_numpy(codes)], model.embed([""])
+    model.denoiser.to(model.device)  # for the optimizer's state: with `cpu_offload` it waits elsewhere
     if objective == "sft":
         return Examples(latents, prompts, empty)
     rivals = _latents([rival for folder in selected for rival in picking.load_rivals(folder)])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1)]
@@ -25,6 +25,8 @@ def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
 # strict mode takes tuples only, YAML has lists only
 Interval = Annotated[tuple[Share, Share], Field(strict=False), AfterValidator(_ascending)]
 
+# some readers of YAML take the word `off` for false
+Safety = Annotated[Literal["off", "drop"], BeforeValidator(lambda value: "off" if value is False else value)]
 Format = Literal["auto", "txt", "csv", "tsv", "json", "jsonl", "parquet"]
 Union = Literal["mixture", "uniform", "sum", "svd", "ties", "dare_ties", "joint"]
 
@@ -87,6 +89,7 @@ class Sampling(_Section):
 class Generate(Sampling):
     per_prompt: Positive
     prompts_per_shard: Positive
+    safety: Safety = "off"  # drop: images that the model's own checker flags are blacked out and judged by no evaluator
 
 
 class Reward(BaseModel):

@@ -175,13 +175,22 @@ def test_a_folder_is_known_by_its_bytes(tmp_path):
     assert pretrained.parse(str(tmp_path), "float32").identity != before
 
 
-@pytest.mark.parametrize("source", ["somebody/clip@0123456", "a folder"])
-def test_a_model_that_is_not_there_is_one_clear_line(tmp_path, source, images, prompts):
-    source = source if "@" in source else str(tmp_path)
+def complaint(source, images, prompts):
     with pytest.raises(ValueError) as error:
         rewards.load("judges", "pickscore", model=source).score(images, prompts, None)
-    assert str(error.value).startswith(f"{source}: cannot be loaded as Auto")
     assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_folder_without_a_model_is_one_clear_line(tmp_path, images, prompts):
+    assert complaint(str(tmp_path), images, prompts).startswith(f"{tmp_path}: cannot be loaded as Auto")
+
+
+def test_a_model_that_was_never_downloaded_is_one_clear_line(images, prompts):
+    assert complaint("somebody/clip@0123456", images, prompts) == (
+        "somebody/clip at revision 0123456 was not downloaded before and the hub is switched off: run `make fetch` "
+        "once with HF_HUB_OFFLINE=0"
+    )
 
 
 def test_weights_of_another_task_are_refused_instead_of_filled_with_noise(folders):
