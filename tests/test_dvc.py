@@ -31,6 +31,11 @@ def deps(name: str) -> list[str]:
     return [dep if isinstance(dep, str) else next(iter(dep)) for dep in STAGES[name]["deps"]]
 
 
+def locks_of(settings: params.Params) -> set[str]:
+    chosen = [*settings.rewards.values(), *settings.evaluate.judges]
+    return {evaluator.environment.lock for evaluator in chosen if evaluator.environment}
+
+
 def tracked_params(name: str) -> set[str]:
     found = set()
     for entry in STAGES[name].get("params", []):
@@ -96,6 +101,18 @@ def test_prompts_reads_every_file_that_its_params_name():
     sources = [source for split in ("train", "dev", "eval") for source in getattr(SETTINGS.prompts, split)]
     named = {path for source in sources for path in (source.file, source.questions)} - {None, "grammar"}
     assert named <= set(deps("prompts"))
+
+
+@pytest.mark.parametrize("name", ["score", "evaluate"])
+def test_scoring_reads_the_lock_of_every_environment_that_params_name(name):
+    assert locks_of(SETTINGS) <= set(deps(name))
+
+
+def test_the_locks_of_environments_are_found_in_params():
+    environment = params.Environment(name="two", lock="two.lock")
+    judge = params.Reward(evaluator="x", environment=environment)
+    judged = SETTINGS.evaluate.model_copy(update={"judges": [judge]})
+    assert locks_of(SETTINGS.model_copy(update={"evaluate": judged})) == locks_of(SETTINGS) | {"two.lock"}
 
 
 def test_each_expert_and_the_mixture_is_an_artifact_that_other_repositories_take_by_name():

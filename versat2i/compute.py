@@ -24,6 +24,7 @@ class Compute(BaseModel):
         workers: how many processes.
         tracker: `tensorboard` notes losses and samples of training in the work store.
         samples_every: steps between two sample grids.
+        environments: where the Python environments that params name lie on this machine.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -32,6 +33,7 @@ class Compute(BaseModel):
     workers: Annotated[int, Field(ge=1)] = 1
     tracker: Literal["none", "tensorboard"] = "none"
     samples_every: Annotated[int, Field(ge=1)] = 50
+    environments: dict[str, str] = {}
 
     def torch_device(self) -> str:
         """The device's name for torch."""

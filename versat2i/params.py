@@ -79,11 +79,19 @@ class Generate(Sampling):
     prompts_per_shard: Positive
 
 
+class Environment(_Section):
+    """A Python environment beside this one; compute.yaml says where it lies on a machine."""
+
+    name: Name
+    lock: str  # the file that pins its packages
+
+
 class Reward(BaseModel):
     """An evaluator by name; every other key is an option of that evaluator."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     evaluator: str
+    environment: Environment | None = None  # that it runs in, where its versions clash with ours
 
     @property
     def options(self) -> dict[str, Any]:
