@@ -195,3 +195,11 @@ def test_a_file_that_is_damaged_is_one_clear_line(tmp_path):
         (tmp_path / name).write_bytes(b"no weights")
         with pytest.raises(ValueError, match="no weights of the line-segment classifier"):
             load(tmp_path / name).probabilities([random_segments(20, 0)])
+
+
+def test_it_is_computed_on_the_device_of_the_machine(checkpoint, tmp_path, monkeypatch):
+    """On `meta`, a device without numbers, everything runs up to where the scores are to be read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compute.yaml").write_text("device: meta\n")
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        load(checkpoint).probabilities([random_segments(20, 0)])

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]  # [height, width, 3], RGB
@@ -65,6 +66,11 @@ def expect_images(images: Images) -> None:
     """Raise a ValueError unless these are images ``uint8 [batch, height, width, 3]``."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(f"expected images uint8 [batch, height, width, 3], got {images.dtype} {list(images.shape)}")
+
+
+def pictures(images: Images) -> list[PIL.Image.Image]:
+    """Images as PIL has them, which every processor takes."""
+    return [PIL.Image.fromarray(image) for image in images]
 
 
 def is_blank(image: Image) -> bool:
