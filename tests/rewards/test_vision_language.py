@@ -181,7 +181,7 @@ def test_all_is_computed_on_the_device_of_the_machine(folders, images, prompts, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "compute.yaml").write_text("device: meta\n")
     reward = rewards.load("judges", "pickscore", model=folders("clip"))
-    with pytest.raises((NotImplementedError, RuntimeError), match="(Cannot copy out of|called on) meta tensor"):
+    with pytest.raises((NotImplementedError, RuntimeError), match=r"(Cannot copy out of|called on) meta tensor"):
         reward.clip.cosines(images, TEXTS)
     asker = VisionLanguage(folders("llava"), "float32")
     assert {parameter.device.type for parameter in asker._model.parameters()} == {"meta"}
