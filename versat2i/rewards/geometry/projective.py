@@ -30,7 +30,8 @@ def square(image: Image) -> Image:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     middle = np.ascontiguousarray(image[top : top + side, left : left + side])
-    return cv2.resize(middle, (SIDE, SIDE), interpolation=cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR)
+    smoothing = cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(middle, (SIDE, SIDE), interpolation=smoothing), np.uint8)
 
 
 def chosen(segments: Segments) -> Segments:
