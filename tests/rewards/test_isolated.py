@@ -206,6 +206,15 @@ def test_a_process_that_fails_says_why_in_one_line(place, text, said):
     assert problem(text).startswith(f"low_level.gauged in environment 'two': {said}")
 
 
+def test_after_an_error_the_next_images_are_scored(place):
+    reward = rewards.from_params("low_level", chosen())
+    half = PROMPTS[:1]
+    for text in ("raise", "killed"):
+        with pytest.raises(ValueError, match="in environment 'two'"):
+            reward.score(images()[:1], half.assign(text=text), None)
+        np.testing.assert_array_equal(reward.score(images()[:1], half, None).values, [2.5])
+
+
 def test_a_wrong_option_is_named(place):
     assert "unexpected keyword argument 'offsets'" in problem(offsets=1)
 

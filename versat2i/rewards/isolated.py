@@ -82,7 +82,12 @@ class Process:
         except OSError as error:
             raise ValueError(f"{label}: {command[0]} cannot be run ({error.strerror})") from None
         self._requests, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
-        self.stop = weakref.finalize(self, _end, self._process, self._log)
+        self._stop = weakref.finalize(self, _end, self._process, self._log)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it cannot be asked any more."""
+        return not self._stop.alive
 
     def _last_line(self) -> str:
         """The last line of what it wrote to standard error."""
@@ -95,7 +100,7 @@ class Process:
         self._process.kill()
         self._process.wait()
         last = self._last_line()
-        self.stop()
+        self._stop()
         return ValueError(f"{self._label}: {what}; its last words: {last}")
 
     def ask(self, request: Mapping[str, Any], pixels: bytes = b"") -> dict[str, Any]:
@@ -119,7 +124,6 @@ class Process:
         if not isinstance(answer, dict):
             raise self._failure(f"answered {line[:80].decode(errors='replace').strip()!r}, expected a JSON object")
         if "error" in answer:
-            self.stop()
             raise ValueError(f"{self._label}: {answer['error']}")
         return answer
 
@@ -175,7 +179,6 @@ class Isolated:
         options = {**self._options, "device": device}
         said = process.ask({"aspect": self._aspect, "evaluator": self._evaluator, "options": options})
         if problem := self._problem(said, pins):
-            process.stop()
             raise ValueError(f"{self._label}: {problem}")
         return process
 
@@ -200,6 +203,8 @@ class Isolated:
         if questions is not None:
             asked = json.loads(questions[questions["prompt_id"].isin(prompts["prompt_id"])].to_json(orient="records"))
         request = {"images": list(images.shape), "prompts": rows, "questions": asked}
+        if "_process" in vars(self) and self._process.ended:
+            del self._process  # the next one may live longer
         found = self._process.ask(request, np.ascontiguousarray(images).tobytes())["scores"]
         if len(found) != len(images):
             raise ValueError(f"{self._label}: {len(found)} scores for {len(images)} images; expected one each")
