@@ -23,7 +23,7 @@ import json, time
 time.sleep = lambda seconds: None  # the libraries wait for long before they try again
 from versat2i import backbone
 from versat2i.params import Model
-from versat2i.rewards import pretrained
+from versat2i import pretrained
 
 def complaint(load):
     try:

@@ -116,6 +116,9 @@ def test_the_results_have_the_promised_shape(project):
             gained = set() if variant == "base" else {"gain", "low", "high", "win_rate", "more_abstentions"}
             assert set(entry) <= {"mean", "abstained"} | gained
     assert {"aesthetic", "low_level", "diversity"} <= set(table["base"])
+    elements = json.loads((project / layout.metrics("elements")).read_text())
+    assert set(elements) == set(settings.evaluate.variants)
+    assert all(set(found) == {"tifa"} and "color" in found["tifa"] for found in elements.values())
 
 
 def test_a_selected_set_is_the_best_of_each_prompt(project):

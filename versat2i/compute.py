@@ -30,6 +30,7 @@ class Compute(BaseModel):
         vae_tiling: images larger than a tile are decoded tile by tile.
         gradient_checkpointing: training keeps fewer activations and computes them again: about a third slower.
         cpu_offload: each network waits in main memory while another computes.
+        environments: where the Python environments that params name lie on this machine.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -44,6 +45,7 @@ class Compute(BaseModel):
     vae_tiling: bool = False
     gradient_checkpointing: bool = False
     cpu_offload: bool = False
+    environments: dict[str, str] = {}
 
     def torch_device(self) -> str:
         """The device's name for torch."""

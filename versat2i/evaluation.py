@@ -1,5 +1,6 @@
 """Score a variant's images by every evaluator, and measure their diversity."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 from versat2i import rewards, scoring, shards
 from versat2i.params import Reward
 from versat2i.rewards.base import FLAGGED
+from versat2i.rewards.faithfulness import accuracy_by_type
 from versat2i.shards import Candidate
 
 JUDGES = "judges"  # the folder of evaluators that never select
@@ -41,6 +43,25 @@ def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions
         sign = 1 if worker.reward.higher_is_better else -1
         frames.append(table.assign(metric=worker.reward.metric, score=sign * table["score"]))
     return pd.concat([*frames, diversity(folder)], ignore_index=True)
+
+
+def by_element(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Share of right answers about each type of element, of the metrics that ask questions.
+
+    Args:
+        table: one row an image and metric (kind `evaluation`).
+
+    Returns:
+        metric -> type (``color``, ``counting``, ...) -> share, to 6 decimals; as TIFA has it, all images together.
+    """
+    found = {}
+    for metric, rows in table.groupby("metric"):
+        details = [json.loads(text) for text in rows["details"].dropna()]
+        answers = pd.DataFrame([answer for each in details for answer in each.get("answers", [])])
+        if len(answers):
+            shares = accuracy_by_type(answers).round(6)
+            found[str(metric)] = {str(kind): float(share) for kind, share in shares.items()}
+    return found
 
 
 def diversity(folder: Path) -> pd.DataFrame:

@@ -53,8 +53,41 @@ class Model(_Section):
         return self
 
 
+class LanguageModel(_Section):
+    """A language model that follows instructions, and how it is asked."""
+
+    model: str  # a folder, or repository@revision
+    dtype: Literal["float32", "float16", "bfloat16"]
+    batch_size: Positive  # requests at once
+    tokens: Positive  # of a reply, at most
+    template: str  # the file with the instructions
+    trust_remote_code: bool = False  # whether code that comes with the model may be run
+
+
+class Written(LanguageModel):
+    """Prompts that it writes."""
+
+    amount: Positive
+    examples: str  # a file of prompts of the kind that is wanted
+    shown: Positive  # examples in a request
+    per_request: Positive  # prompts that a request asks for
+    temperature: Annotated[float, Field(gt=0)]
+    most_alike: Share  # ROUGE-L above which two prompts are near-duplicates
+    patience: Positive  # batches in a row that may give nothing new
+    seed: int = 0
+
+
+class Asked(LanguageModel):
+    """Questions that it asks about prompts."""
+
+    check: str  # the file with the instructions to answer one from the prompt alone
+
+
 class Source(_Section):
-    """Where prompts come from: the shapes grammar, or a file, which may have questions or get those of another."""
+    """Where prompts come from: the shapes grammar, a file, which may have questions, or a language model.
+
+    Those of a file or a model may get questions from elsewhere.
+    """
 
     grammar: Positive | None = None  # how many prompts to draw
     held_out: Share = 0.0  # share of them with a held-out combination
@@ -62,13 +95,17 @@ class Source(_Section):
     file: str | None = None
     format: Format = "auto"  # how the file is written, where neither its content nor its ending says it
     questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
+    written: Written | None = None
+    asked: Asked | None = None  # questions about a file's or a model's prompts
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
-        if (self.grammar is None) == (self.file is None):
-            raise ValueError("give either 'grammar: N' or 'file: PATH'")
+        if [self.grammar, self.file, self.written].count(None) != 2:
+            raise ValueError("give either 'grammar: N', 'file: PATH' or 'written: {...}'")
         if self.file is None and (self.format != "auto" or self.questions is not None):
             raise ValueError("'format' and 'questions' belong to a 'file'; the grammar asks its own questions")
+        if self.asked is not None and (self.grammar is not None or self.questions is not None):
+            raise ValueError("'asked' belongs to a 'file' without 'questions' or to 'written'")
         return self
 
 
@@ -92,11 +129,19 @@ class Generate(Sampling):
     safety: Safety = "off"  # drop: images that the model's own checker flags are blacked out and judged by no evaluator
 
 
+class Environment(_Section):
+    """A Python environment beside this one; compute.yaml says where it lies on a machine."""
+
+    name: Name
+    lock: str  # the file that pins its packages
+
+
 class Reward(BaseModel):
     """An evaluator by name; every other key is an option of that evaluator."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     evaluator: str
+    environment: Environment | None = None  # that it runs in, where its versions clash with ours
 
     @property
     def options(self) -> dict[str, Any]:

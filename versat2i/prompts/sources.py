@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from versat2i import language_model
 from versat2i.params import Prompts, Source
 from versat2i.prompts import files
+from versat2i.prompts.asking import ask as ask_model
 from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
+from versat2i.prompts.writing import write
 
 SPLITS = ("eval", "dev", "train")  # a prompt in several is kept in the first
 GRAMMAR = "versat2i.shapes.prompts"  # a plug-in: imported by name, when asked for
@@ -24,8 +27,13 @@ def prompts_of(source: Source, split: str) -> Iterator[Prompt]:
     if source.grammar is not None:
         yield from import_module(GRAMMAR).sample(source.grammar, source.seed, source.held_out, split)
         return
-    found = files.read(Path(str(source.file)), source.format)
-    if source.questions == "grammar":
+    if source.written is not None:
+        found = list(write(source.written, split, language_model.from_params(source.written)))
+    else:
+        found = files.read(Path(str(source.file)), source.format)
+    if source.asked is not None:
+        yield from ask_model(found, source.asked, language_model.from_params(source.asked))
+    elif source.questions == "grammar":
         for prompt in found:
             yield replace(prompt, questions=ask(prompt.text))
     elif source.questions is not None:
