@@ -141,8 +141,7 @@ class Worker:
         self.modules = [__name__, *([type(recipe.prepare).__module__] if recipe.prepare else [])]
         self.identity = {
             "model": backbone.identity(recipe.model),
-            "dtype": recipe.model.dtype,
-            "threads": recipe.model.threads,
+            **recipe.model.model_dump(include={"dtype", "mixed_precision", "threads"}),
             "prepared": recipe.prepare.identity() if recipe.prepare else None,
             "sampling": {name: getattr(recipe.sampling, name) for name in Sampling.model_fields},
             "seed": recipe.seed,

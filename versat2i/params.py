@@ -42,6 +42,7 @@ class Model(_Section):
     repo: str | None = None
     revision: str | None = None
     dtype: Literal["float32", "float16", "bfloat16"]
+    mixed_precision: Literal["float16", "bfloat16"] | None = None  # of the denoiser's products, where dtype is float32
     threads: Positive  # CPU threads change the last bits, so they belong to the result
 
     @model_validator(mode="after")
@@ -191,6 +192,7 @@ class TrainLora(Training):
 class Mix(Training):
     scope: Literal["token", "image", "layer"]
     balance: Annotated[float, Field(ge=0)]
+    scale: Annotated[float, Field(gt=0)] = 1.0  # where lambda starts: 1 is the uniform merge, N the sum of N experts
     variants: Annotated[list[Union], Field(min_length=1)]  # the mixture and the merges it is measured against
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import torch
+from accelerate.utils import convert_outputs_to_fp32
 from diffusers import DiffusionPipeline
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
@@ -35,6 +37,15 @@ def place(pipe: DiffusionPipeline, device: str, machine: Compute) -> None:
         if switch is None:
             raise ValueError(f"compute.yaml: vae_{name}: a {type(pipe.vae).__name__} has none. Leave it out")
         switch()
+
+
+def mixed(denoiser: Any, device: str, dtype: torch.dtype | None) -> None:
+    """Have the denoiser compute its products in a smaller dtype and answer in float32, as accelerate prepares a model.
+
+    Sampler, loss and trained weights stay in float32.
+    """
+    if dtype is not None:
+        denoiser.forward = convert_outputs_to_fp32(torch.autocast(device.split(":")[0], dtype)(denoiser.forward))
 
 
 def compiled(denoiser: Any, machine: Compute) -> None:
