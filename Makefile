@@ -29,6 +29,18 @@ model: $(MODEL)
 fetch: setup
 	@versat2i fetch
 
+# params for another model: make preset PRESET=sdxl
+PRESETS := $(sort $(basename $(notdir $(wildcard presets/*.yaml))))
+preset:
+	@test -f "presets/$(PRESET).yaml" || (echo "PRESET is one of $(PRESETS)" && false)
+	@git diff --quiet HEAD -- params.yaml || (echo "params.yaml has changes that are not committed: commit them first" && false)
+	cp presets/$(PRESET).yaml params.yaml
+
+# speed beside plain diffusers: make bench DEVICE=cuda [BENCH="--model sdxl --batch 4"]
+DEVICE := auto
+bench: setup
+	python -m bench.speed --device $(DEVICE) $(BENCH)
+
 repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
 	dvc repro

@@ -1,4 +1,4 @@
-"""What a run will take, before it is paid for: images, hours and gigabytes, from params and one timed batch of each work."""
+"""What a run will take, before it is paid for: images, hours and gigabytes, from one timed batch of each work."""
 
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -105,8 +105,8 @@ def _passes(steps: int, guidance_scale: float) -> int:
 def gigabytes(settings: Params, listed: list[Work], measured: Measured) -> dict[str, float]:
     """What the run will leave on disk, by kind, in 10^9 bytes, each with all its copies."""
     images = {stage: next(w.amount for w in listed if w.stage == stage) for stage in ("generate", "evaluate")}
-    picks = settings.aspects and sum(settings.select[a].per_prompt for a in settings.aspects)
-    selected = min(picks / settings.generate.per_prompt, len(settings.aspects)) * images["generate"]
+    picks = sum(settings.select[aspect].per_prompt for aspect in settings.aspects)
+    selected = images["generate"] / settings.generate.per_prompt * picks
     unions = len(settings.mix.variants) * sum(measured.adapter_bytes)  # each holds all experts' ranks
     sizes = {
         "candidates": images["generate"] * measured.image_bytes,
