@@ -8,7 +8,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup model repro table test check format lock remote push pull parallel
+.PHONY: setup model fetch preset bench repro table test check format lock remote push pull parallel
 
 setup: $(VENV)/.ready
 
@@ -24,6 +24,10 @@ $(MODEL): | $(VENV)/.ready
 	python -m versat2i.shapes.pretrain
 
 model: $(MODEL)
+
+# every model and metric weight that params.yaml names, ahead of a run that has no network
+fetch: setup
+	@versat2i fetch
 
 repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)

@@ -24,7 +24,8 @@ def main(variant: str) -> str:
     prepare = None if variant == "base" else adapters.Put(layout.adapter(variant))
     texts = tables.texts(layout.prompts(options.split))
     plan = generation.plan(texts, options.per_prompt, options.prompts_per_shard)
-    recipe = generation.Recipe(settings.model, prepare, options, settings.seed, machine.torch_device(), "evaluate")
+    device, safety = machine.torch_device(), settings.generate.safety
+    recipe = generation.Recipe(settings.model, prepare, options, settings.seed, device, "evaluate", safety)
     evaluators = [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
     judges = [(evaluation.JUDGES, judge) for judge in options.judges]
     with work.replaced(layout.evaluation(variant)) as out:

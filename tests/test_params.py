@@ -129,6 +129,7 @@ def test_a_missing_parameter_is_named(place):
         ("train_lora.geometry.learning_rate", [0.1]),
         ("train_lora.geometry.caption_dropout", 1.01),
         ("train_lora.geometry.targets", "everything"),
+        ("train_lora.geometry.lr_scheduler", "cosine"),
         ("mix.scope", "time"),
         ("evaluate.resamples", 99),
         ("evaluate.split", "train"),
@@ -140,6 +141,11 @@ def test_a_missing_parameter_is_named(place):
 )
 def test_a_wrong_type_or_value_is_shown_where_it_stands(place, value):
     assert refused(changed(place, value)).startswith(f"{place} is {value!r}: ")
+
+
+@pytest.mark.parametrize("value", [[0.6, 0.6], [0.0, 600], ["0", 1], [0.5], [0.0, 0.5, 1.0], 0.5])
+def test_a_range_of_timesteps_is_two_rising_shares(value):
+    assert refused(changed("train_lora.geometry.timesteps", value)).startswith("train_lora.geometry.timesteps")
 
 
 @pytest.mark.parametrize("name", ["Geometry", "low level", "1st", "../up", "a" * 41, ""])

@@ -34,6 +34,7 @@ VALUES = {
     pa.string(): texts,
     pa.int64(): st.integers(-(2**63), 2**63 - 1),
     pa.float64(): st.floats(allow_nan=False),
+    pa.bool_(): st.booleans(),
     pa.list_(pa.string()): st.lists(texts, max_size=3),
 }
 

@@ -9,12 +9,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+
+def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] >= ends[1]:
+        raise ValueError(f"the first of {list(ends)} must be below the second")
+    return ends
+
+
+# strict mode takes tuples only, YAML has lists only
+Interval = Annotated[tuple[Share, Share], Field(strict=False), AfterValidator(_ascending)]
+
+# some readers of YAML take the word `off` for false
+Safety = Annotated[Literal["off", "drop"], BeforeValidator(lambda value: "off" if value is False else value)]
 Format = Literal["auto", "txt", "csv", "tsv", "json", "jsonl", "parquet"]
 Union = Literal["mixture", "uniform", "sum", "svd", "ties", "dare_ties", "joint"]
 
@@ -114,6 +126,7 @@ class Sampling(_Section):
 class Generate(Sampling):
     per_prompt: Positive
     prompts_per_shard: Positive
+    safety: Safety = "off"  # drop: images that the model's own checker flags are blacked out and judged by no evaluator
 
 
 class Environment(_Section):
@@ -162,6 +175,8 @@ class Training(_Section):
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0, le=1)]
+    lr_scheduler: Literal["constant", "linear"] = "constant"  # after a warm-up: as it is, or falling to zero
+    timesteps: Interval = (0.0, 1.0)  # the part of the noise schedule that is trained, 0 clean, 1 pure noise
     caption_dropout: Share
     min_snr: Annotated[float, Field(gt=0)] | None = None
     checkpoint_every: Positive = 100

@@ -6,9 +6,12 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Self
 
-from versat2i import compute, work
+from versat2i import compute, hub, work
 
 LICENCE = "weights as their model card says"
+# of a repository: weights for other programs than torch's, and those that are there as safetensors too
+OTHERS = [f"*{ending}" for ending in (".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".gguf", ".tflite", ".mlmodel")]
+TWICE = ["pytorch_model*.bin"]
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -36,6 +39,22 @@ class Pretrained:
         """What tells these weights from any other: the revision, or a hash of the folder's bytes."""
         return str(self) if self.revision else f"{self.place}#{work.folder_hash(Path(self.place))[:16]}"
 
+    def fetch(self) -> None:
+        """Download the repository, with a progress bar: its safetensors where it has them, else its other weights.
+
+        Raises:
+            ValueError: it is not there, or may not be read.
+        """
+        from huggingface_hub import HfApi, snapshot_download  # not instant
+
+        try:
+            names = HfApi().list_repo_files(self.place, revision=self.revision)
+            twice = TWICE if any(name.endswith(".safetensors") for name in names) else []
+            with hub.progress():
+                snapshot_download(self.place, revision=self.revision, ignore_patterns=OTHERS + twice)
+        except hub.failures() as error:
+            raise ValueError(hub.reason(error, self.place, self.revision) or f"{self}: {error}") from None
+
     def load(self, kind: str, **options: Any) -> Any:
         """What ``transformers.<kind>.from_pretrained`` makes of them.
 
@@ -50,12 +69,14 @@ class Pretrained:
             return getattr(transformers, kind).from_pretrained(
                 self.place, trust_remote_code=self.trust_remote_code, **pinned, **options
             )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError, UnpicklingError) as error:
+        except hub.failures(ValueError, KeyError, ImportError, RuntimeError, UnpicklingError) as error:
             if "trust_remote_code" in str(error):
                 raise ValueError(
                     f"{self}: it brings code of its own, which is run only where params say `trust_remote_code: true` "
                     "beside that model. Read the code first"
                 ) from None
+            if self.revision and (why := hub.reason(error, self.place, self.revision)):
+                raise ValueError(why) from None
             raise ValueError(
                 f"{self}: cannot be loaded as {kind} ({' '.join(str(error).split())[:300]}). Is it the right model, "
                 "is it whole, and if the hub is switched off, was it downloaded before?"
@@ -73,7 +94,9 @@ class Pretrained:
         try:
             path = cached_file(self.place, file, revision=self.revision)
             return torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, UnpicklingError) as error:
+        except hub.failures(RuntimeError, UnpicklingError) as error:
+            if self.revision and (why := hub.reason(error, self.place, self.revision)):
+                raise ValueError(why) from None
             raise ValueError(
                 f"{self}: {file} cannot be read as tensors ({' '.join(str(error).split())[:300]}). Is it there, and "
                 "whole?"

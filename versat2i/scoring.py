@@ -11,7 +11,7 @@ import pandas as pd
 
 from versat2i import rewards, shards, tables, work
 from versat2i.params import Reward as Evaluator
-from versat2i.rewards.base import Reward, check
+from versat2i.rewards.base import FLAGGED, Reward, check
 
 BATCH = 64  # images held at a time
 
@@ -27,13 +27,17 @@ def _score_batch(
 ) -> pd.DataFrame:
     """One row (kind `scores`) a candidate of the batch."""
     frame = pd.DataFrame({"prompt_id": [c.prompt_id for c in batch], "k": [c.k for c in batch]})
-    frame["text"] = frame["prompt_id"].map(texts)
-    images = np.stack([c.image for c in batch])
-    scores = check(reward, reward.score(images, frame, questions), frame)
+    frame = frame.assign(text=frame["prompt_id"].map(texts), score=np.nan, abstained=FLAGGED, details=None)
+    shown = [row for row, candidate in enumerate(batch) if not candidate.flagged]
+    if not shown:
+        return frame
+    asked = frame.loc[shown, ["prompt_id", "k", "text"]].reset_index(drop=True)
+    images = np.stack([batch[row].image for row in shown])
+    scores = check(reward, reward.score(images, asked, questions), asked)
     details = [None if d is None else json.dumps(d, sort_keys=True) for d in scores.details]
-    frame["score"] = scores.values
-    frame["abstained"], frame["details"] = scores.reasons, details
-    return frame
+    judged = pd.DataFrame({"score": scores.values, "abstained": scores.reasons, "details": details}, dtype=object)
+    frame.loc[shown, judged.columns] = judged.to_numpy()
+    return frame.astype({"score": np.float64})
 
 
 def score_shard(reward: Reward, path: Path, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:

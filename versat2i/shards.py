@@ -38,13 +38,15 @@ class Candidate:
     seed: int
     image: NDArray[np.uint8]
     latents: NDArray[np.floating]
+    flagged: bool = False  # by the model's safety checker: image and latents are zeros
 
     @property
     def member(self) -> str:
         return f"{self.prompt_id}.{self.k}"
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
+def encoded(image: NDArray[np.uint8]) -> bytes:
+    """An image as it lies in a shard."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
@@ -65,11 +67,12 @@ def write(path: Path, candidates: Iterable[Candidate]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
         for item in sorted(candidates, key=lambda c: (c.prompt_id, c.k)):
-            offset, size = _add(tar, f"{item.member}.png", _png(item.image))
+            offset, size = _add(tar, f"{item.member}.png", encoded(item.image))
             latents = save_arrays({"latents": np.ascontiguousarray(item.latents)})
             _add(tar, f"{item.member}.latent.safetensors", latents)
             height, width = item.image.shape[:2]
-            rows.append((item.prompt_id, item.k, item.seed, f"{item.member}.png", offset, size, width, height))
+            where = (f"{item.member}.png", offset, size, width, height)
+            rows.append((item.prompt_id, item.k, item.seed, *where, item.flagged))
     frame = pd.DataFrame(rows, columns=tables.SCHEMAS["index"].names)
     tables.write("index", frame, path.with_suffix(".parquet"))
 
@@ -96,14 +99,14 @@ def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Can
         ValueError: the shard or its index is damaged; the member is named.
     """
     index = tables.read("index", path.with_suffix(".parquet"))
-    rows = zip(index["prompt_id"], index["k"], index["seed"], index["member"], strict=True)
+    rows = index[["prompt_id", "k", "seed", "member", "flagged"]].itertuples(index=False)
     try:
         with tarfile.open(path, "r:") as tar:
-            for prompt_id, k, seed, member in rows:
+            for prompt_id, k, seed, member, flagged in rows:
                 if wanted is None or (prompt_id, k) in wanted:
                     image = _decode(_member(tar, path, member), f"{path}: {member}")
                     latents = _latents(tar, path, member.removesuffix(".png") + ".latent.safetensors")
-                    yield Candidate(prompt_id, k, seed, image, latents)
+                    yield Candidate(prompt_id, k, seed, image, latents, flagged)
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`") from None
 
@@ -140,6 +143,12 @@ def paths(folder: Path) -> list[Path]:
     if not found:
         raise ValueError(f"{folder}: no shard (*.tar) here. Run `dvc repro generate` or `dvc pull`")
     return found
+
+
+def count(folder: Path) -> dict[str, int]:
+    """How many candidates the shards of a folder hold, and how many of them a safety checker flagged."""
+    indexes = [tables.read("index", path.with_suffix(".parquet")) for path in paths(folder)]
+    return {"candidates": sum(map(len, indexes)), "flagged": sum(int(index["flagged"].sum()) for index in indexes)}
 
 
 def read_all(folder: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:

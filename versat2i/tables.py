@@ -38,6 +38,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("size", pa.int64()),
             ("width", pa.int64()),
             ("height", pa.int64()),
+            ("flagged", pa.bool_()),
         ]
     ),
     "scores": pa.schema(
@@ -109,7 +110,7 @@ def _check_nulls(column: pa.Array | pa.ChunkedArray, field: pa.Field, path: Path
 
 def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
     """Texts are texts and numbers of one kind are numbers, however wide; a column of nulls is anything."""
-    kinds = (_is_text, pa.types.is_integer, pa.types.is_floating, pa.types.is_list)
+    kinds = (_is_text, pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_list)
     return pa.types.is_null(found) or any(kind(found) and kind(wanted) for kind in kinds)
 
 

@@ -13,7 +13,8 @@ Image = NDArray[np.uint8]  # [height, width, 3], RGB
 Images = NDArray[np.uint8]  # [batch, height, width, 3], RGB
 
 OWN_LICENCE = "Apache-2.0, this project"
-BLANK = "the image is blank"  # as a safety checker leaves it
+BLANK = "the image is blank"
+FLAGGED = "flagged by the model's safety checker"
 
 
 @dataclass(frozen=True)
