@@ -77,12 +77,15 @@ def test_fetching_is_refused_where_the_hub_is_switched_off():
         fetching.everything(params.Params.model_validate(settings()), print)
 
 
-def test_what_is_needed_twice_is_fetched_once():
+def test_what_is_needed_twice_is_fetched_once(tmp_path):
     whole = settings()
     whole["aspects"] = ["faithfulness"]
     vqa = {"evaluator": "tifa", "vqa": f"a/blip@{REVISION}", "embedder": f"a/mpnet@{REVISION}"}
     whole |= {name: {"faithfulness": whole[name]["aesthetic"]} for name in ("select", "train_lora")}
     whole["rewards"] = {"faithfulness": vqa}
     whole["evaluate"]["judges"] = [{"evaluator": "hpsv2", "model": f"a/blip@{REVISION}"}]
+    asked = {"dtype": "bfloat16", "batch_size": 1, "tokens": 9, "template": "t", "check": "c"}
+    for split, model in {"train": f"a/qwen@{REVISION}", "dev": f"a/qwen@{REVISION}", "eval": str(tmp_path)}.items():
+        whole["prompts"][split] = [{"file": "p.txt", "asked": asked | {"model": model}}]
     keys = [need.key for need in fetching.needs(params.Params.model_validate(whole))]
-    assert keys == [f"model owner/sd15@{REVISION}", f"a/blip@{REVISION}", f"a/mpnet@{REVISION}"]
+    assert keys == [f"model owner/sd15@{REVISION}", *(f"a/{name}@{REVISION}" for name in ("blip", "mpnet", "qwen"))]

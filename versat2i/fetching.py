@@ -1,10 +1,10 @@
-"""Everything that a run downloads, ahead of time: the base model and what its evaluators load."""
+"""Everything that a run downloads, ahead of time: the base model, what evaluators load, language models."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from versat2i import hub, rewards
+from versat2i import hub, pretrained, rewards
 from versat2i.params import Params
 
 DEPTH = 3  # of parts within parts of an evaluator: its VQA, that one's embedder, the weights of that
@@ -31,7 +31,7 @@ def needs(settings: Params) -> list[Need]:
     Raises:
         ValueError: an evaluator or one of its options is unknown.
     """
-    found = {need.key: need for need in [*_model(settings), *_evaluators(settings)]}
+    found = {need.key: need for need in [*_model(settings), *_evaluators(settings), *_writers(settings)]}
     return list(found.values())
 
 
@@ -79,6 +79,15 @@ def _evaluators(settings: Params) -> Iterator[Need]:
         for part in _parts(rewards.from_params(aspect, evaluator)):
             if hasattr(part, "fetch") and getattr(part, "revision", "") is not None:  # a folder has None
                 yield Need(f"{aspect} {evaluator.evaluator}: {part}", str(part), part.fetch)
+
+
+def _writers(settings: Params) -> Iterator[Need]:
+    """The language models that write prompts or ask about them."""
+    for source in (*settings.prompts.train, *settings.prompts.dev, *settings.prompts.eval):
+        for chosen in filter(None, (source.written, source.asked)):
+            weights = pretrained.parse(chosen.model, chosen.dtype)
+            if weights.revision is not None:
+                yield Need(f"prompts: {weights}", str(weights), weights.fetch)
 
 
 def _parts(thing: Any, depth: int = DEPTH) -> Iterator[Any]:

@@ -119,7 +119,7 @@ RIGHT = {"are there dogs?": "Yes.", "how many dogs are there?": "Answer: three",
 
 def kept(picks, says):
     pupil = Pupil({DOGS.text: REPLY, CUP.text: "nothing"}, RIGHT | picks, says)
-    dogs, cup = ask([DOGS, CUP], asked(), pupil)
+    dogs, cup = list(ask([DOGS, CUP], asked(), pupil))
     assert (dogs.text, dogs.source, dogs.category) == (DOGS.text, "p.txt", "c") and cup == CUP
     assert [q["question_id"] for q in dogs.questions] == [str(i) for i in range(len(dogs.questions))]
     return [q["answer"] for q in dogs.questions]
@@ -145,7 +145,7 @@ def test_a_question_whose_answer_the_text_alone_does_not_give_is_dropped(picks, 
 
 def test_requests_are_batched_and_say_what_is_asked():
     pupil = Pupil({DOGS.text: REPLY, CUP.text: ""}, RIGHT, FREE)
-    ask([DOGS, CUP], asked(batch_size=2), pupil)
+    list(ask([DOGS, CUP], asked(batch_size=2), pupil))
     assert [len(batch) for batch in pupil.batches] == [2, 2, 1, 2]  # about two texts, three with choices, two without
     checks = [request for batch in pupil.batches[1:] for request in batch]
     assert all("three dogs on a meadow" in request for request in checks)
@@ -155,16 +155,24 @@ def test_requests_are_batched_and_say_what_is_asked():
 
 
 def test_a_model_that_asks_nothing_is_one_clear_line():
-    with pytest.raises(ValueError, match=r"pupil: asked no whole question about any of 1 prompts\..* are 200 tokens"):
-        ask([CUP], asked(), Pupil({CUP.text: "What a nice cup!"}, {}))
-    assert ask([], asked(), Pupil({}, {})) == []
+    mute = Pupil({CUP.text: "What a nice cup!"}, {})
+    with pytest.raises(
+        ValueError, match=r"pupil: asked no whole question about any of the first 1 prompts\..* 200 tok"
+    ):
+        list(ask([CUP], asked(), mute))
+    with pytest.raises(ValueError, match="any of the first 32 prompts"):
+        list(ask([CUP] * 100, asked(), mute))  # and not of all
+    assert list(ask([], asked(), Pupil({}, {}))) == []
 
 
 def test_params_have_questions_asked_about_a_file(tmp_path, monkeypatch):
     (tmp_path / "p.txt").write_text("three dogs on a meadow\n")
     pupil = Pupil({DOGS.text: REPLY}, RIGHT, FREE)
     monkeypatch.setattr(sources.language_model, "from_params", lambda chosen: pupil)
-    (found,) = sources.prompts_of(Source(file=str(tmp_path / "p.txt"), asked=asked()), "dev")
+    told = []
+    source = Source(file=str(tmp_path / "p.txt"), asked=asked())
+    (found,) = sources.prompts_of(source, "dev", lambda prompts, *what: told.append(what) or prompts)
+    assert told == [("prompts asked about for dev", 1)]
     assert [q["answer"] for q in found.questions] == ["yes", "3", "on the meadow"]
 
 

@@ -1,7 +1,7 @@
 """Questions about prompts from a language model, kept where the text alone answers them (TIFA, Hu et al. 2023)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from versat2i.language_model import Replier
@@ -22,6 +22,7 @@ TYPES = {
 Pair = tuple[Prompt, Question]
 
 _YES_NO = [words(answer) for answer in YES_NO]
+TRIED = 32  # prompts that a model may ask nothing about before it is taken to be unable to
 ENOUGH = 0.6  # of the words of an answer given without choices, as in TIFA
 _ABOUT_OR_QUESTION = re.compile(
     r"^about\b.*\((?P<type>[^()\n]+)\).*$|^q\s*:(?P<question>.+)\nchoices\s*:(?P<choices>.+)\na\s*:(?P<answer>.+)$",
@@ -100,27 +101,31 @@ def answered(pairs: list[Pair], asked: Asked, model: Replier) -> list[Pair]:
     return [pair for pair in right if _answer(pair) in _YES_NO or word_f1(_answer(pair), next(said)) > ENOUGH]
 
 
-def ask(prompts: list[Prompt], asked: Asked, model: Replier) -> list[Prompt]:
+def ask(prompts: list[Prompt], asked: Asked, model: Replier) -> Iterator[Prompt]:
     """Prompts with questions about them in place of their own, none that their text does not answer.
 
     Args:
-        prompts: what is asked about.
+        prompts: what is asked about, a batch at a time.
         asked: by which instructions.
         model: who asks, and answers.
 
     Raises:
-        ValueError: a template cannot be read or filled, or the model asks nothing about any prompt.
+        ValueError: a template cannot be read or filled, or the model asks nothing about any of the first prompts.
     """
-    template = Template(asked.template)
-    replies = _replies([template.fill(prompt=prompt.text) for prompt in prompts], asked, model)
-    pairs = [(prompt, each) for prompt, reply in zip(prompts, replies, strict=True) for each in parse(reply)]
-    if prompts and not pairs:
-        raise ValueError(
-            f"{asked.model}: asked no whole question about any of {len(prompts)} prompts. Is it large enough, does "
-            f"{asked.template} say how questions are written, and are {asked.tokens} tokens enough for them?"
-        )
-    kept: dict[int, list[Question]] = {id(prompt): [] for prompt in prompts}
-    for prompt, each in answered(pairs, asked, model):
-        own = kept[id(prompt)]
-        own.append({**each, "question_id": str(len(own))})
-    return [replace(prompt, questions=kept[id(prompt)]) for prompt in prompts]
+    template, able = Template(asked.template), False
+    for start in range(0, len(prompts), asked.batch_size):
+        batch = prompts[start : start + asked.batch_size]
+        replies = _replies([template.fill(prompt=prompt.text) for prompt in batch], asked, model)
+        pairs = [(prompt, each) for prompt, reply in zip(batch, replies, strict=True) for each in parse(reply)]
+        able = able or bool(pairs)
+        seen = start + len(batch)
+        if not able and seen >= min(TRIED, len(prompts)):
+            raise ValueError(
+                f"{asked.model}: asked no whole question about any of the first {seen} prompts. Is it large enough, "
+                f"does {asked.template} say how questions are written, and are {asked.tokens} tokens enough for them?"
+            )
+        kept: dict[int, list[Question]] = {id(prompt): [] for prompt in batch}
+        for prompt, each in answered(pairs, asked, model):
+            own = kept[id(prompt)]
+            own.append({**each, "question_id": str(len(own))})
+        yield from (replace(prompt, questions=kept[id(prompt)]) for prompt in batch)
