@@ -1,16 +1,14 @@
 """A team's repository in small: the project's own dvc.yaml and params, stand-ins for the stages, and its clones."""
 
-import functools
 import hashlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import forks
 import yaml
 from servers import BUCKET, KEY, SECRET
 
@@ -25,19 +23,13 @@ FILES = ("dvc.yaml", "params.yaml", "environment.json", "Makefile", ".gitignore"
 
 
 def environment(keys: dict[str, str]) -> dict[str, str]:
-    """Ours, without anybody's credentials but those given; the venv's python first on PATH."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and k != "PYTHONDONTWRITEBYTECODE"}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    """Ours, without anybody's credentials but those given."""
+    ours = ("AWS_", "PYTHON")  # nor the project itself, whose stages are stood in for
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    path = os.pathsep.join([str(forks.for_dvc()), os.environ["PATH"]])
     # without retries: a server that a test kills does not come back while they go on
     client = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
     return {**inherited, **client, "PATH": path, **keys}
-
-
-@functools.cache
-def forks() -> subprocess.Popen:
-    """The process whose forks are our dvc commands; it ends with us, as its input does."""
-    command = [sys.executable, HERE / "dvc_forks.py"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 class Clone:
@@ -46,27 +38,19 @@ class Clone:
     def __init__(self, root: Path, keys: dict[str, str] | None = None) -> None:
         self.root, self.keys = root, KEYS if keys is None else keys
 
-    def run(self, *command: str) -> str:
-        """What a command printed; it must succeed."""
+    def run(self, *command: str, fails: bool = False) -> str:
+        """What a command printed; it must succeed, or fail where that is what is asked for."""
         options = {"cwd": self.root, "env": environment(self.keys), "stderr": subprocess.STDOUT}
-        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, **options).stdout
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, **options)
+        assert (done.returncode != 0) == fails, f"{command} ended with {done.returncode}\n{done.stdout[-5000:]}"
+        return done.stdout
 
     def dvc(self, *arguments: str, fails: bool = False) -> str:
-        """What `dvc` printed; it must succeed, or fail where that is what is asked for."""
-        output = self.root.parent / f"{self.root.name}.output"
-        request = {"arguments": arguments, "folder": str(self.root), "output": str(output)}
-        process = forks()
-        process.stdin.write(json.dumps({**request, "environment": environment(self.keys)}) + "\n")
-        process.stdin.flush()
-        status, text = int(process.stdout.readline()), output.read_text()
-        assert (status != 0) == fails, f"dvc {' '.join(arguments)} ended with {status}\n{text[-5000:]}"
-        return text
+        return self.run("dvc", *arguments, fails=fails)
 
     def make(self, *arguments: str, fails: bool = False) -> str:
-        """Do what `make` would do in an environment that is set up; ``fails`` is about its last line."""
-        lines = self.run("make", "-n", "-o", "setup", *arguments).splitlines()
-        commands = [shlex.split(line)[1:] for line in lines if line.startswith("dvc ")]
-        return "".join(self.dvc(*line, fails=fails and line is commands[-1]) for line in commands)
+        """What `make` printed where everything is set up already."""
+        return self.run("make", "-o", "setup", *arguments, fails=fails)
 
     def commit(self, message: str) -> None:
         self.run(*GIT, "add", "-A")
