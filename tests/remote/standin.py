@@ -27,7 +27,8 @@ def resolve(name: str, item: str, settings: dict[str, Any]) -> dict[str, Any]:
     body = load(Path("dvc.yaml").read_text())["stages"][name]
     place = settings["evaluate"]["variants"].get(item, "") if "foreach" in body else item
     text = json.dumps(body.get("do", body))
-    for label, value in {"item.aspect": item, "item.variant": item, "item": place, "key": item}.items():
+    values = {"item.aspect": item, "item.variant": item, "item": place, "key": item}
+    for label, value in {**values, "evaluate.split": settings["evaluate"]["split"]}.items():
         text = text.replace(f"${{{label}}}", value)
     return json.loads(text)
 
