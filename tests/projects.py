@@ -64,6 +64,20 @@ def ran(output: str) -> list[str]:
     return sorted(re.findall(r"Running stage '([^']+)'", output))
 
 
+def without(dropped: set[str], pipeline: dict, settings: dict) -> None:
+    """Take aspects or merges out of dvc.yaml and params.yaml, as one does by hand."""
+    for stage in pipeline["stages"].values():
+        body = stage.get("do", stage)
+        body["deps"] = [dep for dep in body["deps"] if Path(dep).stem not in dropped]
+    pipeline["plots"] = [plot for plot in pipeline["plots"] if not set(next(iter(plot)).split()) & dropped]
+    settings["aspects"] = [aspect for aspect in settings["aspects"] if aspect not in dropped]
+    settings["mix"]["variants"] = [variant for variant in settings["mix"]["variants"] if variant not in dropped]
+    named = [settings[section] for section in ("rewards", "select", "train_lora")]
+    for table in [pipeline["artifacts"], settings["evaluate"]["variants"], *named]:
+        for name in dropped & set(table):
+            del table[name]
+
+
 def copy_project(root: Path, model: Path) -> Path:
     """The project as a new git repository with a tiny model and tiny settings."""
     made = (".venv", ".work", "data", "metrics", "plots", "dvc.lock", "__pycache__", ".*_cache")

@@ -10,26 +10,28 @@ from pathlib import Path
 
 import forks
 import yaml
+from projects import GIT, without
 from servers import BUCKET, KEY, SECRET
 
 from versat2i import codebase
 
 HERE = Path(__file__).parent
 OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
-GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 ASPECTS = ("aesthetic", "geometry")
+FROM_GEOMETRY = {"train_lora@geometry", "mix@mixture", "evaluate@geometry", "evaluate@mixture", "compare", "report"}
 FILES = ("dvc.yaml", "params.yaml", "environment.json", "Makefile", ".gitignore", ".dvcignore", ".dvc/config")
+FILES += ("stages/__init__.py", "stages/runs.py")
 
 
 def environment(keys: dict[str, str]) -> dict[str, str]:
     """Ours, without anybody's credentials but those given."""
-    ours = ("AWS_", "PYTHON")  # nor the project itself, whose stages are stood in for
+    ours = ("AWS_", "PYTHON")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     path = os.pathsep.join([str(forks.for_dvc()), os.environ["PATH"]])
     # without retries: a server that a test kills does not come back while they go on
     client = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
-    return {**inherited, **client, "PATH": path, **keys}
+    return {**inherited, **client, "PATH": path, "PYTHONPATH": str(codebase.ROOT), **keys}
 
 
 class Clone:
@@ -86,16 +88,11 @@ class Clone:
 
 def smaller(pipeline: dict, settings: dict) -> None:
     """Leave out some aspects and the modules that stages import: the same shape of graph, a third of DVC's time."""
-    dropped = {*settings["aspects"], *settings["mix"]["variants"]} - {*ASPECTS, "mixture"}
+    without({*settings["aspects"], *settings["mix"]["variants"]} - {*ASPECTS, "mixture"}, pipeline, settings)
     kept = ("data/", "stages/", "${item}", settings["model"]["path"])
     for stage in pipeline["stages"].values():
         body = stage.get("do", stage)
-        body["deps"] = [dep for dep in body["deps"] if dep.startswith(kept) and Path(dep).stem not in dropped]
-    settings["aspects"], settings["mix"]["variants"] = list(ASPECTS), ["mixture"]
-    named = [settings[section] for section in ("rewards", "select", "train_lora")]
-    for table in [pipeline["artifacts"], settings["evaluate"]["variants"], *named]:
-        for name in dropped & set(table):
-            del table[name]
+        body["deps"] = [dep for dep in body["deps"] if dep.startswith(kept)]
 
 
 def start(root: Path) -> Clone:
@@ -108,7 +105,6 @@ def start(root: Path) -> Clone:
     model = root / settings["model"]["path"]
     model.mkdir(parents=True)
     (model / "model_index.json").write_text("{}\n")
-    (root / "stages").mkdir()
     for name in pipeline["stages"]:
         shutil.copy(HERE / "standin.py", root / f"stages/{name}.py")
     (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline))
