@@ -77,8 +77,10 @@ remote: setup
 	dvc remote modify $(REMOTE) verify true
 	$(if $(ENDPOINT),dvc remote modify $(REMOTE) endpointurl $(ENDPOINT))
 
+# the second line: what the run cache needs beside, docs/team.md
 push: setup
 	dvc push --run-cache
+	python -m stages.runs
 
 pull: setup
 	dvc pull --run-cache

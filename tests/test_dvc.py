@@ -159,7 +159,14 @@ def test_report_reads_each_variant_and_all_of_each_aspect_and_nothing_else():
     aspects = {place.format(aspect) for aspect in SETTINGS.aspects for place in PER_ASPECT}
     mixture = {"data/adapters/mixture/mixture.json", "metrics/mix/mixture.json", "plots/mix/mixture.csv"}
     variants = {f"data/evaluation/{variant}" for variant in SETTINGS.evaluate.variants}
-    assert listed == aspects | mixture | variants | {"data/prompts", "metrics/evaluate.json", "metrics/groups.json"}
+    prompts = {f"data/prompts/{split}.parquet" for split in ("train", "${evaluate.split}")}
+    assert listed == aspects | mixture | variants | prompts | {"metrics/evaluate.json", "metrics/groups.json"}
+
+
+def test_what_is_evaluated_depends_on_no_other_split():
+    for name in ("evaluate", "compare"):
+        listed = {dep for dep in deps(name) if dep.startswith(("data/prompts", "data/questions"))}
+        assert {Path(dep).stem for dep in listed} == {"${evaluate.split}"}
 
 
 def outputs_of(name: str) -> set[str]:

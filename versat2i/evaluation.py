@@ -39,7 +39,7 @@ def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions
     frames = []
     for aspect, evaluator in evaluators:
         worker = scoring.Recipe(aspect, evaluator, texts, questions)()
-        table = pd.concat([worker(path) for path in shards.paths(folder)], ignore_index=True)
+        table = pd.concat([worker(path)[0] for path in shards.paths(folder)], ignore_index=True)
         sign = 1 if worker.reward.higher_is_better else -1
         frames.append(table.assign(metric=worker.reward.metric, score=sign * table["score"]))
     return pd.concat([*frames, diversity(folder)], ignore_index=True)

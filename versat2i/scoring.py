@@ -79,8 +79,8 @@ class Worker:
         self.modules = {type(part).__module__ for part in parts}
         self.weights = [getattr(part, "identity", None) for part in parts]
 
-    def __call__(self, path: Path) -> pd.DataFrame:
-        """Scores (kind `scores`) of a shard."""
+    def __call__(self, path: Path) -> tuple[pd.DataFrame, bool]:
+        """Scores (kind `scores`) of a shard, and whether they had to be made."""
         index = tables.read("index", path.with_suffix(".parquet"))
         prompt_ids = set(index["prompt_id"])
         if strangers := sorted(prompt_ids - self.recipe.texts.keys()):
@@ -97,8 +97,9 @@ class Worker:
             texts={p: self.recipe.texts[p] for p in sorted(prompt_ids)},
             questions=questions.to_json(orient="records"),
         )
-        folder = self.store.find(key) or self.store.make(key, lambda out: self._write(path, questions, out))
-        return tables.read("scores", folder / "scores.parquet")
+        found = self.store.find(key)
+        folder = found or self.store.make(key, lambda out: self._write(path, questions, out))
+        return tables.read("scores", folder / "scores.parquet"), found is None
 
     def _write(self, path: Path, questions: pd.DataFrame, out: Path) -> None:
         scores = score_shard(self.reward, path, self.recipe.texts, questions)
