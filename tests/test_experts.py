@@ -71,7 +71,14 @@ def test_contrast_parts_best_from_rival(model, selected, tmp_path, monkeypatch):
         model,
         selected,
         tmp_path,
-        rule(objective="contrast", steps=60, batch_size=4, learning_rate=0.03, targets="attention+feedforward"),
+        rule(
+            objective="contrast",
+            steps=60,
+            batch_size=4,
+            learning_rate=0.03,
+            lr_scheduler="linear",
+            targets="attention+feedforward",
+        ),
     )
     loaded = loads[0]
     data = experts.examples(loaded, [selected], "contrast")
