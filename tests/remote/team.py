@@ -72,13 +72,12 @@ class Clone:
         return self.root / ".dvc" / "cache"
 
     def locked(self) -> dict[str, str]:
-        """Path -> md5 of each output that is kept in the cache, as dvc.lock has it."""
+        """Path -> md5 of each output, metrics and plots too, as dvc.lock has it."""
         stages = yaml.safe_load((self.root / "dvc.lock").read_text())["stages"].values()
-        outs = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
-        return {path: md5 for path, md5 in outs.items() if path.startswith("data/")}
+        return {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
 
     def shared(self) -> set[str]:
-        """The objects that a remote should hold: outputs, and the files that a folder's object lists."""
+        """The objects that a remote should hold after `make push`: outputs, and what a folder's object lists."""
         outs = set(self.locked().values())
         return outs.union(*(members(self.cache, md5) for md5 in outs if md5.endswith(".dir")))
 
