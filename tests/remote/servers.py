@@ -62,6 +62,8 @@ class Server:
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{self.command()[0]} did not start: see {log.name}")
             time.sleep(0.05)
+        if self.process.poll() is not None:  # somebody else answers at the port that was free a moment ago
+            raise RuntimeError(f"{self.command()[0]} ended: see {log.name}")
 
     def kill(self) -> None:
         """SIGKILL, as a lost machine would go."""
@@ -107,7 +109,8 @@ class SeaweedFS(Server):
         """What SeaweedFS's own console prints."""
         master, filer = (f"127.0.0.1:{port}.{grpc}" for port, grpc in (self.ports[:2], self.ports[4:6]))
         command = [BIN / "weed", "shell", f"-master={master}", f"-filer={filer}"]
-        return subprocess.run(command, input=f"{line}\nexit\n", capture_output=True, text=True, check=True).stdout
+        options = {"capture_output": True, "text": True, "check": True, "timeout": STARTS_WITHIN}
+        return subprocess.run(command, input=f"{line}\nexit\n", **options).stdout
 
     def short_lived_keys(self, seconds: int) -> tuple[str, str]:
         """Keys of the same user that the server refuses after a while."""
