@@ -57,7 +57,9 @@ class Hub(http.server.ThreadingHTTPServer):
     def environment(self, home: Path) -> dict[str, str]:
         """Of a process that uses this hub, and keeps what it downloads in a folder of its own."""
         off = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "0"}
-        return os.environ | off | {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
+        # stages that tests run in this process switch progress bars off in its environment
+        inherited = {name: value for name, value in os.environ.items() if name != "HF_HUB_DISABLE_PROGRESS_BARS"}
+        return inherited | off | {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
 
 
 class Answer(http.server.BaseHTTPRequestHandler):

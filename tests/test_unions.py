@@ -172,3 +172,10 @@ def test_a_gate_that_has_decided_has_no_entropy():
         layer.gate.bias.data[1] = 200.0
     summary = unions.gate_summary(gates)
     assert (summary["entropy"], summary["distance"]) == (0.0, 0.5)
+
+
+def test_the_gate_of_a_single_expert_has_no_entropy():
+    model = tiny.unet()
+    alone = mixture.attach(model, [tiny.adapter(model, "colour")], "layer")
+    summary = unions.gate_summary(alone)
+    assert (summary["gate"], summary["entropy"], summary["distance"]) == ({"colour": 1.0}, 0.0, 0.0)

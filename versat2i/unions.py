@@ -1,5 +1,6 @@
 """Unite experts: the gated mixture, the static merges, or one LoRA trained on everything."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def gate_summary(mixed: mixture.Mixture) -> dict[str, Any]:
     """
     gates = torch.stack(list(mixed.mean_gates().values()))
     amount = gates.shape[1]
-    entropy = -(gates * gates.clamp_min(1e-12).log()).sum(1) / torch.log(torch.tensor(float(amount)))
+    entropy = -(gates * gates.clamp_min(1e-12).log()).sum(1) / math.log(max(amount, 2))  # of one expert: 0
     distance = (gates - 1 / amount).abs().sum(1) / 2
     layers = [layer.gate for layer in mixed.layers.values()]
     means = {
