@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+from versat2i import yaml_files
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -51,8 +52,8 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
     if not path.exists():
         return Compute()
     try:
-        return Compute.model_validate(yaml.safe_load(path.read_text()) or {})
-    except (ValueError, yaml.YAMLError) as error:
+        return Compute.model_validate(yaml_files.parse(path.read_text()) or {})
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
 
 

@@ -8,8 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from versat2i import yaml_files
+
+SHOWN = 200  # characters of a wrong value in an error
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1)]
@@ -214,7 +217,12 @@ def _explain(error: Any) -> str:
         return f"{place}: {message}" if place else message
     if error["type"] == "float_type" and isinstance(error["input"], str):
         message += "; YAML reads 1e-4 as a text, write 1.0e-4"
-    return f"{place} is {error['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{place} is {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def parse(text: str, name: str = "params.yaml") -> Params:
@@ -224,9 +232,9 @@ def parse(text: str, name: str = "params.yaml") -> Params:
         ValueError: what is wrong, in one line: where, what was found, what was expected.
     """
     try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
-        raise ValueError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+        content = yaml_files.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{name}: expected sections (seed, aspects, model, ...), found {type(content).__name__}")
     try:
