@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from versat2i import work
+
 DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("plots")
 
 IMAGES = DATA / "images"
@@ -66,14 +68,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write metrics: sorted keys, so that equal content is equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    with work.new_file(path) as partial:
+        partial.write_text(text)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table for `dvc plots`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    with work.new_file(path) as partial:
+        frame.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:

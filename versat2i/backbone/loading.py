@@ -1,6 +1,7 @@
 """Load the base model of params, or say in one line why that cannot be done."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
@@ -16,6 +17,8 @@ from versat2i.params import Model
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 FAMILIES: tuple[type[Backbone], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3)
+LIBRARIES = ("diffusers", "transformers", "stable_diffusion")  # the last: safety checkers of old folders
+MOST = 400  # characters of what a library says
 
 
 def identity(model: Model) -> dict[str, str]:
@@ -25,12 +28,23 @@ def identity(model: Model) -> dict[str, str]:
     return {"base_model": str(model.repo), "revision": str(model.revision)}
 
 
+class UnsupportedModel(ValueError):
+    """A model that this package has no class for."""
+
+
+def _check_libraries(config: dict[str, Any], where: str) -> None:
+    """Refuse parts of other libraries: a module that a model names would be imported, and that runs its code."""
+    for part, value in config.items():
+        if isinstance(value, list | tuple) and value and value[0] not in (None, *LIBRARIES):
+            raise UnsupportedModel(f"{where}: {part} is of {value[0]!r}, expected one of {', '.join(LIBRARIES)}")
+
+
 def _family(name: str, where: str) -> type[Backbone]:
     for family in FAMILIES:
         if family.pipeline_class == name:
             return family
     known = ", ".join(family.pipeline_class for family in FAMILIES)
-    raise ValueError(f"{where}: is a {name}; supported are {known}")
+    raise UnsupportedModel(f"{where}: is a {name}; supported are {known}")
 
 
 def load(model: Model, device: str = "cpu") -> Backbone:
@@ -46,18 +60,26 @@ def load(model: Model, device: str = "cpu") -> Backbone:
     source = model.path or str(model.repo)
     if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
         raise ValueError(f"model.path: {model.path} is no diffusers folder (it has no model_index.json)")
+    where = source if model.path is not None else f"{source} at revision {model.revision}"
     try:
         config = DiffusionPipeline.load_config(source, revision=model.revision)
-        family = _family(config["_class_name"], source)
+        family = _family(str(config.get("_class_name")), source)
+        _check_libraries(config, source)
         with torch.random.fork_rng(devices=[]):  # some layers draw their first weights before they are loaded
             pipe = DiffusionPipeline.from_pretrained(
-                source, revision=model.revision, dtype=DTYPES[model.dtype], **family.options
+                source,
+                revision=model.revision,
+                dtype=DTYPES[model.dtype],
+                use_safetensors=True,  # the other kind of weights is a pickle
+                **family.options,
             )
-    except OSError as error:
-        where = source if model.path is not None else f"{source} at revision {model.revision}"
-        raise ValueError(f"{where}: cannot be loaded ({' '.join(str(error).split())})") from None
+        loaded = family(pipe.to(device), identity(model))
+    except (UnsupportedModel, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # each library has its own for a damaged file, tokenizers a bare Exception
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())[:MOST]}"
+        raise ValueError(f"{where}: cannot be loaded ({problem})") from None
     pipe.set_progress_bar_config(disable=True)
-    loaded = family(pipe.to(device), identity(model))
     for part in loaded.parts:
         part.requires_grad_(False).eval()
     return loaded
