@@ -2,9 +2,13 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -63,6 +67,16 @@ _make: Callable[[], Callable] | None = None  # of this worker process, told by `
 def _start(make: Callable[[], Callable]) -> None:
     global _make
     _make = make
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: whoever gave the work out says when it ends
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever, and hold its GPU."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @cache
@@ -82,6 +96,9 @@ def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], com
         make: makes the worker, once a process; must be picklable for the engine `processes`.
         tasks: what each call of the worker is given.
         compute: how to run.
+
+    Raises:
+        ValueError: a worker process was killed; else whatever a worker raises.
     """
     if compute.engine == "inline" or compute.workers == 1 or len(tasks) < 2:
         worker = make() if tasks else None
@@ -89,5 +106,11 @@ def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], com
         return
     context = multiprocessing.get_context("spawn")
     workers = min(compute.workers, len(tasks), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
-        yield from pool.map(_work, tasks)
+    try:
+        with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
+            yield from pool.map(_work, tasks)
+    except BrokenProcessPool:
+        raise ValueError(
+            f"one of {workers} worker processes was killed, perhaps for want of memory. Run again to go on from "
+            "what is finished; fewer `workers` in compute.yaml need less"
+        ) from None

@@ -8,17 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from versat2i import rewards, shards, tables, work
+from versat2i.failures import is_out_of_memory
 from versat2i.params import Reward as Evaluator
 from versat2i.rewards.base import Reward, check
 
 BATCH = 64  # images held at a time
+TRIED = 4  # images that an evaluator fails on before it is taken to fail on any
 
 
 def _batches(path: Path) -> Iterator[list[shards.Candidate]]:
     candidates = shards.read(path)
     while batch := list(islice(candidates, BATCH)):
+        first = batch[0].image.shape
+        for candidate in batch:
+            if candidate.image.shape != first:
+                found = f"is {list(candidate.image.shape)}, {batch[0].member} is {list(first)}"
+                raise ValueError(f"{path}: {candidate.member} {found}; images of one size are expected")
         yield batch
 
 
@@ -28,12 +36,46 @@ def _score_batch(
     """One row (kind `scores`) a candidate of the batch."""
     frame = pd.DataFrame({"prompt_id": [c.prompt_id for c in batch], "k": [c.k for c in batch]})
     frame["text"] = frame["prompt_id"].map(texts)
-    images = np.stack([c.image for c in batch])
-    scores = check(reward, reward.score(images, frame, questions), frame)
-    details = [None if d is None else json.dumps(d, sort_keys=True) for d in scores.details]
-    frame["score"] = scores.values
-    frame["abstained"], frame["details"] = scores.reasons, details
-    return frame
+    images = [c.image for c in batch]
+    try:
+        return _judged(reward, images, frame, questions)
+    except Exception as error:  # of an evaluator, which may be anybody's
+        if is_out_of_memory(error):
+            raise
+        raise _explained(reward, images, frame, questions, error) from error
+
+
+def _judged(
+    reward: Reward, images: list[NDArray[np.uint8]], frame: pd.DataFrame, questions: pd.DataFrame
+) -> pd.DataFrame:
+    scores = check(reward, reward.score(np.stack(images), frame.copy(), questions), frame)
+    details = [None if d is None else json.dumps(d, sort_keys=True, allow_nan=False) for d in scores.details]
+    return frame.assign(score=scores.values, abstained=scores.reasons, details=details)
+
+
+def _explained(
+    reward: Reward, images: list[NDArray[np.uint8]], frame: pd.DataFrame, questions: pd.DataFrame, error: Exception
+) -> ValueError:
+    """The error of a batch with the image that it is about, where one fails and not all do."""
+    failed: list[str] = []
+    passed = len(images) == 1
+    for place, image in enumerate(images):
+        row = frame.iloc[place]
+        try:
+            _judged(reward, [image], frame.iloc[[place]], questions)
+            passed = True
+        except Exception as alone:
+            problem = _described(alone)
+            named = f"image {row['k']} of prompt {row['prompt_id']} ({row['text']!r})"
+            failed.append(problem if str(row["prompt_id"]) in problem else f"{reward.name}: {named}: {problem}")
+        if (passed and failed) or len(failed) == TRIED:
+            break
+    return ValueError(failed[0] if passed and failed else f"{reward.name}: {_described(error)}")
+
+
+def _described(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
 def score_shard(reward: Reward, path: Path, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:

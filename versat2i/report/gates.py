@@ -11,7 +11,7 @@ from markupsafe import Markup
 from versat2i import layout
 from versat2i.comparison import MIXTURE
 from versat2i.params import Mix
-from versat2i.report import charts
+from versat2i.report import charts, inputs
 from versat2i.report.aspects import LOSSES
 
 
@@ -38,7 +38,7 @@ def read(training: Mix) -> Gates | None:
         return None
     table = layers(layout.adapter(MIXTURE) / layout.RECIPE)
     losses = layout.read_csv(layout.plot("mix", MIXTURE), LOSSES)
-    summary = layout.read_json(layout.metrics("mix", MIXTURE))
+    summary = inputs.read(layout.metrics("mix", MIXTURE), inputs.Mixing)
     return Gates(training, summary, len(table), charts.gates(table), charts.losses(MIXTURE, losses))
 
 
