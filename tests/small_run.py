@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from versat2i import codebase, environment
+from versat2i import environment
 
 ASPECTS = ("aesthetic", "faithfulness")
 VARIANTS = ("base", "aesthetic", "mixture")
@@ -79,16 +80,23 @@ def whole(root: Path, model: Path) -> Path:
 @contextmanager
 def inside(root: Path) -> Iterator[None]:
     """The folder as the current one, with a work store of its own."""
-    before = Path.cwd()
-    os.chdir(root)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.delenv("VERSAT2I_WORK", raising=False)
         yield
-    finally:
-        os.chdir(before)
 
 
-def contents(root: Path, *folders: str) -> dict[str, str]:
-    """Hash of each file below folders, by path; of everything that stages write where none is named."""
-    places = folders or ("data", "metrics", "plots")
-    files = sorted(path for place in places for path in (root / place).rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def contents(root: Path, *places: str) -> dict[str, str]:
+    """Hash of each file in places, by path; of everything that stages write where none is named."""
+    return {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in states(root, *places)}
+
+
+def states(root: Path, *places: str) -> dict[str, tuple[int, ...]]:
+    """What changes when a file is written, by path: cheaper than `contents`."""
+    found = {}
+    for place in places or ("data", "metrics", "plots"):
+        below = [Path(folder, name) for folder, _, names in os.walk(root / place) for name in names]
+        for path in [root / place] if (root / place).is_file() else below:
+            status = path.lstat()
+            found[str(path.relative_to(root))] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return found

@@ -144,7 +144,7 @@ def read(folder: Path, name: str) -> Adapter:
         up = adapter.up[module]
         if down.ndim not in (2, 4) or up.ndim != down.ndim or not len(down) == up.shape[1] == adapter.rank > 0:
             raise ValueError(
-                f"{path}: rank {adapter.rank} does not fit layer '{module}' (A {list(down.shape)}, B {list(up.shape)}). "
-                "Run `dvc repro train_lora`"
+                f"{path}: rank {adapter.rank} does not fit layer '{module}' "
+                f"(A {list(down.shape)}, B {list(up.shape)}). Run `dvc repro train_lora`"
             )
     return adapter

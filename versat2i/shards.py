@@ -141,11 +141,14 @@ def paths(folder: Path) -> list[Path]:
     """The shards of a folder, in order.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one that has an index is missing.
     """
     found = sorted(folder.glob("*.tar"))
     if not found:
         raise ValueError(f"{folder}: no shard (*.tar) here. Run `dvc repro generate` or `dvc pull`")
+    for index in sorted(folder.glob("*.parquet")):
+        if index.with_suffix(".tar") not in found:
+            raise ValueError(f"{index.with_suffix('.tar')}: is missing, its index is there. Run `dvc repro`")
     return found
 
 

@@ -78,7 +78,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """`abstained` is the reason of an abstention or null; `details` is JSON or null."""
 
-_NULLABLE = {"score", "abstained", "details"}
+NULLABLE = {"score", "abstained", "details"}
 
 KEYS = {
     "prompts": ["prompt_id"],
@@ -127,7 +127,7 @@ def _column(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
 
 
 def _check_nulls(column: pa.Array | pa.ChunkedArray, field: pa.Field, path: Path) -> None:
-    if column.null_count and field.name not in _NULLABLE:
+    if column.null_count and field.name not in NULLABLE:
         raise ValueError(f"{path}: column {field.name!r} has {column.null_count} empty values")
 
 

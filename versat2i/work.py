@@ -49,21 +49,26 @@ def replaced(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _forget_unfinished(folder)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    old = partial.with_name(f"{partial.name}.old")
     try:
         yield partial
         partial.chmod(0o755)
-        if os.path.lexists(folder):
-            folder.rename(old)
-        try:
-            partial.rename(folder)
-        except OSError:
-            if os.path.lexists(old):
-                old.rename(folder)
-            raise
+        _put_in_place(partial, folder)
     finally:
         _remove(partial)
-        _remove(old)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Rename a folder; what was there before is deleted once that is done, or put back."""
+    old = partial.with_name(f"{partial.name}.old")
+    if os.path.lexists(folder):
+        folder.rename(old)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if os.path.lexists(old):
+            old.rename(folder)
+        raise
+    _remove(old)
 
 
 @contextmanager
