@@ -54,7 +54,8 @@ def rows_of(kind):
     fields = {field.name: RULED.get(field.name, VALUES[field.type]) for field in tables.SCHEMAS[kind]}
     fields |= {name: fields[name] | st.none() for name in NULLABLE & fields.keys()}
     keys = tables.KEYS[kind]
-    return st.lists(st.fixed_dictionaries(fields), max_size=5, unique_by=lambda row: tuple(row[key] for key in keys))
+    rows = st.fixed_dictionaries(fields).filter(lambda row: row.get("score", 0) is not None or row.get("abstained"))
+    return st.lists(rows, max_size=5, unique_by=lambda row: tuple(row[key] for key in keys))
 
 
 def frame(kind, rows):

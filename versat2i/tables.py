@@ -147,6 +147,9 @@ def _check_values(kind: str, table: pa.Table, path: Path) -> None:
         if name == "text":
             _expect(pc.greater(pc.utf8_length(column), 0), column, where, "a text")
             _expect(pc.invert(pc.match_substring_regex(column, _CONTROL)), column, where, "no control characters")
+    if {"score", "abstained"} <= set(table.column_names):
+        explained = pc.or_(pc.is_valid(table.column("score")), pc.is_valid(table.column("abstained")))
+        _expect(explained, table.column("score"), f"{path}: column 'score'", "a number, or a reason in 'abstained'")
     if table.group_by(KEYS[kind]).aggregate([]).num_rows < table.num_rows:
         raise ValueError(f"{path}: two rows have one {' and '.join(KEYS[kind])}. Delete the file and run `dvc repro`")
 

@@ -91,7 +91,16 @@ def of_a_table(schema: pa.Schema, nullable: set[str]) -> Iterator[Damage]:
         if text and name not in ("prompt_id", "text"):
             yield f"{name} of a megabyte", _column(name, _first(MEGABYTE))
             yield f"{name} not UTF-8", _table(lambda table, name=name: _not_utf8(table, name))
+    if "score" in schema.names and "abstained" in schema.names:
+        yield "a score neither there nor explained", _table(_unexplained)
     yield "rows twice", _table(lambda table: pa.concat_tables([table, table]))
+
+
+def _unexplained(table: pa.Table) -> pa.Table:
+    for name in ("score", "abstained"):
+        empty = pa.array([None] * len(table), table.column(name).type)
+        table = table.set_column(table.column_names.index(name), name, empty)
+    return table
 
 
 def _not_utf8(table: pa.Table, name: str) -> pa.Table:

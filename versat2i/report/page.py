@@ -38,6 +38,7 @@ def write(settings: Params, out: Path) -> int:
         variant: evaluation.by_metric(tables.read("evaluation", layout.evaluation(variant) / "scores.parquet"))
         for variant in variants
     }
+    comparison.check(scores, [metric.name for metric in metrics])
     units = spreads(scores)
     sections = verdict(metrics, units, variants) | {"gates": gates.read(settings.mix)}
     prompts = tables.read("prompts", layout.prompts(settings.evaluate.split))
