@@ -8,7 +8,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup model repro table test check format lock remote push pull parallel
+.PHONY: setup model fetch preset bench repro table test check format lock remote push pull parallel
 
 setup: $(VENV)/.ready
 
@@ -24,6 +24,22 @@ $(MODEL): | $(VENV)/.ready
 	python -m versat2i.shapes.pretrain
 
 model: $(MODEL)
+
+# every model and metric weight that params.yaml names, ahead of a run that has no network
+fetch: setup
+	@versat2i fetch
+
+# params for another model: make preset PRESET=sdxl
+PRESETS := $(sort $(basename $(notdir $(wildcard presets/*.yaml))))
+preset:
+	@test -f "presets/$(PRESET).yaml" || (echo "PRESET is one of $(PRESETS)" && false)
+	@git diff --quiet HEAD -- params.yaml || (echo "params.yaml has changes that are not committed: commit them first" && false)
+	cp presets/$(PRESET).yaml params.yaml
+
+# speed beside plain diffusers: make bench DEVICE=cuda [BENCH="--model sdxl --batch 4"]
+DEVICE := auto
+bench: setup
+	python -m bench.speed --device $(DEVICE) $(BENCH)
 
 repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
@@ -61,8 +77,10 @@ remote: setup
 	dvc remote modify $(REMOTE) verify true
 	$(if $(ENDPOINT),dvc remote modify $(REMOTE) endpointurl $(ENDPOINT))
 
+# the second line: what the run cache needs beside, docs/team.md
 push: setup
 	dvc push --run-cache
+	python -m stages.runs
 
 pull: setup
 	dvc pull --run-cache

@@ -19,13 +19,14 @@ def main() -> str:
     """
     settings = params.load()
     options = settings.evaluate
-    scores = {
-        variant: evaluation.by_metric(tables.read("evaluation", layout.evaluation(variant) / "scores.parquet"))
-        for variant in options.variants
-    }
+    folders = {variant: layout.evaluation(variant) for variant in options.variants}
+    found = {variant: tables.read("evaluation", folder / "scores.parquet") for variant, folder in folders.items()}
+    scores = {variant: evaluation.by_metric(table) for variant, table in found.items()}
     metrics = evaluation.metric_names([(aspect, settings.rewards[aspect]) for aspect in settings.aspects])
     table = comparison.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
     layout.write_json(table, layout.metrics("evaluate"))
+    elements = {variant: evaluation.by_element(table) for variant, table in found.items()}
+    layout.write_json(elements, layout.metrics("elements"))
     groups = tables.read("prompts", layout.prompts(options.split)).set_index("prompt_id")["source"]
     layout.write_json(
         comparison.by_group(scores, groups, metrics=metrics, seed=settings.seed, resamples=options.resamples),

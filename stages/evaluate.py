@@ -24,17 +24,20 @@ def main(variant: str) -> str:
     prepare = None if variant == "base" else adapters.Put(layout.adapter(variant))
     texts = tables.texts(layout.prompts(options.split))
     plan = generation.plan(texts, options.per_prompt, options.prompts_per_shard)
-    recipe = generation.Recipe(settings.model, prepare, options, settings.seed, machine.torch_device(), "evaluate")
+    device, safety = machine.torch_device(), settings.generate.safety
+    recipe = generation.Recipe(settings.model, prepare, options, settings.seed, device, "evaluate", safety)
     evaluators = [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
     judges = [(evaluation.JUDGES, judge) for judge in options.judges]
+    drawn = 0
     with work.replaced(layout.evaluation(variant)) as out:
         images = out / "images"
-        for _, piece, _ in progress.track(compute.run(recipe, plan, machine), f"evaluate@{variant}", len(plan)):
+        for shard, piece, new in progress.track(compute.run(recipe, plan, machine), f"evaluate@{variant}", len(plan)):
             work.assemble(piece, images)
+            drawn += new * len(shard.keys)
         questions = tables.read("questions", layout.questions(options.split))
         scores = evaluation.score(images, evaluators + judges, texts, questions)
         tables.write("evaluation", scores, out / "scores.parquet")
-    return f"{sum(len(shard.keys) for shard in plan)} images,"
+    return f"{sum(len(shard.keys) for shard in plan)} images, {drawn} of them drawn now,"
 
 
 if __name__ == "__main__":

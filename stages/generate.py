@@ -3,7 +3,7 @@
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, progress, tables, work
+from versat2i import compute, layout, params, progress, shards, tables, work
 
 
 @click.command()
@@ -22,15 +22,23 @@ def main() -> str:
     texts = tables.texts(layout.prompts("train"))
     plan = generation.plan(texts, settings.generate.per_prompt, settings.generate.prompts_per_shard)
     recipe = generation.Recipe(
-        settings.model, None, settings.generate, settings.seed, machine.torch_device(), "generate"
+        settings.model,
+        None,
+        settings.generate,
+        settings.seed,
+        machine.torch_device(),
+        "generate",
+        settings.generate.safety,
     )
     drawn = 0
     with work.replaced(layout.IMAGES) as out:
         for shard, piece, new in progress.track(compute.run(recipe, plan, machine), "generate", len(plan)):
             work.assemble(piece, out)
             drawn += new * len(shard.keys)
-    total = sum(len(shard.keys) for shard in plan)
-    return f"{total} candidates of {len(texts)} prompts, {drawn} of them drawn now,"
+    counts = shards.count(layout.IMAGES)
+    layout.write_json(counts, layout.metrics("generate"))
+    flagged = f" and {counts['flagged']} flagged as unsafe" if settings.generate.safety == "drop" else ""
+    return f"{counts['candidates']} candidates of {len(texts)} prompts, {drawn} of them drawn now{flagged},"
 
 
 if __name__ == "__main__":

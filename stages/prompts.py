@@ -1,9 +1,11 @@
 """Stage `prompts`."""
 
+from functools import partial
+
 import click
 
 from stages.command import stage
-from versat2i import layout, params, tables, work
+from versat2i import layout, params, progress, tables, work
 from versat2i.prompts import sources
 
 
@@ -16,7 +18,7 @@ def main() -> str:
     Example:
         python -m stages.prompts
     """
-    splits = sources.collect(params.load().prompts)
+    splits = sources.collect(params.load().prompts, partial(progress.track, every=50))
     with work.replaced(layout.DATA / "prompts") as prompts, work.replaced(layout.DATA / "questions") as questions:
         for split, (texts, asked, _) in splits.items():
             tables.write("prompts", texts, prompts / f"{split}.parquet")

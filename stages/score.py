@@ -24,11 +24,14 @@ def main(aspect: str) -> str:
     recipe = scoring.Recipe(aspect, evaluator, texts, questions)
     paths = shards.paths(layout.IMAGES)
     results = compute.run(recipe, paths, compute.load())
-    scores = pd.concat(list(progress.track(results, f"score@{aspect}", len(paths))), ignore_index=True)
+    pieces = list(progress.track(results, f"score@{aspect}", len(paths)))
+    scores = pd.concat([table for table, _ in pieces], ignore_index=True)
     tables.write("scores", scores, layout.scores(aspect))
     abstained = int(scores["abstained"].notna().sum())
     licence = rewards.from_params(aspect, evaluator).licence  # not recipe(): it hashes a model folder
-    return f"{len(scores)} images by {evaluator.evaluator} ({licence}), {abstained} abstained,"
+    now = sum(len(table) for table, new in pieces if new)
+    made = f"{len(scores)} images by {evaluator.evaluator} ({licence}), {now} of them scored now"
+    return f"{made}, {abstained} abstained,"
 
 
 if __name__ == "__main__":

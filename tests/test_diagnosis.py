@@ -1,6 +1,7 @@
 """The doctor finds what is wrong and says how to mend it."""
 
 import pytest
+import yaml
 
 from versat2i import codebase, diagnosis
 
@@ -42,6 +43,17 @@ def test_a_model_that_is_not_there_is_a_problem_with_its_remedy(empty):
     (empty / "versat2i/shapes/model").mkdir(parents=True)
     (empty / "versat2i/shapes/model/model_index.json").write_text("{}")
     assert by_name()["model"].advice is None
+
+
+def test_an_environment_of_a_reward_that_is_not_there_is_told(empty):
+    settings = yaml.safe_load((codebase.ROOT / "params.yaml").read_text())
+    settings["rewards"]["low_level"]["environment"] = {"name": "two", "lock": "two.lock"}
+    (empty / "params.yaml").write_text(yaml.safe_dump(settings))
+    assert by_name()["rewards"].advice.startswith("compute.yaml: environments has no 'two'")
+    (empty / "two/bin").mkdir(parents=True)
+    (empty / "two/bin/python").touch()
+    (empty / "compute.yaml").write_text("environments: {two: two}\n")
+    assert by_name()["rewards"] == diagnosis.Finding("rewards", f"two at {empty}/two/bin/python")
 
 
 def test_in_this_clone_nothing_is_wrong_but_what_the_machine_lacks():

@@ -36,6 +36,8 @@ COSTLY = {
     "chmod g+s": "is for a folder that a group shares",
     "python -m versat2i.shapes.*": "trains or measures the embedded model for minutes to hours",
     "uv pip install *": "changes the environment (tests/rewards/test_plug_in.py installs into a folder)",
+    "uv venv *": "makes a second environment (tests/rewards/test_isolated.py makes one)",
+    "uv pip freeze *": "lists an environment that is not here (tests/rewards/test_isolated.py reads such lists)",
     "pip install *": "changes the environment; the extra that it names is in pyproject.toml, see below",
     "tensorboard --logdir *": "serves until it is stopped",
 }

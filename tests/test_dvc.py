@@ -18,6 +18,7 @@ SETTINGS = params.load(ROOT / "params.yaml")
 STAGES = {name: body.get("do", body) for name, body in PIPELINE.items()}
 DEVICES = re.compile(r"cuda|cpu|gpu|/home|/work|--workers|--device")
 
+OF_EVALUATORS = ("versat2i/seeds.py", "versat2i/pretrained.py", "versat2i/words.py")  # which a registry reaches by name
 MADE = ("data/", "metrics/", "plots/")  # by stages
 PER_ASPECT = (
     "data/scores/{}.parquet",
@@ -29,6 +30,20 @@ PER_ASPECT = (
 
 def deps(name: str) -> list[str]:
     return [dep if isinstance(dep, str) else next(iter(dep)) for dep in STAGES[name]["deps"]]
+
+
+def files_of(prompts: params.Prompts) -> set[str]:
+    found: set[str | None] = set()
+    for source in (*prompts.train, *prompts.dev, *prompts.eval):
+        found |= {source.file, source.questions}
+        found |= {source.written.template, source.written.examples} if source.written else set()
+        found |= {source.asked.template, source.asked.check} if source.asked else set()
+    return found - {None, "grammar"}
+
+
+def locks_of(settings: params.Params) -> set[str]:
+    chosen = [*settings.rewards.values(), *settings.evaluate.judges]
+    return {evaluator.environment.lock for evaluator in chosen if evaluator.environment}
 
 
 def tracked_params(name: str) -> set[str]:
@@ -51,7 +66,7 @@ def test_a_stage_depends_on_no_module_that_it_does_not_use(name):
     imported = {str(path) for path in codebase.closure(f"stages.{name}")}
     plugins = ("versat2i/rewards/", "versat2i/shapes/")  # reached by name through a registry
     for dep in deps(name):
-        if dep.endswith(".py") and not dep.startswith(plugins) and dep != "versat2i/seeds.py":
+        if dep.endswith(".py") and not dep.startswith(plugins) and dep not in OF_EVALUATORS:
             assert dep in imported, f"{name} lists {dep} but does not import it"
 
 
@@ -93,9 +108,33 @@ def test_no_output_is_persistent_and_only_metrics_and_plots_are_uncached(name):
 
 
 def test_prompts_reads_every_file_that_its_params_name():
-    sources = [source for split in ("train", "dev", "eval") for source in getattr(SETTINGS.prompts, split)]
-    named = {path for source in sources for path in (source.file, source.questions)} - {None, "grammar"}
-    assert named <= set(deps("prompts"))
+    assert files_of(SETTINGS.prompts) <= set(deps("prompts"))
+
+
+def test_the_files_of_prompts_are_found_in_params():
+    asked = {"model": "m", "dtype": "float32", "batch_size": 1, "tokens": 1, "template": "ask.txt"}
+    written = asked | {"template": "write.txt", "examples": "few.txt", "amount": 1, "shown": 1, "per_request": 1}
+    written |= {"temperature": 1.0, "most_alike": 0.8, "patience": 1}
+    sources = [
+        params.Source(grammar=1),
+        params.Source(file="a.txt", questions="grammar"),
+        params.Source(file="b.txt", questions="q.csv"),
+        params.Source(written=written, asked=asked | {"check": "check.txt"}),
+    ]
+    found = files_of(params.Prompts(train=sources[:1], dev=sources[1:3], eval=sources[3:]))
+    assert found == {"a.txt", "b.txt", "q.csv", "write.txt", "few.txt", "ask.txt", "check.txt"}
+
+
+@pytest.mark.parametrize("name", ["score", "evaluate"])
+def test_scoring_reads_the_lock_of_every_environment_that_params_name(name):
+    assert locks_of(SETTINGS) <= set(deps(name))
+
+
+def test_the_locks_of_environments_are_found_in_params():
+    environment = params.Environment(name="two", lock="two.lock")
+    judge = params.Reward(evaluator="x", environment=environment)
+    judged = SETTINGS.evaluate.model_copy(update={"judges": [judge]})
+    assert locks_of(SETTINGS.model_copy(update={"evaluate": judged})) == locks_of(SETTINGS) | {"two.lock"}
 
 
 def test_each_expert_and_the_mixture_is_an_artifact_that_other_repositories_take_by_name():
@@ -120,7 +159,14 @@ def test_report_reads_each_variant_and_all_of_each_aspect_and_nothing_else():
     aspects = {place.format(aspect) for aspect in SETTINGS.aspects for place in PER_ASPECT}
     mixture = {"data/adapters/mixture/mixture.json", "metrics/mix/mixture.json", "plots/mix/mixture.csv"}
     variants = {f"data/evaluation/{variant}" for variant in SETTINGS.evaluate.variants}
-    assert listed == aspects | mixture | variants | {"data/prompts", "metrics/evaluate.json", "metrics/groups.json"}
+    prompts = {f"data/prompts/{split}.parquet" for split in ("train", "${evaluate.split}")}
+    assert listed == aspects | mixture | variants | prompts | {"metrics/evaluate.json", "metrics/groups.json"}
+
+
+def test_what_is_evaluated_depends_on_no_other_split():
+    for name in ("evaluate", "compare"):
+        listed = {dep for dep in deps(name) if dep.startswith(("data/prompts", "data/questions"))}
+        assert {Path(dep).stem for dep in listed} == {"${evaluate.split}"}
 
 
 def outputs_of(name: str) -> set[str]:

@@ -1,6 +1,9 @@
 """A variant's images are scored by every evaluator, higher is better, and their diversity is measured."""
 
 import dataclasses
+import gc
+import json
+import weakref
 
 import drawn
 import numpy as np
@@ -45,6 +48,53 @@ def diversity(folder):
     table = evaluation.diversity(folder)
     assert set(table["metric"]) == {"diversity"}
     return table.set_index(["prompt_id", "k"])
+
+
+def test_right_answers_are_counted_by_the_type_of_what_was_asked():
+    def details(*answers):
+        rows = [dict(zip(("element_type", "expected", "answer"), row, strict=True)) for row in answers]
+        return json.dumps({"answers": rows})
+
+    color, count = ("color", "red", "Red"), ("counting", "2", "3")
+    table = pd.DataFrame(
+        [
+            ("tifa", details(color, count)),
+            ("tifa", details(("color", "red", None), color)),
+            ("tifa", None),  # abstained
+            ("low_level", None),
+            ("other", json.dumps({"lines": 3})),
+            ("dsg", details(count)),
+        ],
+        columns=["metric", "details"],
+    )
+    assert evaluation.by_element(table) == {"tifa": {"color": 0.666667, "counting": 0.0}, "dsg": {"counting": 0.0}}
+
+
+LOADED: list[weakref.ref] = []
+ALIVE: list[list[bool]] = []
+
+
+class Heavy:
+    """Has something in memory once the first image is scored; notes whether what those before it had is still there."""
+
+    def __init__(self, metric):
+        self.name = self.metric = metric
+        self.higher_is_better, self.range, self.licence = True, (0.0, 1.0), "none"
+
+    def score(self, images, prompts, questions):
+        gc.collect()
+        ALIVE.append([weights() is not None for weights in LOADED])
+        self.weights = set(range(3))
+        LOADED.append(weakref.ref(self.weights))
+        return Scores(np.zeros(len(images)), [None] * len(images), [None] * len(images))
+
+
+def test_an_evaluator_is_unloaded_before_the_next_one_loads(tmp_path, monkeypatch):
+    monkeypatch.setitem(control.EVALUATORS, "heavy:", f"{__name__}:Heavy")
+    folder = variant(tmp_path / "base", {"p0": [9, 8]})
+    evaluators = [("control", Reward(evaluator=f"heavy:{name}")) for name in ("a", "b", "c")]
+    evaluation.score(folder, evaluators, TEXTS, NO_QUESTIONS)
+    assert ALIVE == [[], [False], [False, False]]
 
 
 def test_diversity_of_equal_black_and_white_and_single_images(tmp_path):

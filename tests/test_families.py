@@ -3,6 +3,7 @@
 import shutil
 from functools import partial
 from importlib import import_module
+from statistics import NormalDist
 
 import drawn
 import numpy as np
@@ -119,14 +120,16 @@ def alpha_bars():
 
 
 def noised(family, latents, noise, generator):
-    """Timesteps, noisy latents and target by the definitions of epsilon, v and flow."""
+    """Timesteps, one from each equal part of the schedule, noisy latents and target by definition."""
+    amount = len(latents)
+    quantiles = (torch.arange(amount) + torch.rand(amount, generator=generator)) / amount
     if family == "sd35":
-        quantile = torch.sigmoid(torch.randn(len(latents), generator=generator))
-        unshifted = 1 - (quantile * 1000).floor() / 1000  # the scheduler's times fall from 1 to 1/1000
+        normal = torch.tensor([NormalDist().inv_cdf(1 - q) for q in quantiles.tolist()])
+        unshifted = 1 - (normal.sigmoid() * 1000).floor() / 1000  # the scheduler's times fall from 1 to 1/1000
         sigma = 3 * unshifted / (1 + 2 * unshifted)  # shift 3 (Esser et al. 2024, eq. 23)
         part = sigma[:, None, None, None]
         return 1000 * sigma, (1 - part) * latents + part * noise, noise - latents
-    times = torch.randint(1000, (len(latents),), generator=generator)
+    times = (quantiles * 1000).long()
     alpha, sigma = alpha_bars()[times].sqrt(), (1 - alpha_bars()[times]).sqrt()
     target = alpha * noise - sigma * latents if family == "sd21" else noise
     return times, alpha * latents + sigma * noise, target

@@ -25,6 +25,12 @@ def alpha_bars(zero_terminal):
     return roots**2
 
 
+def strata(amount, generator, low=0.0, high=1.0):
+    """A timestep from each of some equal parts of a range."""
+    shares = (torch.arange(amount) + torch.rand(amount, generator=generator)) / amount
+    return ((low + (high - low) * shares) * 1000).long()
+
+
 @pytest.mark.parametrize("min_snr", [None, 5.0])
 @pytest.mark.parametrize("kind", ["v_prediction", "epsilon"])
 def test_the_loss_is_its_formula(loaded, kind, min_snr):
@@ -42,7 +48,7 @@ def test_the_loss_is_its_formula(loaded, kind, min_snr):
 
         generator = torch.Generator().manual_seed(5)
         noise = torch.randn(latents.shape, generator=generator)
-        times = torch.randint(1000, (4,), generator=generator)
+        times = strata(4, generator)
         bar = alpha_bars(zero_terminal)[times]
         alpha, sigma = (part[:, None, None, None] for part in (bar.sqrt(), (1 - bar).sqrt()))
         target = alpha * noise - sigma * latents if kind == "v_prediction" else noise
@@ -67,6 +73,23 @@ def test_min_snr_weights_worked_out_by_hand(kind, expected):
     """alpha_bar 0.5, 0.9 and 0.2 are signal-to-noise ratios 1, 9 and 0.25; gamma is 5."""
     weights = snr_weights(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([2, 1, 0]), 5.0, kind)
     torch.testing.assert_close(weights, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.2, 0.6), (0.999, 1.0)])
+def test_timesteps_are_drawn_evenly_from_the_range_asked_for(loaded, monkeypatch, low, high):
+    seen = []
+    predict = loaded.predict
+    monkeypatch.setattr(
+        loaded, "predict", lambda noisy, times, told: (seen.append(times), predict(noisy, times, told))[1]
+    )
+    prompts = loaded.embed(["a red circle"] * 5)
+    with torch.no_grad():
+        losses.diffusion_loss(
+            loaded, latents(5, 4, 16, 16), prompts, torch.Generator().manual_seed(3), None, timesteps=(low, high)
+        )
+    (times,) = seen
+    edges = (1000 * torch.linspace(low, high, 6)).floor()
+    assert ((times >= edges[:-1]) & (times <= edges[1:])).all() and times.max() <= 999
 
 
 def test_pure_noise_has_no_weight_in_v_prediction(loaded):
@@ -106,7 +129,7 @@ def test_the_contrast_is_its_formula(with_lora, loaded):
         found = losses.contrast_loss(with_lora, pairs, prompts, generator, without)
 
         generator = torch.Generator().manual_seed(5)
-        noise, times = torch.randn(3, 4, 16, 16, generator=generator), torch.randint(1000, (3,), generator=generator)
+        noise, times = torch.randn(3, 4, 16, 16, generator=generator), strata(3, generator)
         bar = alpha_bars(True)[times][:, None, None, None]
         expected = 0.0
         for image, sign in ((pairs[:, 0], 1), (pairs[:, 1], -1)):

@@ -210,6 +210,14 @@ def test_override_gives_the_named_expert_at_that_weight():
         mixed.override({"geometri": 1.0})
 
 
+def test_a_mixture_that_starts_at_the_number_of_experts_is_their_sum():
+    experts = [tiny.adapter(tiny.unet(), name) for name in ("aesthetic", "geometry")]
+    model, summed = tiny.unet(), tiny.unet()
+    mixture.attach(model, experts, "token", scale=2.0)
+    mixture.attach(summed, experts, "layer").override({"aesthetic": 1.0, "geometry": 1.0})
+    torch.testing.assert_close(run(model), run(summed))
+
+
 def test_detach_restores_the_original_model():
     model, mixed = attach("image", spread=0.5)
     mixed.detach()

@@ -129,6 +129,7 @@ def test_a_missing_parameter_is_named(place):
         ("train_lora.geometry.learning_rate", [0.1]),
         ("train_lora.geometry.caption_dropout", 1.01),
         ("train_lora.geometry.targets", "everything"),
+        ("train_lora.geometry.lr_scheduler", "cosine"),
         ("mix.scope", "time"),
         ("evaluate.resamples", 99),
         ("evaluate.split", "train"),
@@ -140,6 +141,11 @@ def test_a_missing_parameter_is_named(place):
 )
 def test_a_wrong_type_or_value_is_shown_where_it_stands(place, value):
     assert refused(changed(place, value)).startswith(f"{place} is {value!r}: ")
+
+
+@pytest.mark.parametrize("value", [[0.6, 0.6], [0.0, 600], ["0", 1], [0.5], [0.0, 0.5, 1.0], 0.5])
+def test_a_range_of_timesteps_is_two_rising_shares(value):
+    assert refused(changed("train_lora.geometry.timesteps", value)).startswith("train_lora.geometry.timesteps")
 
 
 @pytest.mark.parametrize("name", ["Geometry", "low level", "1st", "../up", "a" * 41, ""])
@@ -182,6 +188,35 @@ def test_a_source_is_the_grammar_or_a_file(source):
     assert refused(changed("prompts.train", [source])).startswith("prompts.train.0: give either 'grammar: N'")
 
 
+WRITTEN = {
+    "model": "a/b@c", "dtype": "bfloat16", "batch_size": 8, "tokens": 900, "template": "w.txt", "amount": 100,
+    "examples": "few.txt", "shown": 3, "per_request": 20, "temperature": 1.0, "most_alike": 0.8, "patience": 20,
+}  # fmt: skip
+ASKED = {name: WRITTEN[name] for name in ("model", "dtype", "batch_size", "tokens", "template")} | {"check": "c.txt"}
+
+
+@pytest.mark.parametrize("source", [{"written": WRITTEN}, {"written": WRITTEN, "asked": ASKED}])
+def test_a_language_model_may_write_prompts_and_ask_about_them(source):
+    (found,) = params.parse(changed("prompts.train", [source])).prompts.train
+    assert found.model_dump(exclude_none=True, include={"written", "asked"}, exclude_defaults=True) == source
+
+
+@pytest.mark.parametrize(
+    "source, problem",
+    [
+        ({"written": WRITTEN, "file": "p.txt"}, "prompts.train.0: give either 'grammar: N', 'file: PATH' or 'written"),
+        ({"grammar": 3, "asked": ASKED}, "prompts.train.0: 'asked' belongs to a 'file' without 'questions' or to"),
+        ({"file": "p", "questions": "q", "asked": ASKED}, "prompts.train.0: 'asked' belongs to a 'file' without"),
+        ({"written": WRITTEN | {"amount": 0}}, "prompts.train.0.written.amount is 0: "),
+        ({"written": WRITTEN | {"temperature": 0.0}}, "prompts.train.0.written.temperature is 0.0: "),
+        ({"written": WRITTEN | {"most_alik": 1}}, "prompts.train.0.written.most_alik is not a parameter. Did you mean"),
+        ({"file": "p", "asked": {"model": "m"}}, "prompts.train.0.asked.dtype is missing (and 4 more)"),
+    ],
+)
+def test_what_a_language_model_is_told_is_checked(source, problem):
+    assert refused(changed("prompts.train", [source])).startswith(problem)
+
+
 @pytest.mark.parametrize("option", [{"questions": "grammar"}, {"questions": "q.json"}, {"format": "csv"}])
 def test_what_belongs_to_a_file_is_refused_beside_the_grammar(option):
     line = refused(changed("prompts.train", [{"grammar": 3} | option]))
@@ -191,6 +226,21 @@ def test_what_belongs_to_a_file_is_refused_beside_the_grammar(option):
 def test_a_format_that_is_not_known_is_refused_with_those_that_are():
     line = refused(changed("prompts.train", [{"file": "p", "format": "xlsx"}]))
     assert line.startswith("prompts.train.0.format is 'xlsx'") and "'parquet'" in line
+
+
+@pytest.mark.parametrize(
+    "environment, problem",
+    [
+        ({"name": "two"}, "rewards.geometry.environment.lock is missing"),
+        ({"name": "Two!", "lock": "l"}, "rewards.geometry.environment.name is 'Two!': "),
+        ({"name": "two", "lock": "l", "python": "3"}, "rewards.geometry.environment.python is not a parameter"),
+        ("two", "rewards.geometry.environment is 'two': "),
+    ],
+)
+def test_an_environment_has_a_name_and_a_lock_and_nothing_of_a_machine(environment, problem):
+    good = params.parse(changed("rewards.geometry.environment", {"name": "two", "lock": "l"})).rewards["geometry"]
+    assert good.environment.lock == "l" and good.options == {}
+    assert refused(changed("rewards.geometry.environment", environment)).startswith(problem)
 
 
 @pytest.mark.parametrize(

@@ -1,89 +1,17 @@
 """The whole pipeline, by real DVC in a copy of the project, on tiny settings and a random model."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import tiny
 import yaml
+from projects import commit, copy_project, edit, ran, run
 
-from versat2i import codebase, layout, params
-
-TINY = {
-    "prompts": {
-        "train": [{"grammar": 6, "seed": 1}],
-        "dev": [{"grammar": 3, "held_out": 0.5, "seed": 2}],
-        "eval": [{"grammar": 4, "held_out": 0.5, "seed": 3}],
-    },
-    "generate": {"per_prompt": 4, "steps": 2, "batch_size": 16, "prompts_per_shard": 3},
-    "evaluate": {"per_prompt": 2, "steps": 2, "prompts_per_shard": 3, "resamples": 100},
-    "mix": {"steps": 2, "batch_size": 2, "variants": ["mixture", "uniform"]},
-    "model": {"threads": 1},
-}
-RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
-LORA = {"rank": 2, "alpha": 2.0, "steps": 2, "batch_size": 2}
-# A random model draws blots: an aspect that may abstain on all of them would stop the pipeline here,
-# so that the control stands in for it; the evaluator has tests of its own.
-CONTROL = {"evaluator": "random"}
-
-
-def tiny_params(root: Path) -> dict:
-    settings = yaml.safe_load((root / "params.yaml").read_text())
-    for section, changes in TINY.items():
-        settings[section] |= changes
-    for aspect in settings["aspects"]:
-        settings["select"][aspect] = RULE
-        settings["train_lora"][aspect] = settings["train_lora"][aspect] | LORA
-    settings["rewards"] |= {"geometry": CONTROL}
-    return json.loads(json.dumps(settings))  # no two aspects share one dict, which YAML would keep as an alias
-
-
-def environment(root: Path) -> dict[str, str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    changes = {"PATH": path, "PYTHONPATH": str(root), "DVC_NO_ANALYTICS": "1", "HF_HUB_OFFLINE": "1"}
-    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # it doubles start-up
-    return {**inherited, **changes}
-
-
-def run(root: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
-    done = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
-    if check and done.returncode:
-        raise AssertionError(f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return done
-
-
-def ran(output: str) -> list[str]:
-    return sorted(re.findall(r"Running stage '([^']+)'", output))
-
-
-def copy_project(root: Path, model: Path) -> Path:
-    """The project as a new git repository with a tiny model and tiny settings."""
-    made = (".venv", ".work", "data", "metrics", "plots", "dvc.lock", "__pycache__", ".*_cache")
-    skipped = shutil.ignore_patterns(".git", "model", "cache", "tmp", *made)
-    shutil.copytree(codebase.ROOT, root, ignore=skipped)
-    shutil.copytree(model, root / "versat2i/shapes/model")
-    (root / "params.yaml").write_text(yaml.safe_dump(tiny_params(root)))
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        run(root, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", *command)
-    return root
-
-
-def edit(root: Path, **changes: object) -> None:
-    """Change params: ``edit(root, select__geometry__margin=1.0)``."""
-    settings = yaml.safe_load((root / "params.yaml").read_text())
-    for path, value in changes.items():
-        *sections, name = path.split("__")
-        place = settings
-        for section in sections:
-            place = place[section]
-        place[name] = value
-    (root / "params.yaml").write_text(yaml.safe_dump(settings))
+from versat2i import layout, params
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +44,9 @@ def test_the_results_have_the_promised_shape(project):
             gained = set() if variant == "base" else {"gain", "low", "high", "win_rate", "more_abstentions"}
             assert set(entry) <= {"mean", "abstained"} | gained
     assert {"aesthetic", "low_level", "diversity"} <= set(table["base"])
+    elements = json.loads((project / layout.metrics("elements")).read_text())
+    assert set(elements) == set(settings.evaluate.variants)
+    assert all(set(found) == {"tifa"} and "color" in found["tifa"] for found in elements.values())
 
 
 def test_a_selected_set_is_the_best_of_each_prompt(project):
@@ -131,27 +62,16 @@ def test_a_second_run_does_nothing(project):
 
 def test_another_machine_agrees_byte_for_byte(project, model, tmp_path):
     other = copy_project(tmp_path / "other", model)
-    run(other, "dvc", "repro", "train_lora@aesthetic")
+    run(other, "dvc", "repro", "train_lora@aesthetic", forked=False)
     mine, theirs = (yaml.safe_load((root / "dvc.lock").read_text())["stages"] for root in (project, other))
     assert len(theirs) == 5
     assert {name: mine[name] for name in theirs} == theirs
 
 
-def test_one_aspects_threshold_reruns_that_aspect_and_what_is_made_from_it(project):
-    run(project, "git", "add", "-A")
-    run(project, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first run")
+def test_params_metrics_and_plots_are_compared_with_the_last_commit(project):
+    commit(project, "first run")
     edit(project, select__geometry__threshold={"quantile": 0.95})
-    assert ran(run(project, "dvc", "repro").stdout) == [
-        "compare",
-        "evaluate@geometry",
-        "evaluate@mixture",
-        "evaluate@uniform",
-        "mix@mixture",
-        "mix@uniform",
-        "report",
-        "select@geometry",
-        "train_lora@geometry",
-    ]
+    run(project, "dvc", "repro", "-s", "select@geometry")
     assert "select.geometry.threshold.quantile" in run(project, "dvc", "params", "diff").stdout
     assert "picks_mean" in run(project, "dvc", "metrics", "diff").stdout
     run(project, "dvc", "plots", "show")
@@ -169,15 +89,15 @@ def test_a_killed_stage_goes_on_at_the_missing_shard(project):
     shards = sorted((project / ".work/generate").iterdir())
     shutil.rmtree(shards[0])
     shutil.rmtree(project / "data/images")
-    assert "12 of them drawn now" in run(project, sys.executable, "-m", "stages.generate").stdout
+    assert "12 of them drawn now" in run(project, "python", "-m", "stages.generate").stdout
 
 
 def test_ones_own_prompts_take_one_edit_a_split(project):
     (project / "mine.txt").write_text("a red circle\ntwo blue stars on a white background\n")
     mine = [{"file": "mine.txt", "questions": "grammar"}]
     edit(project, prompts__train=mine, generate__per_prompt=2)
-    run(project, sys.executable, "-m", "stages.prompts")
-    assert "4 candidates of 2 prompts" in run(project, sys.executable, "-m", "stages.generate").stdout
+    run(project, "python", "-m", "stages.prompts")
+    assert "4 candidates of 2 prompts" in run(project, "python", "-m", "stages.generate").stdout
     questions = pd.read_parquet(project / layout.questions("train"))
     assert "How many blue stars are there?" in set(questions["question"])
 
@@ -185,12 +105,12 @@ def test_ones_own_prompts_take_one_edit_a_split(project):
 def test_another_model_takes_one_edit(project, tmp_path):
     folder = tiny.pipeline_folder(tmp_path / "other", seed=1)
     edit(project, model__path=str(folder))
-    assert "4 of them drawn now" in run(project, sys.executable, "-m", "stages.generate").stdout
+    assert "4 of them drawn now" in run(project, "python", "-m", "stages.generate").stdout
 
 
 def fails(project: Path, *command: str) -> str:
     """The one line that a stage ends with."""
-    done = run(project, sys.executable, "-m", *command, check=False)
+    done = run(project, "python", "-m", *command, check=False)
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stderr
     [line] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
@@ -200,7 +120,7 @@ def fails(project: Path, *command: str) -> str:
 def test_a_word_that_the_model_does_not_know_is_named(project):
     (project / "mine.txt").write_text("a red zebra\n")
     edit(project, prompts__train=[{"file": "mine.txt"}])
-    run(project, sys.executable, "-m", "stages.prompts")
+    run(project, "python", "-m", "stages.prompts")
     before = sorted((project / "data/images").iterdir())
     assert "'zebra'" in fails(project, "stages.generate")
     assert sorted((project / "data/images").iterdir()) == before
@@ -234,8 +154,8 @@ def test_a_table_with_a_missing_column_is_one_clear_line(project):
 def test_a_truncated_shard_is_one_clear_line(project):
     edit(project, model__path="versat2i/shapes/model")
     (project / "mine.txt").write_text("a red circle\n")
-    run(project, sys.executable, "-m", "stages.prompts")
-    run(project, sys.executable, "-m", "stages.generate")
+    run(project, "python", "-m", "stages.prompts")
+    run(project, "python", "-m", "stages.generate")
     path = next((project / "data/images").glob("*.tar"))
     data = path.read_bytes()
     path.unlink()

@@ -50,7 +50,7 @@ KEYS = [(prompt_id, k) for prompt_id in drawn.TEXTS for k in range(2)]
 
 
 def test_scores_through_the_store_are_the_evaluators_own(shard):
-    found = worker()(shard)
+    found, _ = worker()(shard)
     assert list(zip(found["prompt_id"], found["k"], strict=True)) == KEYS
     assert found["score"].tolist() == [drawn.candidate(*key).image.mean() / 255 for key in KEYS]
     assert found["abstained"].isna().all()
@@ -64,13 +64,13 @@ def test_embedded_evaluators_score_as_they_do_directly(shard, aspect):
     prompts = pd.DataFrame(KEYS, columns=["prompt_id", "k"])
     prompts["text"] = prompts["prompt_id"].map(drawn.TEXTS)
     direct = rewards.load(aspect, evaluator).score(images, prompts, None)
-    found = worker(aspect=aspect, evaluator=evaluator)(shard)
+    found, _ = worker(aspect=aspect, evaluator=evaluator)(shard)
     np.testing.assert_array_equal(found["score"], direct.values)
     assert found["abstained"].astype(object).where(found["abstained"].notna(), None).tolist() == direct.reasons
 
 
 def test_batches_cut_the_shard_without_losing_an_image(shard, monkeypatch):
-    whole = worker()(shard)
+    whole, _ = worker()(shard)
     monkeypatch.setattr(scoring, "BATCH", 4)
     cut = scoring.score_shard(Brightness(), shard, drawn.TEXTS, NO_QUESTIONS)
     for column in ("prompt_id", "k", "score"):
@@ -78,10 +78,11 @@ def test_batches_cut_the_shard_without_losing_an_image(shard, monkeypatch):
 
 
 def test_a_shard_is_scored_once(shard):
-    first = worker()(shard)
-    assert len(Brightness.asked) == 6
-    pd.testing.assert_frame_equal(worker()(shard), first)
-    assert len(Brightness.asked) == 6
+    first, new = worker()(shard)
+    assert new and len(Brightness.asked) == 6
+    found, new = worker()(shard)
+    pd.testing.assert_frame_equal(found, first)
+    assert not new and len(Brightness.asked) == 6
 
 
 def test_what_an_evaluator_loads_while_it_scores_is_not_its_code(tmp_path):
@@ -112,7 +113,7 @@ def test_a_shard_is_scored_again_when_what_it_is_scored_by_changes(shard):
     worker(texts=drawn.TEXTS | {"p9": "another"}, questions=asked.assign(prompt_id="p9"))(shard)
     assert Brightness.asked == []  # what other prompts say and are asked is nothing to this shard
     drawn.pool(shard.parent, per_prompt=1)
-    assert len(worker()(shard)) == len(Brightness.asked) == 3
+    assert len(worker()(shard)[0]) == len(Brightness.asked) == 3
 
 
 def test_a_shard_is_scored_again_by_other_weights_from_the_same_folder(shard, monkeypatch):
@@ -124,7 +125,7 @@ def test_a_shard_is_scored_again_by_other_weights_from_the_same_folder(shard, mo
 
 
 def test_an_abstention_is_kept_with_its_reason(shard):
-    found = worker(abstain="p1")(shard)
+    found, _ = worker(abstain="p1")(shard)
     silent = found["prompt_id"] == "p1"
     assert found["score"].isna().equals(silent)
     assert found["abstained"][silent].tolist() == ["too dark"] * 2 and found["abstained"][~silent].isna().all()

@@ -35,6 +35,7 @@ VALUES = {
     pa.string(): texts,
     pa.int64(): st.integers(-(2**63), 2**63 - 1),
     pa.float64(): st.floats(allow_nan=False, allow_infinity=False),
+    pa.bool_(): st.booleans(),
     pa.list_(pa.string()): st.lists(texts, max_size=3),
 }
 counts = st.integers(1, 2**63 - 1)

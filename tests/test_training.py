@@ -234,3 +234,12 @@ def test_the_summary_is_of_the_first_and_last_tenth():
     losses = pd.DataFrame({"step": range(1, 21), "loss": [float(step) for step in range(1, 21)]})
     assert training.summary(losses) == {"steps": 20, "first_loss": 1.5, "last_loss": 19.5}
     assert training.summary(losses.head(3)) == {"steps": 3, "first_loss": 1.0, "last_loss": 3.0}
+
+
+def test_the_rate_warms_up_and_stays_or_falls_to_zero():
+    def rates(scheduler):
+        settings = rule(steps=40, learning_rate=0.4, lr_scheduler=scheduler)
+        return [training.learning_rate(settings, step) for step in (0, 9, 20, 39)]
+
+    assert rates("constant") == pytest.approx([0.04, 0.4, 0.4, 0.4])
+    assert rates("linear") == pytest.approx([0.04, 0.4 * 31 / 40, 0.2, 0.01])

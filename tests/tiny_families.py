@@ -17,7 +17,10 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
@@ -31,6 +34,7 @@ from versat2i.backbone import words
 from versat2i.shapes import denoiser, scenes
 
 HIDDEN, POOLED = 16, 8
+THRESHOLD = -0.093  # of the cosine of an image and the checker's first concept
 
 
 def tokenizer() -> CLIPTokenizer:
@@ -113,6 +117,21 @@ def stable_diffusion(prediction: str, **options: object) -> DiffusionPipeline:
     )
 
 
+def checker() -> dict:
+    """A random safety checker that flags about half of what the random SD 1.5 draws, and what prepares its images."""
+    vision = {"image_size": 16, "patch_size": 8, "hidden_size": HIDDEN, "intermediate_size": HIDDEN}
+    layers = {"num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPConfig(vision_config=vision | layers, text_config=layers, projection_dim=POOLED)
+    model = StableDiffusionSafetyChecker(config)
+    torch.nn.init.normal_(model.concept_embeds)
+    torch.nn.init.normal_(model.special_care_embeds)
+    torch.nn.init.constant_(model.special_care_embeds_weights, 0.5)
+    torch.nn.init.constant_(model.concept_embeds_weights, 2.0)  # above any cosine, but for one
+    model.concept_embeds_weights.data[0] = THRESHOLD
+    processor = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    return {"safety_checker": model, "feature_extractor": processor, "requires_safety_checker": True}
+
+
 def sdxl() -> DiffusionPipeline:
     tokens, ids, size = tokenizer(), 6, 8
     return StableDiffusionXLPipeline(
@@ -170,10 +189,12 @@ FAMILIES: dict[str, Callable[[], DiffusionPipeline]] = {
     "sd35": sd3,
 }
 
+WITH_CHECKER = {"sd15 with checker": lambda: stable_diffusion("epsilon", **checker())}
+
 
 def folder(name: str, out: Path) -> Path:
     """Save the random pipeline of a family; the same weights every time."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        FAMILIES[name]().save_pretrained(out)
+        (FAMILIES | WITH_CHECKER)[name]().save_pretrained(out)
     return out

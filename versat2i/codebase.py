@@ -15,6 +15,7 @@ PLUMBING = frozenset(
         "versat2i.compute",
         "versat2i.environment",
         "versat2i.failures",
+        "versat2i.hub",
         "versat2i.layout",
         "versat2i.params",
         "versat2i.progress",
@@ -64,9 +65,10 @@ def closure(module: str) -> list[Path]:
     return sorted(path.relative_to(ROOT) for path in files if path)
 
 
-def _meaning(path: Path) -> str:
-    """The parsed source without comments and docstrings."""
-    tree = ast.parse(path.read_text())
+@cache
+def _meaning(source: str) -> str:
+    """The parsed source without comments and docstrings; parsed once, since each shard's fingerprint asks for it."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -86,5 +88,5 @@ def digest(module: str) -> str:
     """Hash of what a module and all it imports mean: a comment does not change it, code does."""
     whole = hashlib.sha256()
     for path in closure(module):
-        whole.update(f"{path}\n{_meaning(ROOT / path)}\n".encode())
+        whole.update(f"{path}\n{_meaning((ROOT / path).read_text())}\n".encode())
     return whole.hexdigest()

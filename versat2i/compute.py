@@ -1,4 +1,4 @@
-"""Where and how fast work runs: compute.yaml. Nothing here changes a result."""
+"""Where and how fast work runs: compute.yaml. Nothing here changes a result by more than rounding does."""
 
 import multiprocessing
 import os
@@ -29,6 +29,13 @@ class Compute(BaseModel):
         workers: how many processes.
         tracker: `tensorboard` notes losses and samples of training in the work store.
         samples_every: steps between two sample grids.
+        attention: torch's kernel for attention in the denoiser; `auto` leaves the choice to torch.
+        compile: torch compiles the denoiser: minutes at the start, faster after.
+        vae_slicing: images are decoded one at a time.
+        vae_tiling: images larger than a tile are decoded tile by tile.
+        gradient_checkpointing: training keeps fewer activations and computes them again: about a third slower.
+        cpu_offload: each network waits in main memory while another computes.
+        environments: where the Python environments that params name lie on this machine.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -37,6 +44,13 @@ class Compute(BaseModel):
     workers: Annotated[int, Field(ge=1)] = 1
     tracker: Literal["none", "tensorboard"] = "none"
     samples_every: Annotated[int, Field(ge=1)] = 50
+    attention: Literal["auto", "math", "flash", "efficient", "cudnn"] = "auto"
+    compile: bool = False
+    vae_slicing: bool = False
+    vae_tiling: bool = False
+    gradient_checkpointing: bool = False
+    cpu_offload: bool = False
+    environments: dict[str, str] = {}
 
     def torch_device(self) -> str:
         """The device's name for torch."""

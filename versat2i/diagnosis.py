@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from versat2i import commands, compute, environment, params
+from versat2i.rewards import isolated
 
 LOW_DISK = 5 * 2**30  # bytes; a run of the embedded world takes 0.3 GiB, real models far more
 LOW_MEMORY = 2 * 2**30  # bytes
@@ -40,6 +41,7 @@ def findings() -> list[Finding]:
         ("memory", _memory),
         ("disk", _disk),
         ("hub", _hub),
+        ("rewards", _rewards),
         ("dvc", _dvc),
         ("remote", _remote),
     ]
@@ -113,6 +115,14 @@ def _hub() -> Finding:
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     token = "with" if os.environ.get("HF_TOKEN") or (Path.home() / ".cache/huggingface/token").exists() else "without"
     return Finding("hub", f"{'off' if offline else 'on'}line, {token} a token")
+
+
+def _rewards() -> Finding:
+    settings = params.load()
+    chosen = [settings.rewards[aspect] for aspect in settings.aspects] + settings.evaluate.judges
+    apart = {reward.environment.name: reward.environment for reward in chosen if reward.environment}
+    places = [f"{name} at {isolated.python_of(environment)}" for name, environment in sorted(apart.items())]
+    return Finding("rewards", ", ".join(places) or "none runs in an environment of its own")
 
 
 def _dvc() -> Finding:

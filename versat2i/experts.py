@@ -33,6 +33,7 @@ def examples(model: Backbone, selected: list[Path], objective: str) -> Examples:
     codes, distinct = pd.factorize(texts)
     latents = _latents([candidate for _, candidates in sets for candidate in candidates])
     prompts, empty = model.embed(list(distinct))[torch.from_numpy(codes)], model.embed([""])
+    model.denoiser.to(model.device)  # for the optimizer's state: with `cpu_offload` it waits elsewhere
     if objective == "sft":
         return Examples(latents, prompts, empty)
     rivals = _latents([rival for folder in selected for rival in picking.load_rivals(folder)])
@@ -62,8 +63,8 @@ def objective(
 
     def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
         if settings.objective == "contrast":
-            return losses.contrast_loss(model, latents, prompts, generator, without)
-        return losses.diffusion_loss(model, latents, prompts, generator, settings.min_snr)
+            return losses.contrast_loss(model, latents, prompts, generator, without, settings.timesteps)
+        return losses.diffusion_loss(model, latents, prompts, generator, settings.min_snr, settings.timesteps)
 
     return loss
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from versat2i import backbone, shards, work
+from versat2i import backbone, safety, shards, work
 from versat2i.backbone import Backbone, Embeddings
-from versat2i.params import Model, Sampling
+from versat2i.params import Model, Safety, Sampling
 from versat2i.seeds import stable_seed
 
 Key = tuple[str, int]  # prompt_id, k
@@ -44,8 +44,8 @@ def plan(texts: dict[str, str], per_prompt: int, prompts_per_shard: int) -> list
 class Painter:
     """Draws shards with one model, keeping the embeddings of the last block of prompts."""
 
-    def __init__(self, model: Backbone, sampling: Sampling, seed: int) -> None:
-        self.model, self.sampling, self.seed = model, sampling, seed
+    def __init__(self, model: Backbone, sampling: Sampling, seed: int, checker: safety.Checker | None = None) -> None:
+        self.model, self.sampling, self.seed, self.checker = model, sampling, seed, checker
         self.empty = model.embed([""])
         self.texts: list[str] = []
         self.embeddings = self.empty
@@ -74,8 +74,10 @@ class Painter:
             latents = self.model.draw(batch, self.empty, batch_seeds, self.sampling.steps, self.sampling.guidance_scale)
             _check_finite(latents, keys, shard.texts)
             images = self.model.decode(latents)
-            for (prompt_id, k), seed, image, latent in zip(keys, batch_seeds, images, latents, strict=True):
-                yield shards.Candidate(prompt_id, k, seed, image, _storable(latent))
+            flagged = [False] * len(keys) if self.checker is None else self.checker(images)
+            images[flagged], latents[flagged] = 0, 0
+            for (prompt_id, k), seed, *drawn, flag in zip(keys, batch_seeds, images, latents, flagged, strict=True):
+                yield shards.Candidate(prompt_id, k, seed, drawn[0], _storable(drawn[1]), flag)
 
 
 def _storable(latents: torch.Tensor) -> NDArray[np.floating]:
@@ -114,6 +116,7 @@ class Recipe:
         seed: of all candidates.
         device: where to draw; not part of the result.
         store: the stage's name in the work store.
+        safety: `drop` has the model's own checker look at every image.
     """
 
     model: Model
@@ -122,6 +125,7 @@ class Recipe:
     seed: int
     device: str
     store: str
+    safety: Safety = "off"
 
     def __call__(self) -> "Worker":
         return Worker(self)
@@ -137,19 +141,21 @@ class Worker:
         self.modules = [__name__, *([type(recipe.prepare).__module__] if recipe.prepare else [])]
         self.identity = {
             "model": backbone.identity(recipe.model),
-            "dtype": recipe.model.dtype,
-            "threads": recipe.model.threads,
+            **recipe.model.model_dump(include={"dtype", "mixed_precision", "threads"}),
             "prepared": recipe.prepare.identity() if recipe.prepare else None,
             "sampling": {name: getattr(recipe.sampling, name) for name in Sampling.model_fields},
             "seed": recipe.seed,
+            "safety": recipe.safety,
         }
 
     def _paint(self, shard: Shard) -> Iterator[shards.Candidate]:
         if self.painter is None:
+            dropping = self.recipe.safety == "drop"
+            checker = safety.load(self.recipe.model, self.recipe.device) if dropping else None
             model = backbone.load(self.recipe.model, self.recipe.device)
             if self.recipe.prepare is not None:
                 self.recipe.prepare(model)
-            self.painter = Painter(model, self.recipe.sampling, self.recipe.seed)
+            self.painter = Painter(model, self.recipe.sampling, self.recipe.seed, checker)
         return self.painter.candidates(shard)
 
     def __call__(self, shard: Shard) -> tuple[Shard, Path, bool]:

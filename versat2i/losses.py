@@ -9,6 +9,9 @@ from torch import Tensor
 
 from versat2i.backbone import Backbone, Embeddings
 
+Range = tuple[float, float]
+WHOLE: Range = (0.0, 1.0)
+
 
 def diffusion_loss(
     model: Backbone,
@@ -16,6 +19,7 @@ def diffusion_loss(
     prompts: Embeddings,
     generator: torch.Generator,
     min_snr: float | None,
+    timesteps: Range = WHOLE,
 ) -> Tensor:
     """Mean squared error of the denoiser's prediction at random timesteps.
 
@@ -28,20 +32,33 @@ def diffusion_loss(
         prompts: their prompt embeddings.
         generator: on the CPU; draws noise and timesteps.
         min_snr: gamma of min-SNR weighting, or None for plain loss.
+        timesteps: the part of the schedule to draw timesteps from, see `_draws`.
     """
-    noise, timesteps = _draws(model, latents, generator)
-    noisy, target = _diffused(model, latents, noise, timesteps)
-    prediction = model.predict(noisy, timesteps.to(model.device), prompts).float()
+    noise, times = _draws(model, latents, generator, timesteps)
+    noisy, target = _diffused(model, latents, noise, times)
+    prediction = model.predict(noisy, times.to(model.device), prompts).float()
     errors = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
     if min_snr is not None:
-        errors = errors * model.schedule.weights(timesteps, min_snr).to(errors)
+        errors = errors * model.schedule.weights(times, min_snr).to(errors)
     return errors.mean()
 
 
-def _draws(model: Backbone, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Noise and a timestep for each of some latents, on the CPU."""
+def _draws(model: Backbone, latents: Tensor, generator: torch.Generator, timesteps: Range) -> tuple[Tensor, Tensor]:
+    """Noise and a timestep for each of some latents, on the CPU.
+
+    The timesteps are stratified, one from each of ``batch`` equal parts of the range: batches of any seed then cover
+    it alike, and their losses differ by less.
+
+    Args:
+        model: whose schedule it is.
+        latents: ``[batch, channels, height, width]``.
+        generator: on the CPU.
+        timesteps: lowest and highest quantile of the timesteps that the model was trained at, 0 clean, 1 noise.
+    """
     noise = torch.randn(latents.shape, generator=generator)
-    return noise, model.schedule.times(len(latents), generator)
+    strata = (torch.arange(len(latents)) + torch.rand(len(latents), generator=generator)) / len(latents)
+    low, high = timesteps
+    return noise, model.schedule.times(low + (high - low) * strata)
 
 
 def _diffused(model: Backbone, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,6 +73,7 @@ def contrast_loss(
     prompts: Embeddings,
     generator: torch.Generator,
     without: Callable[[], AbstractContextManager[None]],
+    timesteps: Range = WHOLE,
 ) -> Tensor:
     """``mean |v - v_best|^2 + mean |2 v_base - v - v_rival|^2`` over both images of a pair.
 
@@ -71,12 +89,14 @@ def contrast_loss(
         prompts: their prompt embeddings, one a pair.
         generator: on the CPU; draws noise and timesteps.
         without: a context in which the model is its base.
+        timesteps: the part of the schedule to draw timesteps from, see `_draws`.
     """
-    noise, timesteps = (draw.repeat(2, *[1] * (draw.ndim - 1)) for draw in _draws(model, pairs[:, 0], generator))
-    noisy, target = _diffused(model, pairs.transpose(0, 1).flatten(0, 1), noise, timesteps)
-    both, timesteps = Embeddings.concatenate([prompts, prompts]), timesteps.to(model.device)
+    draws = _draws(model, pairs[:, 0], generator, timesteps)
+    noise, times = (draw.repeat(2, *[1] * (draw.ndim - 1)) for draw in draws)
+    noisy, target = _diffused(model, pairs.transpose(0, 1).flatten(0, 1), noise, times)
+    both, times = Embeddings.concatenate([prompts, prompts]), times.to(model.device)
     with torch.no_grad(), without():
-        base = model.predict(noisy, timesteps, both).float()
-    change = model.predict(noisy, timesteps, both).float() - base
+        base = model.predict(noisy, times, both).float()
+    change = model.predict(noisy, times, both).float() - base
     best, rival = change.chunk(2)
     return 2 * F.mse_loss(base + torch.cat([best, -rival]), target)

@@ -144,10 +144,16 @@ def _shape(state: dict[str, Tensor], name: str) -> list[int] | str:
     return list(state[name].shape) if name in state else "missing"
 
 
-def attach(denoiser: nn.Module, adapters: list[Adapter], scope: Scope) -> Mixture:
+def attach(denoiser: nn.Module, adapters: list[Adapter], scope: Scope, scale: float = 1.0) -> Mixture:
     """Freeze a denoiser and mix experts into every layer that at least one of them adapts.
 
     An expert that leaves a layer alone adds nothing there, whatever its gate.
+
+    Args:
+        denoiser: of the base model.
+        adapters: the experts.
+        scope: what the gates look at.
+        scale: lambda of every layer before training.
 
     Raises:
         ValueError: two experts have one name, or an expert was made for another model.
@@ -167,6 +173,7 @@ def attach(denoiser: nn.Module, adapters: list[Adapter], scope: Scope) -> Mixtur
         for module, base in bases.items()
     }
     for module, layer in mixed.items():
+        nn.init.constant_(layer.gate.scale, scale)
         denoiser.set_submodule(module, layer)
     return Mixture(denoiser, adapters, scope, mixed)
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from versat2i import yaml_files
 
@@ -18,6 +18,18 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+
+def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] >= ends[1]:
+        raise ValueError(f"the first of {list(ends)} must be below the second")
+    return ends
+
+
+# strict mode takes tuples only, YAML has lists only
+Interval = Annotated[tuple[Share, Share], Field(strict=False), AfterValidator(_ascending)]
+
+# some readers of YAML take the word `off` for false
+Safety = Annotated[Literal["off", "drop"], BeforeValidator(lambda value: "off" if value is False else value)]
 Format = Literal["auto", "txt", "csv", "tsv", "json", "jsonl", "parquet"]
 Union = Literal["mixture", "uniform", "sum", "svd", "ties", "dare_ties", "joint"]
 
@@ -33,6 +45,7 @@ class Model(_Section):
     repo: str | None = None
     revision: str | None = None
     dtype: Literal["float32", "float16", "bfloat16"]
+    mixed_precision: Literal["float16", "bfloat16"] | None = None  # of the denoiser's products, where dtype is float32
     threads: Positive  # CPU threads change the last bits, so they belong to the result
 
     @model_validator(mode="after")
@@ -44,8 +57,41 @@ class Model(_Section):
         return self
 
 
+class LanguageModel(_Section):
+    """A language model that follows instructions, and how it is asked."""
+
+    model: str  # a folder, or repository@revision
+    dtype: Literal["float32", "float16", "bfloat16"]
+    batch_size: Positive  # requests at once
+    tokens: Positive  # of a reply, at most
+    template: str  # the file with the instructions
+    trust_remote_code: bool = False  # whether code that comes with the model may be run
+
+
+class Written(LanguageModel):
+    """Prompts that it writes."""
+
+    amount: Positive
+    examples: str  # a file of prompts of the kind that is wanted
+    shown: Positive  # examples in a request
+    per_request: Positive  # prompts that a request asks for
+    temperature: Annotated[float, Field(gt=0)]
+    most_alike: Share  # ROUGE-L above which two prompts are near-duplicates
+    patience: Positive  # batches in a row that may give nothing new
+    seed: int = 0
+
+
+class Asked(LanguageModel):
+    """Questions that it asks about prompts."""
+
+    check: str  # the file with the instructions to answer one from the prompt alone
+
+
 class Source(_Section):
-    """Where prompts come from: the shapes grammar, or a file, which may have questions or get those of another."""
+    """Where prompts come from: the shapes grammar, a file, which may have questions, or a language model.
+
+    Those of a file or a model may get questions from elsewhere.
+    """
 
     grammar: Positive | None = None  # how many prompts to draw
     held_out: Share = 0.0  # share of them with a held-out combination
@@ -53,13 +99,17 @@ class Source(_Section):
     file: str | None = None
     format: Format = "auto"  # how the file is written, where neither its content nor its ending says it
     questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
+    written: Written | None = None
+    asked: Asked | None = None  # questions about a file's or a model's prompts
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
-        if (self.grammar is None) == (self.file is None):
-            raise ValueError("give either 'grammar: N' or 'file: PATH'")
+        if [self.grammar, self.file, self.written].count(None) != 2:
+            raise ValueError("give either 'grammar: N', 'file: PATH' or 'written: {...}'")
         if self.file is None and (self.format != "auto" or self.questions is not None):
             raise ValueError("'format' and 'questions' belong to a 'file'; the grammar asks its own questions")
+        if self.asked is not None and (self.grammar is not None or self.questions is not None):
+            raise ValueError("'asked' belongs to a 'file' without 'questions' or to 'written'")
         return self
 
 
@@ -80,6 +130,14 @@ class Sampling(_Section):
 class Generate(Sampling):
     per_prompt: Positive
     prompts_per_shard: Positive
+    safety: Safety = "off"  # drop: images that the model's own checker flags are blacked out and judged by no evaluator
+
+
+class Environment(_Section):
+    """A Python environment beside this one; compute.yaml says where it lies on a machine."""
+
+    name: Name
+    lock: str  # the file that pins its packages
 
 
 class Reward(BaseModel):
@@ -87,6 +145,7 @@ class Reward(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     evaluator: str
+    environment: Environment | None = None  # that it runs in, where its versions clash with ours
 
     @property
     def options(self) -> dict[str, Any]:
@@ -120,6 +179,8 @@ class Training(_Section):
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0, le=1)]
+    lr_scheduler: Literal["constant", "linear"] = "constant"  # after a warm-up: as it is, or falling to zero
+    timesteps: Interval = (0.0, 1.0)  # the part of the noise schedule that is trained, 0 clean, 1 pure noise
     caption_dropout: Share
     min_snr: Annotated[float, Field(gt=0)] | None = None
     checkpoint_every: Positive = 100
@@ -134,6 +195,7 @@ class TrainLora(Training):
 class Mix(Training):
     scope: Literal["token", "image", "layer"]
     balance: Annotated[float, Field(ge=0)]
+    scale: Annotated[float, Field(gt=0)] = 1.0  # where lambda starts: 1 is the uniform merge, N the sum of N experts
     variants: Annotated[list[Union], Field(min_length=1)]  # the mixture and the merges it is measured against
 
 

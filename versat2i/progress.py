@@ -38,11 +38,11 @@ class Progress:
             self.bar.close()
 
 
-def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
-    """Pass items through, counting each once it is worked on."""
+def track(items: Iterable[Item], label: str, total: int | None = None, every: int = 1) -> Iterator[Item]:
+    """Pass items through, counting each once it is worked on; `every` as for `Progress`."""
     if total is None:
         total = len(items) if isinstance(items, Sized) else 0
-    progress = Progress(label, total)
+    progress = Progress(label, total, every=every)
     try:
         for item in items:
             yield item

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from versat2i import rewards, shards, tables, work
 from versat2i.failures import is_out_of_memory
 from versat2i.params import Reward as Evaluator
-from versat2i.rewards.base import Reward, check
+from versat2i.rewards.base import FLAGGED, Reward, check
 
 BATCH = 64  # images held at a time
 TRIED = 4  # images that an evaluator fails on before it is taken to fail on any
@@ -35,22 +35,29 @@ def _score_batch(
 ) -> pd.DataFrame:
     """One row (kind `scores`) a candidate of the batch."""
     frame = pd.DataFrame({"prompt_id": [c.prompt_id for c in batch], "k": [c.k for c in batch]})
-    frame["text"] = frame["prompt_id"].map(texts)
-    images = [c.image for c in batch]
+    frame = frame.assign(text=frame["prompt_id"].map(texts), score=np.nan, abstained=FLAGGED, details=None)
+    shown = [row for row, candidate in enumerate(batch) if not candidate.flagged]
+    if not shown:
+        return frame
+    asked = frame.loc[shown, ["prompt_id", "k", "text"]].reset_index(drop=True)
+    images = [batch[row].image for row in shown]
     try:
-        return _judged(reward, images, frame, questions)
+        judged = _judged(reward, images, asked, questions)
     except Exception as error:  # of an evaluator, which may be anybody's
         if is_out_of_memory(error):
             raise
-        raise _explained(reward, images, frame, questions, error) from error
+        raise _explained(reward, images, asked, questions, error) from error
+    frame.loc[shown, judged.columns] = judged.to_numpy()
+    return frame.astype({"score": np.float64})
 
 
 def _judged(
     reward: Reward, images: list[NDArray[np.uint8]], frame: pd.DataFrame, questions: pd.DataFrame
 ) -> pd.DataFrame:
-    scores = check(reward, reward.score(np.stack(images), frame.copy(), questions), frame)
+    """``score, abstained, details`` of each image."""
+    scores = check(reward, reward.score(np.stack(images), frame, questions), frame)
     details = [None if d is None else json.dumps(d, sort_keys=True, allow_nan=False) for d in scores.details]
-    return frame.assign(score=scores.values, abstained=scores.reasons, details=details)
+    return pd.DataFrame({"score": scores.values, "abstained": scores.reasons, "details": details}, dtype=object)
 
 
 def _explained(
@@ -117,8 +124,8 @@ class Worker:
         self.modules = {type(part).__module__ for part in parts}
         self.weights = [getattr(part, "identity", None) for part in parts]
 
-    def __call__(self, path: Path) -> pd.DataFrame:
-        """Scores (kind `scores`) of a shard."""
+    def __call__(self, path: Path) -> tuple[pd.DataFrame, bool]:
+        """Scores (kind `scores`) of a shard, and whether they had to be made."""
         index = tables.read("index", path.with_suffix(".parquet"))
         prompt_ids = set(index["prompt_id"])
         if strangers := sorted(prompt_ids - self.recipe.texts.keys()):
@@ -135,8 +142,9 @@ class Worker:
             texts={p: self.recipe.texts[p] for p in sorted(prompt_ids)},
             questions=questions.to_json(orient="records"),
         )
-        folder = self.store.find(key) or self.store.make(key, lambda out: self._write(path, questions, out))
-        return tables.read("scores", folder / "scores.parquet")
+        found = self.store.find(key)
+        folder = found or self.store.make(key, lambda out: self._write(path, questions, out))
+        return tables.read("scores", folder / "scores.parquet"), found is None
 
     def _write(self, path: Path, questions: pd.DataFrame, out: Path) -> None:
         scores = score_shard(self.reward, path, self.recipe.texts, questions)

@@ -38,13 +38,15 @@ class Candidate:
     seed: int
     image: NDArray[np.uint8]
     latents: NDArray[np.floating]
+    flagged: bool = False  # by the model's safety checker: image and latents are zeros
 
     @property
     def member(self) -> str:
         return f"{self.prompt_id}.{self.k}"
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
+def encoded(image: NDArray[np.uint8]) -> bytes:
+    """An image as it lies in a shard."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
@@ -65,11 +67,12 @@ def write(path: Path, candidates: Iterable[Candidate]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
         for item in sorted(candidates, key=lambda c: (c.prompt_id, c.k)):
-            offset, size = _add(tar, f"{item.member}.png", _png(item.image))
+            offset, size = _add(tar, f"{item.member}.png", encoded(item.image))
             latents = save_arrays({"latents": np.ascontiguousarray(item.latents)})
             _add(tar, f"{item.member}.latent.safetensors", latents)
             height, width = item.image.shape[:2]
-            rows.append((item.prompt_id, item.k, item.seed, f"{item.member}.png", offset, size, width, height))
+            where = (f"{item.member}.png", offset, size, width, height)
+            rows.append((item.prompt_id, item.k, item.seed, *where, item.flagged))
     frame = pd.DataFrame(rows, columns=tables.SCHEMAS["index"].names)
     tables.write("index", frame, path.with_suffix(".parquet"))
 
@@ -107,7 +110,7 @@ def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Can
                         raise ValueError(f"{path}: its index says {row.member} for {name}.png. Run `dvc repro`")
                     image = _decode(_member(tar, path, row.member), (row.width, row.height), f"{path}: {row.member}")
                     latents = _latents(tar, path, f"{name}.latent.safetensors")
-                    yield Candidate(row.prompt_id, row.k, row.seed, image, latents)
+                    yield Candidate(row.prompt_id, row.k, row.seed, image, latents, row.flagged)
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`") from None
 
@@ -150,6 +153,12 @@ def paths(folder: Path) -> list[Path]:
         if index.with_suffix(".tar") not in found:
             raise ValueError(f"{index.with_suffix('.tar')}: is missing, its index is there. Run `dvc repro`")
     return found
+
+
+def count(folder: Path) -> dict[str, int]:
+    """How many candidates the shards of a folder hold, and how many of them a safety checker flagged."""
+    indexes = [tables.read("index", path.with_suffix(".parquet")) for path in paths(folder)]
+    return {"candidates": sum(map(len, indexes)), "flagged": sum(int(index["flagged"].sum()) for index in indexes)}
 
 
 def read_all(folder: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:

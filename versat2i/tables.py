@@ -42,6 +42,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("size", pa.int64()),
             ("width", pa.int64()),
             ("height", pa.int64()),
+            ("flagged", pa.bool_()),
         ]
     ),
     "scores": pa.schema(
@@ -164,7 +165,7 @@ def _expect(fits: pa.ChunkedArray, column: pa.ChunkedArray, where: str, words: s
 
 def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
     """Texts are texts and numbers of one kind are numbers, however wide; a column of nulls is anything."""
-    kinds = (_is_text, pa.types.is_integer, pa.types.is_floating, pa.types.is_list)
+    kinds = (_is_text, pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_list)
     return pa.types.is_null(found) or any(kind(found) and kind(wanted) for kind in kinds)
 
 

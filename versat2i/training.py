@@ -161,7 +161,7 @@ def train(
     label: str,
     watch: Watch | None = None,
 ) -> pd.DataFrame:
-    """AdamW at a constant rate after a short warm-up, with checkpoints.
+    """AdamW at the rate of `learning_rate`, with checkpoints.
 
     A run that is stopped goes on from its last checkpoint to the same weights: every draw is a
     function of (seed, step).
@@ -189,7 +189,7 @@ def train(
     with _stop_flag() as stopped, closing(progress):
         for step, latents, prompts, generator in batches(examples, settings, seed, len(losses)):
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
+                group["lr"] = learning_rate(settings, step)
             value = loss(latents, prompts, generator)
             if not torch.isfinite(value):
                 raise ValueError(f"{label}: the loss is {value.item()} at step {step}; lower learning_rate")
@@ -211,6 +211,12 @@ def train(
 
 
 WARMUP = 10  # steps of linear warm-up, enough for Adam's second moments to settle
+
+
+def learning_rate(settings: params.Training, step: int) -> float:
+    """The rate of a step, counted from 0: a warm-up, then constant or falling linearly to zero at the end."""
+    left = 1 - step / settings.steps if settings.lr_scheduler == "linear" else 1.0
+    return settings.learning_rate * min(1.0, (step + 1) / WARMUP) * left
 
 
 def _state(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, losses: list[float]) -> dict[str, Any]:

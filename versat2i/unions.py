@@ -81,7 +81,7 @@ def train_mixture(
     """
     model = backbone.load(settings, device)
     data = experts.examples(model, selected, mix_settings.objective)
-    mixed = mixture.attach(model.denoiser, adapters, mix_settings.scope)
+    mixed = mixture.attach(model.denoiser, adapters, mix_settings.scope, mix_settings.scale)
     model.masking = mixed.masking
     model.denoiser.train()
 

@@ -1,15 +1,13 @@
 """A team's repository, and a server with its bucket behind a wire that counts."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import team
-from servers import BIN, BUCKET, KEY, SECRET, Server
+from servers import BUCKET, KEY, SECRET, Server, rclone
 from wire import Wire
 
 
@@ -27,11 +25,7 @@ def serving(server: Server) -> Iterator[Wire]:
     """The server with its bucket, behind a wire."""
     try:
         server.start()
-        keys = {"PROVIDER": "Other", "ACCESS_KEY_ID": KEY, "SECRET_ACCESS_KEY": SECRET}
-        settings = {**keys, "ENDPOINT": f"http://127.0.0.1:{server.port}", "FORCE_PATH_STYLE": "true"}
-        variables = {f"RCLONE_S3_{name}": value for name, value in settings.items()}
-        command = [BIN / "rclone", "--config", "", "mkdir", f":s3:{BUCKET}"]
-        subprocess.run(command, env=os.environ | variables, check=True)
+        assert rclone(server, KEY, SECRET, "mkdir", f":s3:{BUCKET}")
         with Wire(server) as wire:
             yield wire
     finally:

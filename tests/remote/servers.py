@@ -1,7 +1,7 @@
 """Real S3 servers on loopback: rclone, which keeps each object as a plain file, and SeaweedFS."""
 
-import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -31,6 +31,15 @@ def answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def rclone(server: "Server", key: str, secret: str, *arguments: str) -> bool:
+    """Whether rclone as a client does what it is told."""
+    keys = {"PROVIDER": "Other", "ACCESS_KEY_ID": key, "SECRET_ACCESS_KEY": secret}
+    settings = {**keys, "ENDPOINT": f"http://127.0.0.1:{server.port}", "FORCE_PATH_STYLE": "true"}
+    variables = {f"RCLONE_S3_{name}": value for name, value in settings.items()}
+    command = [BIN / "rclone", "--config", "", "--retries", "1", "--low-level-retries", "1", *arguments]
+    return not subprocess.run(command, env=os.environ | variables, capture_output=True).returncode
 
 
 class Server:
@@ -80,18 +89,27 @@ class SeaweedFS(Server):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.ports = [free_port() for _ in range(7)]
-        identity = {
-            "name": KEY,
-            "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
-        (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
 
     def command(self) -> list[str]:
         names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
         names += ["filer.port", "filer.port.grpc", "s3.port.grpc"]
         ports = [f"-{name}={port}" for name, port in zip(names, self.ports, strict=True)]
-        identities = f"-s3.config={self.folder / 'identities.json'}"
         volumes = ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-s3.port.iceberg=0"]
         places = [f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={self.port}"]
-        return [str(BIN / "weed"), "server", "-s3", *places, identities, *ports, *volumes]
+        return [str(BIN / "weed"), "server", "-s3", *places, *ports, *volumes]
+
+    def start(self) -> None:
+        super().start()
+        user = f"-user {KEY} -access_key {KEY} -secret_key {SECRET} -actions Admin,Read,Write,List,Tagging"
+        self.shell(f"s3.configure {user} -apply")
+
+    def shell(self, line: str) -> str:
+        """What SeaweedFS's own console prints."""
+        master, filer = (f"127.0.0.1:{port}.{grpc}" for port, grpc in (self.ports[:2], self.ports[4:6]))
+        command = [BIN / "weed", "shell", f"-master={master}", f"-filer={filer}"]
+        return subprocess.run(command, input=f"{line}\nexit\n", capture_output=True, text=True, check=True).stdout
+
+    def short_lived_keys(self, seconds: int) -> tuple[str, str]:
+        """Keys of the same user that the server refuses after a while."""
+        made = self.shell(f"s3.serviceaccount.create -user {KEY} -expiry {seconds}s")
+        return re.search(r"Access Key: (\S+)\nSecret Key: (\S+)\n", made).groups()

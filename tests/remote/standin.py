@@ -6,8 +6,10 @@ dependency or param changes every output downstream, as the real stages do, in a
 
 import hashlib
 import json
+import os
 import random
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import yaml
 POOL = Path("data/images")
 POOL_SHARDS, POOL_BYTES = 4, 256 * 1024  # by far the largest output, as the real one is
 FILES, FILE_BYTES = 2, 4 * 1024
+PATIENCE = 120  # seconds, on a machine with other work
 
 
 def load(text: str) -> Any:
@@ -27,7 +30,8 @@ def resolve(name: str, item: str, settings: dict[str, Any]) -> dict[str, Any]:
     body = load(Path("dvc.yaml").read_text())["stages"][name]
     place = settings["evaluate"]["variants"].get(item, "") if "foreach" in body else item
     text = json.dumps(body.get("do", body))
-    for label, value in {"item.aspect": item, "item.variant": item, "item": place, "key": item}.items():
+    values = {"item.aspect": item, "item.variant": item, "item": place, "key": item}
+    for label, value in {**values, "evaluate.split": settings["evaluate"]["split"]}.items():
         text = text.replace(f"${{{label}}}", value)
     return json.loads(text)
 
@@ -71,7 +75,20 @@ def write(path: Path, seed: bytes) -> None:
             (path / "mixture.json").write_text(f'{{"value": {draw.random()}}}\n')
 
 
+def meet(amount: int) -> None:
+    """Go on once so many of us are at work: no stage that is run after another ever would."""
+    place = Path(".work/here")
+    place.mkdir(parents=True, exist_ok=True)
+    (place / str(os.getpid())).touch()
+    end = time.monotonic() + PATIENCE
+    while len(list(place.iterdir())) < amount:
+        if time.monotonic() > end:
+            sys.exit(f"nobody came in {PATIENCE} s")
+        time.sleep(0.02)
+
+
 def main(name: str, item: str) -> None:
+    meet(int(os.environ.get("MEET", "0")))
     settings = load(Path("params.yaml").read_text())
     stage = resolve(name, item, settings)
     seed = read(stage, settings)

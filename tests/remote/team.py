@@ -1,43 +1,37 @@
 """A team's repository in small: the project's own dvc.yaml and params, stand-ins for the stages, and its clones."""
 
-import functools
 import hashlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import forks
 import yaml
+from projects import GIT, without
 from servers import BUCKET, KEY, SECRET
 
 from versat2i import codebase
 
 HERE = Path(__file__).parent
 OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
-GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
 KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 ASPECTS = ("aesthetic", "geometry")
+FROM_GEOMETRY = {"train_lora@geometry", "mix@mixture", "evaluate@geometry", "evaluate@mixture", "compare", "report"}
 FILES = ("dvc.yaml", "params.yaml", "environment.json", "Makefile", ".gitignore", ".dvcignore", ".dvc/config")
+FILES += ("stages/__init__.py", "stages/runs.py")
 
 
 def environment(keys: dict[str, str]) -> dict[str, str]:
-    """Ours, without anybody's credentials but those given; the venv's python first on PATH."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and k != "PYTHONDONTWRITEBYTECODE"}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    """Ours, without anybody's credentials but those given."""
+    ours = ("AWS_", "PYTHON")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    path = os.pathsep.join([str(forks.for_dvc()), os.environ["PATH"]])
     # without retries: a server that a test kills does not come back while they go on
     client = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
-    return {**inherited, **client, "PATH": path, **keys}
-
-
-@functools.cache
-def forks() -> subprocess.Popen:
-    """The process whose forks are our dvc commands; it ends with us, as its input does."""
-    command = [sys.executable, HERE / "dvc_forks.py"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return {**inherited, **client, "PATH": path, "PYTHONPATH": str(codebase.ROOT), **keys}
 
 
 class Clone:
@@ -46,27 +40,19 @@ class Clone:
     def __init__(self, root: Path, keys: dict[str, str] | None = None) -> None:
         self.root, self.keys = root, KEYS if keys is None else keys
 
-    def run(self, *command: str) -> str:
-        """What a command printed; it must succeed."""
+    def run(self, *command: str, fails: bool = False) -> str:
+        """What a command printed; it must succeed, or fail where that is what is asked for."""
         options = {"cwd": self.root, "env": environment(self.keys), "stderr": subprocess.STDOUT}
-        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, **options).stdout
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, **options)
+        assert (done.returncode != 0) == fails, f"{command} ended with {done.returncode}\n{done.stdout[-5000:]}"
+        return done.stdout
 
     def dvc(self, *arguments: str, fails: bool = False) -> str:
-        """What `dvc` printed; it must succeed, or fail where that is what is asked for."""
-        output = self.root.parent / f"{self.root.name}.output"
-        request = {"arguments": arguments, "folder": str(self.root), "output": str(output)}
-        process = forks()
-        process.stdin.write(json.dumps({**request, "environment": environment(self.keys)}) + "\n")
-        process.stdin.flush()
-        status, text = int(process.stdout.readline()), output.read_text()
-        assert (status != 0) == fails, f"dvc {' '.join(arguments)} ended with {status}\n{text[-5000:]}"
-        return text
+        return self.run("dvc", *arguments, fails=fails)
 
     def make(self, *arguments: str, fails: bool = False) -> str:
-        """Do what `make` would do in an environment that is set up; ``fails`` is about its last line."""
-        lines = self.run("make", "-n", "-o", "setup", *arguments).splitlines()
-        commands = [shlex.split(line)[1:] for line in lines if line.startswith("dvc ")]
-        return "".join(self.dvc(*line, fails=fails and line is commands[-1]) for line in commands)
+        """What `make` printed where everything is set up already."""
+        return self.run("make", "-o", "setup", *arguments, fails=fails)
 
     def commit(self, message: str) -> None:
         self.run(*GIT, "add", "-A")
@@ -102,16 +88,11 @@ class Clone:
 
 def smaller(pipeline: dict, settings: dict) -> None:
     """Leave out some aspects and the modules that stages import: the same shape of graph, a third of DVC's time."""
-    dropped = {*settings["aspects"], *settings["mix"]["variants"]} - {*ASPECTS, "mixture"}
+    without({*settings["aspects"], *settings["mix"]["variants"]} - {*ASPECTS, "mixture"}, pipeline, settings)
     kept = ("data/", "stages/", "${item}", settings["model"]["path"])
     for stage in pipeline["stages"].values():
         body = stage.get("do", stage)
-        body["deps"] = [dep for dep in body["deps"] if dep.startswith(kept) and Path(dep).stem not in dropped]
-    settings["aspects"], settings["mix"]["variants"] = list(ASPECTS), ["mixture"]
-    named = [settings[section] for section in ("rewards", "select", "train_lora")]
-    for table in [pipeline["artifacts"], settings["evaluate"]["variants"], *named]:
-        for name in dropped & set(table):
-            del table[name]
+        body["deps"] = [dep for dep in body["deps"] if dep.startswith(kept)]
 
 
 def start(root: Path) -> Clone:
@@ -124,7 +105,6 @@ def start(root: Path) -> Clone:
     model = root / settings["model"]["path"]
     model.mkdir(parents=True)
     (model / "model_index.json").write_text("{}\n")
-    (root / "stages").mkdir()
     for name in pipeline["stages"]:
         shutil.copy(HERE / "standin.py", root / f"stages/{name}.py")
     (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline))

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 import team
-from servers import BUCKET, Rclone
+from servers import BUCKET, KEY, SECRET, Rclone, rclone
 from standin import POOL_BYTES
 
 SERVER = Rclone
@@ -58,10 +58,16 @@ def test_wrong_credentials_are_named_and_nothing_is_sent(lead, store, keys, word
     assert not store.exists()
 
 
-def test_a_missing_bucket_is_named(lead, wire):
+def test_a_missing_bucket_is_named_and_the_same_push_completes_once_it_is_there(lead, wire):
     (lead.root / ".dvc/config.local").write_text(NOWHERE.format(endpoint=wire.endpoint))
-    assert clear(lead.dvc("push", "-r", "nowhere", "mix@mixture", fails=True), "bucket does not exist", "NoSuchBucket")
+    push = ("push", "-r", "nowhere", "mix@mixture")
+    assert clear(lead.dvc(*push, fails=True), "bucket does not exist", "NoSuchBucket")
+    assert rclone(wire.server, KEY, SECRET, "mkdir", ":s3:no-such-bucket")
+    lead.dvc(*push)
     (lead.root / ".dvc/config.local").unlink()
+    mixture = lead.locked()["data/adapters/mixture"]
+    sent = team.objects(wire.server.folder / "no-such-bucket" / "team")
+    assert set(sent) == {mixture, *team.members(lead.cache, mixture)}
 
 
 def test_a_push_whose_server_dies_fails_and_leaves_only_whole_objects(lead, broken_push):

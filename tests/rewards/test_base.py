@@ -11,6 +11,7 @@ FAMILIES = [(aspect, name) for aspect, name in rewards.catalogue() if name.endsw
 PRETRAINED = [  # tested with models of their own
     ("faithfulness", "clipscore"),
     ("faithfulness", "vqascore"),
+    ("geometry", "projective"),
     ("judges", "hpsv2"),
     ("judges", "image_reward"),
     ("judges", "pickscore"),

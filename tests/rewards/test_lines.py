@@ -118,7 +118,7 @@ def test_what_no_four_lines_agree_on_is_no_vanishing_point():
 @settings(max_examples=40, deadline=None)
 @given(arrays.arrays(np.float64, (20, 4), elements=st.floats(-1, 1, width=16)))
 def test_any_segments_have_a_consensus_between_0_and_1_that_is_always_the_same(segments):
-    segments = segments[vanishing.lengths(segments) > 0.05]
+    segments = segments[lines.lengths(segments) > 0.05]
     value = lines.consensus(segments)
     assert 0.0 <= value <= 1.0
     assert lines.consensus(segments) == value

@@ -70,7 +70,7 @@ def test_random_judges_any_aspect(aspect):
         ("geometri", "regularity", {}, "aspect 'geometri' does not exist. Did you mean 'geometry'?"),
         ("color", "zzz", {}, "aspect 'color' does not exist"),
         ("geometry", "regular", {}, "evaluator 'regular' does not exist. Did you mean 'regularity'?"),
-        ("geometry", "zzz", {}, "evaluator 'zzz' does not exist. Known: lines, random, regularity"),
+        ("geometry", "zzz", {}, "evaluator 'zzz' does not exist. Known: lines, projective, random, regularity"),
         ("geometry", "pyiqa:musiq", {}, "geometry: evaluator 'pyiqa:musiq' does not exist"),
         ("aesthetic", "pyiqa:musik", {}, "pyiqa metric 'musik' does not exist. Did you mean 'musiq'"),
         ("low_level", "pyiqa:lpips", {}, "'lpips' compares an image with a reference"),

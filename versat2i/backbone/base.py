@@ -1,8 +1,8 @@
 """What all model families have in common: text in, latents out, latents decoded, noise predicted."""
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,7 +13,11 @@ from diffusers import DiffusionPipeline
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from versat2i.backbone import running
 from versat2i.backbone.schedules import Schedule, schedule_of
+from versat2i.compute import Compute
+
+ALONE = Compute()  # what holds without a compute.yaml
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,12 @@ class Backbone:
     denoiser_name: ClassVar[str] = "unet"
     options: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, pipe: DiffusionPipeline, identity: dict[str, str]) -> None:
-        self.pipe, self.identity = pipe, identity
+    def __init__(self, pipe: DiffusionPipeline, identity: dict[str, str], machine: Compute = ALONE) -> None:
+        self.pipe, self.identity, self.machine = pipe, identity, machine
         self.masking: Callable[[Tensor | None], AbstractContextManager[None]] = nullcontext  # of a mixture
+        self._mask: Tensor | None = None  # of the texts of the last call
+        running.compiled(self.denoiser, machine)
+        running.checkpointed(self.denoiser, machine, lambda: self.running(self._mask))
 
     def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor | None]:
         """Prompt embeddings ``[batch, tokens, d]`` and pooled ones ``[batch, d_pooled]``, if there are any."""
@@ -98,12 +105,20 @@ class Backbone:
 
     @property
     def device(self) -> torch.device:
-        return self.denoiser.device
+        """Where it computes; with `cpu_offload` its parts wait elsewhere."""
+        return self.pipe._execution_device
 
     @cached_property
     def schedule(self) -> Schedule:
         """The noise that the model was trained with, whatever sampler the pipeline uses."""
         return schedule_of(self.pipe.scheduler)
+
+    @contextmanager
+    def running(self, mask: Tensor | None) -> Iterator[None]:
+        """In what the denoiser is called: a mixture knows the text's padding, attention has the kernel asked for."""
+        self._mask = mask
+        with self.masking(mask), running.attention(self.machine.attention):
+            yield
 
     @torch.no_grad()
     def embed(self, texts: list[str], batch_size: int = 256) -> Embeddings:
@@ -163,7 +178,7 @@ class Backbone:
         mask = embeddings.mask
         if guidance_scale > 1:  # the pipeline puts the unconditional half first
             mask = torch.cat([empty.mask.expand(len(seeds), -1), mask])
-        with self.masking(mask.to(self.device)):
+        with self.running(mask.to(self.device)):
             return self.pipe(
                 **texts,
                 generator=[torch.Generator().manual_seed(seed) for seed in seeds],
@@ -180,7 +195,7 @@ class Backbone:
             ValueError: an image is not finite.
         """
         vae = self.pipe.vae
-        images = vae.decode(self._unscaled(latents.to(vae.device, vae.dtype)), return_dict=False)[0]
+        images = vae.decode(self._unscaled(latents.to(self.device, vae.dtype)), return_dict=False)[0]
         if not torch.isfinite(images).all():
             raise ValueError("the decoder gave an image that is not finite; try model.dtype: float32")
         array = self.pipe.image_processor.postprocess(images.float(), output_type="np")
@@ -190,7 +205,7 @@ class Backbone:
         """The denoiser's output for noisy latents, in the prediction type of `schedule`."""
         dtype, device = self.denoiser.dtype, self.device
         hidden, pooled = embeddings.hidden.to(device, dtype), embeddings.pooled
-        with self.masking(embeddings.mask.to(device)):
+        with self.running(embeddings.mask.to(device)):
             return self._denoise(
                 noisy.to(dtype), timesteps, hidden, None if pooled is None else pooled.to(device, dtype)
             )

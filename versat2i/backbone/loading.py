@@ -1,14 +1,18 @@
 """Load the base model of params, or say in one line why that cannot be done."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub import snapshot_download
 from transformers.utils import logging as transformers_logging
 
-from versat2i import work
+from versat2i import compute, hub, work
+from versat2i.backbone import running
 from versat2i.backbone.base import Backbone
 from versat2i.backbone.sd3 import StableDiffusion3
 from versat2i.backbone.sdxl import StableDiffusionXL
@@ -16,6 +20,7 @@ from versat2i.backbone.stable_diffusion import StableDiffusion
 from versat2i.params import Model
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.safety` loads
 FAMILIES: tuple[type[Backbone], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3)
 LIBRARIES = ("diffusers", "transformers", "stable_diffusion")  # the last: safety checkers of old folders
 MOST = 400  # characters of what a library says
@@ -47,21 +52,59 @@ def _family(name: str, where: str) -> type[Backbone]:
     raise UnsupportedModel(f"{where}: is a {name}; supported are {known}")
 
 
+@contextmanager
+def explained(model: Model) -> Iterator[None]:
+    """Load quietly; whatever keeps a model from being loaded is a ValueError of one line that says what to do."""
+    source = model.path or str(model.repo)
+    if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
+        raise ValueError(
+            f"model.path: {model.path} is no diffusers folder (it has no model_index.json). Name the folder that "
+            "holds that file, or a repository of the hub by `repo` and `revision`"
+        )
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except (UnsupportedModel, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # each library has its own for a damaged file, tokenizers a bare Exception
+        if model.repo is not None and (why := hub.reason(error, model.repo, model.revision)):
+            raise ValueError(f"model.repo: {why}") from None
+        where = source if model.path is not None else f"{source} at revision {model.revision}"
+        kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+        problem = f"{kind}{' '.join(str(error).split())}"[:MOST]
+        raise ValueError(f"{where}: cannot be loaded ({problem}). Is it whole?") from None
+
+
+def fetch(model: Model, checker: bool) -> None:
+    """Download what `load` reads of a repository of the hub, with a progress bar.
+
+    Args:
+        model: the base model of params.
+        checker: whether its safety checker is needed too.
+
+    Raises:
+        ValueError: it is not there, may not be read, or its class is not supported.
+    """
+    repo, revision = str(model.repo), model.revision
+    with explained(model), hub.progress():
+        family = _family(DiffusionPipeline.load_config(repo, revision=revision)["_class_name"], repo)
+        DiffusionPipeline.download(repo, revision=revision, **family.options)
+        if checker:
+            files = [f"{CHECKER}/config.json", f"{CHECKER}/model.safetensors"]
+            snapshot_download(repo, revision=revision, allow_patterns=files)
+
+
 def load(model: Model, device: str = "cpu") -> Backbone:
-    """Load the base model of params.
+    """Load the base model of params, to run as compute.yaml says.
 
     Raises:
         ValueError: the folder or revision is missing or no whole diffusers pipeline, or its class is not supported.
     """
     torch.set_num_threads(model.threads)
-    diffusers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
     source = model.path or str(model.repo)
-    if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
-        raise ValueError(f"model.path: {model.path} is no diffusers folder (it has no model_index.json)")
-    where = source if model.path is not None else f"{source} at revision {model.revision}"
-    try:
+    with explained(model):
         config = DiffusionPipeline.load_config(source, revision=model.revision)
         family = _family(str(config.get("_class_name")), source)
         _check_libraries(config, source)
@@ -73,13 +116,11 @@ def load(model: Model, device: str = "cpu") -> Backbone:
                 use_safetensors=True,  # the other kind of weights is a pickle
                 **family.options,
             )
-        loaded = family(pipe.to(device), identity(model))
-    except (UnsupportedModel, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # each library has its own for a damaged file, tokenizers a bare Exception
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())[:MOST]}"
-        raise ValueError(f"{where}: cannot be loaded ({problem})") from None
     pipe.set_progress_bar_config(disable=True)
+    machine = compute.load()
+    running.place(pipe, device, machine)
+    loaded = family(pipe, identity(model), machine)
+    running.mixed(loaded.denoiser, device, DTYPES[model.mixed_precision] if model.mixed_precision else None)
     for part in loaded.parts:
         part.requires_grad_(False).eval()
     return loaded

@@ -10,8 +10,12 @@ from torch import Tensor
 class Schedule(Protocol):
     """A noising process z -> z_t and the target of the prediction."""
 
-    def times(self, amount: int, generator: torch.Generator) -> Tensor:
-        """Random timesteps as the denoiser takes them, ``[amount]``, on the CPU."""
+    def times(self, quantiles: Tensor) -> Tensor:
+        """Timesteps as the denoiser takes them, at quantiles of those that it was trained at.
+
+        Args:
+            quantiles: from 0, the cleanest, to 1, the noisiest, ``[batch]``, on the CPU.
+        """
         ...
 
     def diffuse(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,8 +46,9 @@ class Discrete:
         if self.kind not in ("epsilon", "v_prediction"):
             raise ValueError(f"the model's scheduler predicts {self.kind!r}; supported are epsilon and v_prediction")
 
-    def times(self, amount: int, generator: torch.Generator) -> Tensor:
-        return torch.randint(self.scheduler.config.num_train_timesteps, (amount,), generator=generator)
+    def times(self, quantiles: Tensor) -> Tensor:
+        total = self.scheduler.config.num_train_timesteps
+        return (quantiles * total).long().clamp(max=total - 1)
 
     def diffuse(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         target = noise if self.kind == "epsilon" else self.scheduler.get_velocity(latents, noise, times)
@@ -56,17 +61,18 @@ class Discrete:
 class Flow:
     """``z_t = (1 - sigma) z + sigma eps``; the target is ``eps - z`` (rectified flow, Liu et al. 2022).
 
-    sigma is that of the scheduler at the quantile ``sigmoid(n)``, n standard normal, counted from its noisy end
-    (Esser et al. 2024, arXiv 2403.03206, sec. 3.1 and 5.3.2: logit-normal times, shifted for the resolution).
+    sigma is that of the scheduler at the share ``sigmoid(n)`` of its timesteps, n standard normal, counted from its
+    noisy end (Esser et al. 2024, arXiv 2403.03206, sec. 3.1 and 5.3.2: logit-normal times, shifted for the
+    resolution).
     """
 
     def __init__(self, scheduler: FlowMatchEulerDiscreteScheduler) -> None:
         self.scheduler = scheduler
 
-    def times(self, amount: int, generator: torch.Generator) -> Tensor:
-        quantiles = torch.randn(amount, generator=generator).sigmoid()
+    def times(self, quantiles: Tensor) -> Tensor:
+        from_noise = torch.special.ndtri(1 - quantiles).sigmoid()
         total = self.scheduler.config.num_train_timesteps
-        return self.scheduler.timesteps[(quantiles * total).long().clamp(max=total - 1)]
+        return self.scheduler.timesteps[(from_noise * total).long().clamp(max=total - 1)]
 
     def diffuse(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         sigma = (times / self.scheduler.config.num_train_timesteps)[:, None, None, None]

@@ -6,7 +6,8 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from versat2i.backbone.base import Backbone
+from versat2i.backbone.base import ALONE, Backbone
+from versat2i.compute import Compute
 
 
 class StableDiffusionXL(Backbone):
@@ -19,8 +20,8 @@ class StableDiffusionXL(Backbone):
     pipeline_class = "StableDiffusionXLPipeline"
     options: ClassVar[dict[str, Any]] = {"add_watermarker": False}  # or it depends on which packages are installed
 
-    def __init__(self, pipe: DiffusionPipeline, identity: dict[str, str]) -> None:
-        super().__init__(pipe, identity)
+    def __init__(self, pipe: DiffusionPipeline, identity: dict[str, str], machine: Compute = ALONE) -> None:
+        super().__init__(pipe, identity, machine)
         if pipe.vae.dtype == torch.float16 and pipe.vae.config.force_upcast:
             pipe.vae.to(torch.float32)
 

@@ -68,6 +68,14 @@ def normalise(text: str) -> str:
     return clean
 
 
+def readable(text: str) -> str:
+    """As `normalise`; empty where that refuses the text. For what nobody has written with care."""
+    try:
+        return normalise(text)
+    except ValueError:
+        return ""
+
+
 def prompt_id(text: str) -> str:
     """Hash of the normalised text: the first 16 hex digits of its SHA-256."""
     return hashlib.sha256(normalise(text).encode()).hexdigest()[:16]

@@ -1,22 +1,38 @@
 """From the sources in params to the tables of the three splits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 
+from versat2i import language_model
 from versat2i.params import Prompts, Source
 from versat2i.prompts import files
+from versat2i.prompts.asking import ask as ask_model
 from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
+from versat2i.prompts.writing import write
 
 SPLITS = ("eval", "dev", "train")  # a prompt in several is kept in the first
 GRAMMAR = "versat2i.shapes.prompts"  # a plug-in: imported by name, when asked for
 
 
-def prompts_of(source: Source, split: str) -> Iterator[Prompt]:
+Track = Callable[[Iterable[Prompt], str, int], Iterable[Prompt]]
+"""Passes prompts through and tells somebody how far it has come, of how many."""
+
+
+def _untold(prompts: Iterable[Prompt], label: str, total: int) -> Iterable[Prompt]:
+    return prompts
+
+
+def prompts_of(source: Source, split: str, track: Track = _untold) -> Iterator[Prompt]:
     """The prompts of a source.
+
+    Args:
+        source: where they come from.
+        split: train, dev or eval.
+        track: is told of the work of a language model, which takes hours.
 
     Raises:
         ValueError: as the source's reader says.
@@ -24,8 +40,15 @@ def prompts_of(source: Source, split: str) -> Iterator[Prompt]:
     if source.grammar is not None:
         yield from import_module(GRAMMAR).sample(source.grammar, source.seed, source.held_out, split)
         return
-    found = files.read(Path(str(source.file)), source.format)
-    if source.questions == "grammar":
+    if source.written is not None:
+        new = write(source.written, split, language_model.from_params(source.written))
+        found = list(track(new, f"prompts written for {split}", source.written.amount))
+    else:
+        found = files.read(Path(str(source.file)), source.format)
+    if source.asked is not None:
+        told = ask_model(found, source.asked, language_model.from_params(source.asked))
+        yield from track(told, f"prompts asked about for {split}", len(found))
+    elif source.questions == "grammar":
         for prompt in found:
             yield replace(prompt, questions=ask(prompt.text))
     elif source.questions is not None:
@@ -60,8 +83,12 @@ def ask(text: str) -> list[Question]:
     return import_module(GRAMMAR).ask(text)
 
 
-def collect(prompts: Prompts) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]]:
+def collect(prompts: Prompts, track: Track = _untold) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]]:
     """Prompts and questions of each split, no prompt in two of them.
+
+    Args:
+        prompts: the sources of each split.
+        track: as for `prompts_of`.
 
     Returns:
         split -> prompts, questions, and counts: prompts, questions, duplicates merged, and prompts
@@ -73,7 +100,7 @@ def collect(prompts: Prompts) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dic
     taken: set[str] = set()
     result = {}
     for split in SPLITS:
-        found = [prompt for source in getattr(prompts, split) for prompt in prompts_of(source, split)]
+        found = [prompt for source in getattr(prompts, split) for prompt in prompts_of(source, split, track)]
         texts, questions, merged = to_tables(found)
         shared = texts["prompt_id"].isin(taken)
         texts = texts[~shared]

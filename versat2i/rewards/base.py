@@ -1,18 +1,20 @@
 """The contract of every evaluator: images in, one score an image out, or a reason why there is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]  # [height, width, 3], RGB
 Images = NDArray[np.uint8]  # [batch, height, width, 3], RGB
 
 OWN_LICENCE = "Apache-2.0, this project"
-BLANK = "the image is blank"  # as a safety checker leaves it
+BLANK = "the image is blank"
+FLAGGED = "flagged by the model's safety checker"
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,23 @@ def expect_images(images: Images) -> None:
         raise ValueError(f"expected images uint8 [batch, height, width, 3], got {images.dtype} {list(images.shape)}")
 
 
+def pictures(images: Images) -> list[PIL.Image.Image]:
+    """Images as PIL has them, which every processor takes."""
+    return [PIL.Image.fromarray(image) for image in images]
+
+
 def is_blank(image: Image) -> bool:
     """Whether every pixel is the same."""
     return bool((image == image[0, 0]).all())
+
+
+def from_verdicts(verdicts: Sequence[float | str]) -> Scores:
+    """Scores from a number an image, or the reason to abstain."""
+    return Scores(
+        values=np.array([np.nan if isinstance(v, str) else v for v in verdicts], np.float64),
+        reasons=[v if isinstance(v, str) else None for v in verdicts],
+        details=[None] * len(verdicts),
+    )
 
 
 def score_each(images: Images, judge: Callable[[Image], float | str]) -> Scores:
@@ -80,12 +96,7 @@ def score_each(images: Images, judge: Callable[[Image], float | str]) -> Scores:
         judge: the score of one image ``[height, width, 3]``, or the reason to abstain.
     """
     expect_images(images)
-    verdicts = [BLANK if is_blank(image) else judge(image) for image in images]
-    return Scores(
-        values=np.array([np.nan if isinstance(v, str) else v for v in verdicts], np.float64),
-        reasons=[v if isinstance(v, str) else None for v in verdicts],
-        details=[None] * len(verdicts),
-    )
+    return from_verdicts([BLANK if is_blank(image) else judge(image) for image in images])
 
 
 def score_batches(images: Images, size: int, judge: Callable[[NDArray[np.intp]], NDArray[np.float64]]) -> Scores:

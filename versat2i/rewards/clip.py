@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i.rewards import pretrained
-from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i import pretrained
+from versat2i.rewards.base import OWN_LICENCE, Images, Scores, pictures, score_batches
 
 
 class Clip(pretrained.Holder):
@@ -40,7 +40,7 @@ class Clip(pretrained.Holder):
         from torch.nn.functional import cosine_similarity
 
         model = self._model
-        seen = self._processor.image_processor(pretrained.pictures(images), return_tensors="pt")
+        seen = self._processor.image_processor(pictures(images), return_tensors="pt")
         read = self._processor.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
             shown = model.get_image_features(**seen.to(model.device, model.dtype)).pooler_output
@@ -57,15 +57,18 @@ class Similarity(ABC):
     range: tuple[float, float]
     licence = f"{OWN_LICENCE}; {pretrained.LICENCE}"
 
-    def __init__(self, model: str, dtype: str = "float32", batch_size: int = 32) -> None:
+    def __init__(
+        self, model: str, dtype: str = "float32", batch_size: int = 32, trust_remote_code: bool = False
+    ) -> None:
         """Make one.
 
         Args:
             model: a folder, or ``repository@revision``.
             dtype: float32, float16 or bfloat16.
             batch_size: images at once.
+            trust_remote_code: whether code that comes with the model may be run.
         """
-        self.clip, self.batch_size = Clip(model, dtype), batch_size
+        self.clip, self.batch_size = Clip(model, dtype, trust_remote_code), batch_size
         self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}"
 
     def phrase(self, prompt: str) -> str:

@@ -115,6 +115,13 @@ class Metric:
                 "to torch's hub folder when first used, and those that are more than tensors are refused"
             ) from None
 
+    def __str__(self) -> str:
+        return f"weights of {self.name}"
+
+    def fetch(self) -> None:
+        """Have pyiqa download what it needs, by loading it."""
+        _ = self.model
+
     def values(self, images: Images) -> NDArray[np.float64]:
         """The metric's value of each image, ``float64 [batch]``."""
         import torch  # heavy

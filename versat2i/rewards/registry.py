@@ -17,6 +17,7 @@ from typing import Any
 
 from versat2i.params import Reward as Chosen
 from versat2i.rewards.base import Reward
+from versat2i.rewards.isolated import Isolated
 
 GROUP = "versat2i.rewards"
 CONTROL = "random"  # the evaluator that every aspect has
@@ -110,8 +111,34 @@ def factory(aspect: str, evaluator: str) -> Callable[..., Reward]:
 
 
 def from_params(aspect: str, chosen: Chosen) -> Reward:
-    """The evaluator that params name for an aspect, with its options; see `load`."""
-    return load(aspect, chosen.evaluator, **chosen.options)
+    """The evaluator that params name for an aspect, with its options; see `load`.
+
+    One with an environment of its own runs there: `isolated`.
+    """
+    if chosen.environment is None:
+        return load(aspect, chosen.evaluator, **chosen.options)
+    point, _ = _find(aspect, chosen.evaluator)
+    return Isolated(_import(point), aspect, chosen.evaluator, chosen.environment, chosen.options)
+
+
+def _find(aspect: str, evaluator: str) -> tuple[EntryPoint, dict[str, str]]:
+    """What makes an evaluator, and the options that its name stands for.
+
+    Raises:
+        ValueError: the aspect or the evaluator is not known; close ones are named.
+    """
+    registered = _registered()
+    if evaluator == CONTROL:
+        return registered.get((aspect, CONTROL), registered["control", CONTROL]), {}
+    evaluators = {name for known, name in registered if known == aspect}
+    if not evaluators:
+        raise unknown("aspect", aspect, {known for known, _ in registered})
+    family, colon, member = evaluator.partition(":")
+    if colon and f"{family}:" in evaluators:
+        return registered[aspect, f"{family}:"], {"metric": member}
+    if evaluator not in evaluators:
+        raise unknown(f"{aspect}: evaluator", evaluator, evaluators)
+    return registered[aspect, evaluator], {}
 
 
 def load(aspect: str, evaluator: str, **options: Any) -> Reward:
@@ -128,15 +155,5 @@ def load(aspect: str, evaluator: str, **options: Any) -> Reward:
     Raises:
         ValueError: the aspect, the evaluator or an option is not known; close ones are named.
     """
-    registered = _registered()
-    if evaluator == CONTROL:
-        return create(registered.get((aspect, CONTROL), registered["control", CONTROL]), options)
-    evaluators = {name for known, name in registered if known == aspect}
-    if not evaluators:
-        raise unknown("aspect", aspect, {known for known, _ in registered})
-    family, colon, member = evaluator.partition(":")
-    if colon and f"{family}:" in evaluators:
-        return create(registered[aspect, f"{family}:"], {**options, "metric": member})
-    if evaluator not in evaluators:
-        raise unknown(f"{aspect}: evaluator", evaluator, evaluators)
-    return create(registered[aspect, evaluator], options)
+    point, named = _find(aspect, evaluator)
+    return create(point, {**options, **named})

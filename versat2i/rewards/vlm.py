@@ -3,8 +3,8 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from versat2i.rewards import pretrained
-from versat2i.rewards.base import Images
+from versat2i import pretrained
+from versat2i.rewards.base import Images, pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ class VisionLanguage(pretrained.Holder):
         prompts = [self._prompt(text, stem) for text in texts]
         start = self._processor.tokenizer.bos_token
         inputs = self._processor(
-            images=[[picture] for picture in pretrained.pictures(images)],
+            images=[[picture] for picture in pictures(images)],
             text=prompts,
             padding=True,
             return_tensors="pt",

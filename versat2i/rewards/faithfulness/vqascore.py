@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i.rewards import pretrained
+from versat2i import pretrained
 from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
 from versat2i.rewards.vlm import VisionLanguage
 
@@ -21,15 +21,18 @@ class VqaScore:
     range = (0.0, 1.0)
     licence = f"{OWN_LICENCE}; {pretrained.LICENCE}"
 
-    def __init__(self, model: str, dtype: str = "float32", batch_size: int = 8) -> None:
+    def __init__(
+        self, model: str, dtype: str = "float32", batch_size: int = 8, trust_remote_code: bool = False
+    ) -> None:
         """Make one.
 
         Args:
             model: a vision-language model, a folder or ``repository@revision``.
             dtype: float32, float16 or bfloat16.
             batch_size: images at once.
+            trust_remote_code: whether code that comes with the model may be run.
         """
-        self.model, self.batch_size = VisionLanguage(model, dtype), batch_size
+        self.model, self.batch_size = VisionLanguage(model, dtype, trust_remote_code), batch_size
         self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}"
 
     def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:

@@ -2,5 +2,6 @@
 
 EVALUATORS = {
     "regularity": "versat2i.rewards.geometry.regularity:Regularity",
+    "projective": "versat2i.rewards.geometry.projective:Projective",
     "lines": "versat2i.rewards.geometry.lines:Lines",
 }

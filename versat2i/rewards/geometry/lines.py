@@ -1,29 +1,24 @@
 """Do the long straight lines of a photograph run towards common vanishing points?"""
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from versat2i.rewards.base import OWN_LICENCE, Image, Images, Scores, score_each
-from versat2i.rewards.geometry.vanishing import Segments, agreement, deviations, lengths, vanishing_points
+from versat2i.rewards.geometry.segments import Segments, detect, lengths
+from versat2i.rewards.geometry.vanishing import agreement, deviations, vanishing_points
 
 LONG = 0.05  # of the diagonal, 36 pixels of 512x512: shorter ones tell their direction too roughly
 MIN_LONG = 15  # segments; three directions need some each before agreement means anything
 
 
 def long_segments(image: Image) -> Segments:
-    """Line segments of at least a twentieth of the diagonal (LSD, von Gioi et al. 2010).
+    """Line segments of at least a twentieth of the diagonal.
 
     Returns:
         ``[segments, 4]``: x1 y1 x2 y2 from the image's centre, in units of half the diagonal.
     """
-    gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-    found = cv2.createLineSegmentDetector().detect(gray)[0]
-    if found is None:
-        return np.empty((0, 4))
     height, width = image.shape[:2]
-    pixels = found.reshape(-1, 4).astype(np.float64)  # OpenCV 5 gives [n, 4], OpenCV 4 [n, 1, 4]
-    segments = (pixels - np.array([width, height, width, height]) / 2) / (np.hypot(height, width) / 2)
+    segments = (detect(image) - np.array([width, height, width, height]) / 2) / (np.hypot(height, width) / 2)
     return segments[lengths(segments) >= 2 * LONG]
 
 

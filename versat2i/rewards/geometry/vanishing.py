@@ -7,7 +7,8 @@ Lines that are parallel in the world meet in one point of a photograph, or at in
 import numpy as np
 from numpy.typing import NDArray
 
-Segments = NDArray[np.float64]  # [segments, 4], x1 y1 x2 y2
+from versat2i.rewards.geometry.segments import Segments, lengths
+
 Points = NDArray[np.float64]  # [points, 3], of unit length
 
 MOST = 3  # directions of a world of boxes
@@ -33,11 +34,6 @@ def deviations(segments: Segments, points: Points) -> NDArray[np.float64]:
 def agreement(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     """``max(0, 1 - (angle / 3 degrees)^2)``: 1 on the point, 0 beyond the tolerance (MSAC, Torr & Zisserman 2000)."""
     return np.maximum(0.0, 1.0 - (angles / TOLERANCE) ** 2)
-
-
-def lengths(segments: Segments) -> NDArray[np.float64]:
-    """Of each segment, ``[segments]``."""
-    return np.hypot(*(segments[:, 2:] - segments[:, :2]).T)
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i import compute
-from versat2i.rewards import pretrained
-from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i import compute, pretrained
+from versat2i.rewards.base import OWN_LICENCE, Images, Scores, pictures, score_batches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -163,7 +162,7 @@ class ImageReward:
         vision, text, head = self._parts
         size = vision.config.image_size
         prepare = CLIPImageProcessor(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
-        pixels = prepare(pretrained.pictures(images), return_tensors="pt").to(vision.device)
+        pixels = prepare(pictures(images), return_tensors="pt").to(vision.device)
         words = self._tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
         words = words.to(vision.device)
         with torch.inference_mode():

@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i.rewards import pretrained
+from versat2i import pretrained
 from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
 from versat2i.rewards.vlm import VisionLanguage
 
 QUESTION = "Rate the quality of the image."
-STEM = "The quality of the image is"  # of the answer, as Q-Bench (Wu et al. 2024) has it
 LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
     1.0: ("good", "high", "fine"),
     0.5: ("average", "medium", "acceptable"),
@@ -18,7 +17,11 @@ LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
 
 
 class QInstruct:
-    """``sum_i w_i softmax_i(l)`` with l the logits of "good", "average", "poor" as next word and w = 1, 1/2, 0."""
+    """``sum_i w_i softmax_i(l)`` with l the logits of "good", "average", "poor" as next word and w = 1, 1/2, 0.
+
+    Models tuned by Q-Instruct begin their answer with one of them. One that is not is helped along by the beginning of
+    a sentence, as Q-Bench (Wu et al. 2024) has it: ``stem="The quality of the image is"``.
+    """
 
     name = "q_instruct"
     metric = "q_instruct"
@@ -26,7 +29,15 @@ class QInstruct:
     range = (0.0, 1.0)
     licence = f"{OWN_LICENCE}; {pretrained.LICENCE}, Q-Instruct's own are non-commercial"
 
-    def __init__(self, model: str, dtype: str = "float32", batch_size: int = 8, synonyms: bool = False) -> None:
+    def __init__(
+        self,
+        model: str,
+        dtype: str = "float32",
+        batch_size: int = 8,
+        synonyms: bool = False,
+        stem: str = "",
+        trust_remote_code: bool = False,
+    ) -> None:
         """Make one.
 
         Args:
@@ -35,8 +46,10 @@ class QInstruct:
             batch_size: images at once.
             synonyms: each l is the mean over three words of one meaning: good, high, fine; average, medium,
                 acceptable; poor, low, bad.
+            stem: with what the answer begins.
+            trust_remote_code: whether code that comes with the model may be run.
         """
-        self.model, self.batch_size = VisionLanguage(model, dtype), batch_size
+        self.model, self.batch_size, self.stem = VisionLanguage(model, dtype, trust_remote_code), batch_size, stem
         self.words = [words[: 3 if synonyms else 1] for words in LEVELS.values()]
         self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}, Q-Instruct's own are non-commercial"
 
@@ -44,7 +57,7 @@ class QInstruct:
         return score_batches(images, self.batch_size, lambda places: self._quality(images[places]))
 
     def _quality(self, images: Images) -> NDArray[np.float64]:
-        tokens = self.model.first_tokens([word for words in self.words for word in words], STEM)
-        logits = self.model.next_logits(images, [QUESTION] * len(images), STEM)[:, tokens].double()
+        tokens = self.model.first_tokens([word for words in self.words for word in words], self.stem)
+        logits = self.model.next_logits(images, [QUESTION] * len(images), self.stem)[:, tokens].double()
         levels = logits.reshape(len(images), len(LEVELS), -1).mean(-1)
         return levels.softmax(-1).numpy() @ np.array(list(LEVELS))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from versat2i.rewards import pretrained
+from versat2i import pretrained
 
 if TYPE_CHECKING:
     from torch import Tensor

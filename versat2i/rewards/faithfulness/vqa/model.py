@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from versat2i.rewards import pretrained
-from versat2i.rewards.base import Images
+from versat2i import pretrained
+from versat2i.rewards.base import Images, pictures
 from versat2i.rewards.faithfulness.vqa.embedding import Embedder
 from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
 from versat2i.rewards.vlm import LONGEST, VisionLanguage
@@ -20,7 +20,7 @@ def _inputs(weights: pretrained.Pretrained, model: Any) -> Callable[[Images, str
 
     def prepare(images: Images, question: str) -> Any:
         texts = [question] * len(images)
-        made = processor(images=pretrained.pictures(images), text=texts, truncation=True, return_tensors="pt")
+        made = processor(images=pictures(images), text=texts, truncation=True, return_tensors="pt")
         return made.to(model.device, model.dtype)
 
     return prepare
@@ -58,7 +58,14 @@ class Model:
 
     free_form = False
 
-    def __init__(self, model: str, dtype: str = "float32", batch_size: int = 8, embedder: str | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        dtype: str = "float32",
+        batch_size: int = 8,
+        embedder: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
         """Make one.
 
         Args:
@@ -67,8 +74,9 @@ class Model:
             batch_size: images at once.
             embedder: a sentence transformer, a folder or ``repository@revision``, which finds the nearest
                 choice; without one the choice nearest by its letters is taken.
+            trust_remote_code: whether code that comes with the model (not the embedder) may be run.
         """
-        self._name, self._weights, self.batch_size = model, pretrained.parse(model, dtype), batch_size
+        self._weights, self.batch_size = pretrained.parse(model, dtype, trust_remote_code), batch_size
         self._embedder = Embedder(embedder) if embedder else None
         self.licence = pretrained.LICENCE + (f"; {embedder}: {pretrained.LICENCE}" if embedder else "")
 
@@ -82,7 +90,7 @@ class Model:
         for name in self._weights.load("AutoConfig").architectures or []:
             if name in MADE_FOR_IT:
                 return MADE_FOR_IT[name](self._weights)
-        model = VisionLanguage(self._name, self._weights.dtype)
+        model = VisionLanguage.of(self._weights)
         return lambda images, question: model.answers(images, [question] * len(images))
 
     def choice(self, text: str, choices: Sequence[str]) -> str | None:

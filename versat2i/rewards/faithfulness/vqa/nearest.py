@@ -1,18 +1,9 @@
 """From an answer in a model's own words to one of the choices."""
 
-import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-_ARTICLES = {"a", "an", "the"}
-_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_NUMBERS = {name: str(number) for number, name in enumerate(_NAMES)}
-
-
-def _words(text: str) -> list[str]:
-    """Lower-case words without articles, small numbers as digits."""
-    words = re.findall(r"\w+", text.lower())
-    return [_NUMBERS.get(word, word) for word in words if word not in _ARTICLES]
+from versat2i.words import words
 
 
 def nearest_choice(text: str, choices: Sequence[str]) -> str | None:
@@ -27,13 +18,13 @@ def nearest_choice(text: str, choices: Sequence[str]) -> str | None:
     Returns:
         One of `choices`, None for an answer without a word or where there is no choice.
     """
-    said = _words(text)
+    said = words(text)
     if not said or not choices:
         return None
 
     def likeness(choice: str) -> tuple[float, float]:
-        words = _words(choice)
-        share = sum(word in said for word in words) / max(1, len(words))
-        return share, SequenceMatcher(None, " ".join(said), " ".join(words)).ratio()
+        named = words(choice)
+        share = sum(word in said for word in named) / max(1, len(named))
+        return share, SequenceMatcher(None, " ".join(said), " ".join(named)).ratio()
 
     return max(choices, key=likeness)

@@ -1,17 +1,17 @@
-"""Models that evaluators load: from a local folder, or from a hub repository at a pinned revision."""
+"""Models of transformers, used as they are: from a local folder, or from a hub repository at a pinned revision."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Self
 
-from PIL import Image
-
-from versat2i import compute, work
-from versat2i.rewards.base import Images
+from versat2i import compute, hub, work
 
 LICENCE = "weights as their model card says"
+# of a repository: weights for other programs than torch's, and those that are there as safetensors too
+OTHERS = [f"*{ending}" for ending in (".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".gguf", ".tflite", ".mlmodel")]
+TWICE = ["pytorch_model*.bin"]
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -23,11 +23,13 @@ class Pretrained:
         place: a folder, or a repository such as ``openai/clip-vit-large-patch14``.
         revision: the repository's commit; None for a folder.
         dtype: one of `DTYPES`.
+        trust_remote_code: whether code that comes with the model may be run.
     """
 
     place: str
     revision: str | None
     dtype: str
+    trust_remote_code: bool = False
 
     def __str__(self) -> str:
         return self.place if self.revision is None else f"{self.place}@{self.revision}"
@@ -37,18 +39,44 @@ class Pretrained:
         """What tells these weights from any other: the revision, or a hash of the folder's bytes."""
         return str(self) if self.revision else f"{self.place}#{work.folder_hash(Path(self.place))[:16]}"
 
+    def fetch(self) -> None:
+        """Download the repository, with a progress bar: its safetensors where it has them, else its other weights.
+
+        Raises:
+            ValueError: it is not there, or may not be read.
+        """
+        from huggingface_hub import HfApi, snapshot_download  # not instant
+
+        try:
+            names = HfApi().list_repo_files(self.place, revision=self.revision)
+            twice = TWICE if any(name.endswith(".safetensors") for name in names) else []
+            with hub.progress():
+                snapshot_download(self.place, revision=self.revision, ignore_patterns=OTHERS + twice)
+        except hub.failures() as error:
+            raise ValueError(hub.reason(error, self.place, self.revision) or f"{self}: {error}") from None
+
     def load(self, kind: str, **options: Any) -> Any:
-        """What ``transformers.<kind>.from_pretrained`` makes of them; code that comes with them is not run.
+        """What ``transformers.<kind>.from_pretrained`` makes of them.
 
         Raises:
             ValueError: it is not there, cannot be reached, or is of a class that `kind` does not know.
         """
         import transformers  # heavy
 
+        transformers.utils.logging.disable_progress_bar()
         pinned = {} if self.revision is None else {"revision": self.revision}
         try:
-            return getattr(transformers, kind).from_pretrained(self.place, trust_remote_code=False, **pinned, **options)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            return getattr(transformers, kind).from_pretrained(
+                self.place, trust_remote_code=self.trust_remote_code, **pinned, **options
+            )
+        except hub.failures(ValueError, KeyError, ImportError, RuntimeError, UnpicklingError) as error:
+            if "trust_remote_code" in str(error):
+                raise ValueError(
+                    f"{self}: it brings code of its own, which is run only where params say `trust_remote_code: true` "
+                    "beside that model. Read the code first"
+                ) from None
+            if self.revision and (why := hub.reason(error, self.place, self.revision)):
+                raise ValueError(why) from None
             raise ValueError(
                 f"{self}: cannot be loaded as {kind} ({' '.join(str(error).split())[:300]}). Is it the right model, "
                 "is it whole, and if the hub is switched off, was it downloaded before?"
@@ -66,7 +94,9 @@ class Pretrained:
         try:
             path = cached_file(self.place, file, revision=self.revision)
             return torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, UnpicklingError) as error:
+        except hub.failures(RuntimeError, UnpicklingError) as error:
+            if self.revision and (why := hub.reason(error, self.place, self.revision)):
+                raise ValueError(why) from None
             raise ValueError(
                 f"{self}: {file} cannot be read as tensors ({' '.join(str(error).split())[:300]}). Is it there, and "
                 "whole?"
@@ -105,8 +135,13 @@ class Holder:
     kind: str
     unused: tuple[str, ...] = ()
 
-    def __init__(self, model: str, dtype: str) -> None:
-        self._weights = parse(model, dtype)
+    def __init__(self, model: str, dtype: str, trust_remote_code: bool = False) -> None:
+        self._weights = parse(model, dtype, trust_remote_code)
+
+    @classmethod
+    def of(cls, weights: Pretrained) -> Self:
+        """One of these weights."""
+        return cls(str(weights), weights.dtype, weights.trust_remote_code)
 
     @property
     def identity(self) -> str:
@@ -117,12 +152,13 @@ class Holder:
         return self._weights.model(self.kind, self.unused)
 
 
-def parse(source: str, dtype: str) -> Pretrained:
+def parse(source: str, dtype: str, trust_remote_code: bool = False) -> Pretrained:
     """Weights by name.
 
     Args:
         source: a folder, or ``repository@revision``.
         dtype: one of `DTYPES`.
+        trust_remote_code: whether code that comes with the model may be run.
 
     Raises:
         ValueError: neither of the two, or an unknown dtype.
@@ -130,16 +166,11 @@ def parse(source: str, dtype: str) -> Pretrained:
     if dtype not in DTYPES:
         raise ValueError(f"{source}: dtype {dtype!r} is none of {', '.join(DTYPES)}")
     if Path(source).is_dir():
-        return Pretrained(source, None, dtype)
+        return Pretrained(source, None, dtype, trust_remote_code)
     place, _, revision = source.rpartition("@")
     if not place or not revision:
         raise ValueError(
             f"model {source!r} is neither a folder nor 'repository@revision'. Pin the revision (a commit hash), "
             "so that results can be reproduced"
         )
-    return Pretrained(place, revision, dtype)
-
-
-def pictures(images: Images) -> list[Image.Image]:
-    """Images as PIL has them, which every processor takes."""
-    return [Image.fromarray(image) for image in images]
+    return Pretrained(place, revision, dtype, trust_remote_code)

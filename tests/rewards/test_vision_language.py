@@ -13,10 +13,9 @@ import transformers
 from PIL import Image
 
 from versat2i import rewards
-from versat2i.rewards import pretrained
-from versat2i.rewards.low_level.q_instruct import STEM
 from versat2i.rewards.vlm import VisionLanguage
 
+STEM = "The quality of the image is"  # of Q-Bench
 TEXTS = ["a red circle", "two blue square", "a dark green circle or a red square", "a good photo", "a circle"]
 
 
@@ -125,13 +124,24 @@ def test_vqascore_is_the_probability_of_yes(folders, images, prompts, kind):
     assert np.nanstd(found) > 0.01 * np.nanmean(found)
 
 
-@pytest.mark.parametrize("kind, synonyms", [("llava", False), ("llava", True), ("qwen", True), ("blip2", False)])
-def test_q_instruct_weighs_the_words_that_could_come_next(folders, images, prompts, kind, synonyms):
-    reward = rewards.load("low_level", "q_instruct", model=folders(kind), batch_size=2, synonyms=synonyms)
+@pytest.mark.parametrize(
+    "kind, synonyms, stem",
+    [
+        ("llava", False, ""),
+        ("llava", True, ""),
+        ("llava", False, STEM),
+        ("qwen", True, ""),
+        ("qwen", False, STEM),
+        ("blip2", True, STEM),
+        ("blip2", False, ""),
+    ],
+)
+def test_q_instruct_weighs_the_words_that_could_come_next(folders, images, prompts, kind, synonyms, stem):
+    reward = rewards.load("low_level", "q_instruct", model=folders(kind), batch_size=2, synonyms=synonyms, stem=stem)
     found = reward.score(images, prompts, None).values
     words = [("good", "high", "fine"), ("average", "medium", "acceptable"), ("poor", "low", "bad")]
     for place in (0, 1, 2, 4):
-        logits = direct_logits(folders(kind), images[place], asked(kind, "Rate the quality of the image.", STEM))
+        logits = direct_logits(folders(kind), images[place], asked(kind, "Rate the quality of the image.", stem))
         levels = [logits[[token(word) for word in level[: 3 if synonyms else 1]]].mean() for level in words]
         good, average, poor = np.exp(levels)
         assert found[place] == pytest.approx((good + average / 2) / (good + average + poor), rel=1e-3)
@@ -144,56 +154,41 @@ def test_words_that_begin_alike_are_an_error_that_names_them(folders):
         model.first_tokens(["splendid", "lousy"], STEM)
 
 
-# ------------------------------------------------------------------------------------- loading them
-
-
-def test_weights_are_a_folder_or_a_pinned_revision(tmp_path):
-    assert pretrained.parse(str(tmp_path), "float16").revision is None
-    pinned = pretrained.parse("openai/clip-vit-base-patch32@3d74acf9a28c", "bfloat16")
-    assert (pinned.place, pinned.revision) == ("openai/clip-vit-base-patch32", "3d74acf9a28c")
-    assert pinned.identity == "openai/clip-vit-base-patch32@3d74acf9a28c"
+# ------------------------------------------------------------------------------------ where and how long
 
 
 @pytest.mark.parametrize(
-    "source, dtype, message",
+    "aspect, evaluator, kind, holder",
     [
-        ("openai/clip-vit-base-patch32", "float32", "is neither a folder nor 'repository@revision'. Pin the revision"),
-        ("@abc", "float32", "is neither a folder nor"),
-        ("a/b@c", "float8", "dtype 'float8' is none of float32, float16, bfloat16"),
+        ("judges", "pickscore", "clip", "clip"),
+        ("faithfulness", "vqascore", "llava", "model"),
+        ("low_level", "q_instruct", "blip2", "model"),
     ],
 )
-def test_weights_that_are_not_pinned_are_an_error(source, dtype, message):
-    with pytest.raises(ValueError) as error:
-        pretrained.parse(source, dtype)
-    assert message in str(error.value)
-
-
-def test_a_folder_is_known_by_its_bytes(tmp_path):
-    (tmp_path / "weights").write_text("1")
-    before = pretrained.parse(str(tmp_path), "float32").identity
-    (tmp_path / "weights").write_text("2")
-    assert pretrained.parse(str(tmp_path), "float32").identity != before
-
-
-@pytest.mark.parametrize("source", ["somebody/clip@0123456", "a folder"])
-def test_a_model_that_is_not_there_is_one_clear_line(tmp_path, source, images, prompts):
-    source = source if "@" in source else str(tmp_path)
-    with pytest.raises(ValueError) as error:
-        rewards.load("judges", "pickscore", model=source).score(images, prompts, None)
-    assert str(error.value).startswith(f"{source}: cannot be loaded as Auto")
-    assert "\n" not in str(error.value)
-
-
-def test_weights_of_another_task_are_refused_instead_of_filled_with_noise(folders):
-    with pytest.raises(ValueError, match=r"lacks 2 weights of a BertForSequenceClassification .*classifier"):
-        pretrained.parse(folders("sentences"), "float32").model("AutoModelForSequenceClassification", ("bert.pooler.",))
-
-
-def test_a_model_goes_when_its_reward_goes(folders, images, prompts):
-    reward = rewards.load("judges", "pickscore", model=folders("clip"))
+def test_a_model_goes_when_its_reward_goes(folders, images, prompts, aspect, evaluator, kind, holder):
+    reward = rewards.load(aspect, evaluator, model=folders(kind))
+    assert "_model" not in vars(getattr(reward, holder))  # loaded by the first image
     reward.score(images, prompts, None)
-    model = weakref.ref(reward.clip._model)
+    model = weakref.ref(getattr(reward, holder)._model)
     assert model() is not None
     del reward
     gc.collect()
     assert model() is None
+
+
+def test_all_is_computed_on_the_device_of_the_machine(folders, images, prompts, tmp_path, monkeypatch):
+    """On `meta`, a device without numbers, everything runs up to where a number is to be read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compute.yaml").write_text("device: meta\n")
+    reward = rewards.load("judges", "pickscore", model=folders("clip"))
+    with pytest.raises((NotImplementedError, RuntimeError), match=r"(Cannot copy out of|called on) meta tensor"):
+        reward.clip.cosines(images, TEXTS)
+    asker = VisionLanguage(folders("llava"), "float32")
+    assert {parameter.device.type for parameter in asker._model.parameters()} == {"meta"}
+
+
+def test_half_precision_is_what_params_say(folders, images, prompts):
+    for dtype in ("float16", "bfloat16"):
+        reward = rewards.load("low_level", "q_instruct", model=folders("llava"), dtype=dtype, batch_size=5)
+        assert np.isfinite(reward.score(images, prompts, None).values[[0, 1, 2, 4]]).all()
+        assert reward.model._model.dtype == getattr(torch, dtype)

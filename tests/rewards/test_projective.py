@@ -1,0 +1,205 @@
+"""The line-segment classifier, on random weights of the published shape, against layers of torch one by one."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from versat2i import rewards
+from versat2i.rewards.geometry import pointnet, projective
+
+PROMPTS = pd.DataFrame({"prompt_id": ["p"], "text": ["a street"]})
+
+
+def transform(size):
+    """The layers that find a transform of so many numbers, by their published names."""
+    widths = {"conv_1": (size, 64), "conv_2": (64, 128), "conv_3": (128, 256)}
+    layers = {name: nn.Conv1d(*pair, 1) for name, pair in widths.items()}
+    dense = {"fc_1": (256, 256), "fc_2": (256, 128), "fc_3": (128, size * size)}
+    layers |= {name: nn.Linear(*pair) for name, pair in dense.items()}
+    norms = {f"bn_{i}": nn.BatchNorm1d(width) for i, width in enumerate((64, 128, 256, 256, 128), 1)}
+    return nn.ModuleDict(layers | norms)
+
+
+def parts():
+    """All layers by their published names, with the first weights that torch draws."""
+    widths = (4, 64, 64, 64, 128, 256)
+    base = {f"conv_{i}": nn.Conv1d(*pair, 1) for i, pair in enumerate(pairwise(widths), 1)}
+    base |= {f"bn_{i}": nn.BatchNorm1d(width) for i, width in enumerate(widths[1:], 1)}
+    base |= {"input_transform": transform(4), "feature_transform": transform(64)}
+    head = {"fc_1": nn.Linear(256, 128), "fc_2": nn.Linear(128, 64), "fc_3": nn.Linear(64, 2)}
+    head |= {"bn_1": nn.BatchNorm1d(128), "bn_2": nn.BatchNorm1d(64)}
+    return nn.ModuleDict(head | {"base_pointnet": nn.ModuleDict(base)})
+
+
+@torch.no_grad()
+def network():
+    """A random network."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = parts().eval()
+        for module in made.modules():
+            if isinstance(module, nn.BatchNorm1d):  # as after training: no norm is the identity
+                nn.init.normal_(module.running_mean)
+                nn.init.uniform_(module.running_var, 0.5, 2.0)
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias)
+    for layers in (made["base_pointnet"], made["base_pointnet"]["input_transform"]):
+        layers["conv_1"].weight *= 0.2  # pixels of 0 to 256 make a difference, and do not drown the rest
+    return made
+
+
+def found_by(layers, x):
+    """``x`` after a transform, ``[1, numbers, segments]``."""
+    y = x
+    for i in (1, 2, 3):
+        y = layers[f"bn_{i}"](layers[f"conv_{i}"](y)).relu()
+    y = y.max(2).values
+    for i, norm in ((1, 4), (2, 5)):
+        y = layers[f"bn_{norm}"](layers[f"fc_{i}"](y)).relu()
+    matrix = layers["fc_3"](y).reshape(x.shape[1], x.shape[1]) + torch.eye(x.shape[1])
+    return (x[0].T @ matrix).T[None]
+
+
+def real(net, segments):
+    """The probability of the first class for one set of segments, filled up to 250 with segments that are there."""
+    filled = np.concatenate([segments, segments[np.random.default_rng(1).choice(len(segments), 250 - len(segments))]])
+    base = net["base_pointnet"]
+    with torch.no_grad():
+        x = found_by(base["input_transform"], torch.tensor(filled, dtype=torch.float32).T[None])
+        for i in (1, 2):
+            x = base[f"bn_{i}"](base[f"conv_{i}"](x)).relu()
+        x = found_by(base["feature_transform"], x)
+        for i in (3, 4, 5):
+            x = base[f"bn_{i}"](base[f"conv_{i}"](x)).relu()
+        x = x.max(2).values
+        for i in (1, 2):
+            x = net[f"bn_{i}"](net[f"fc_{i}"](x)).relu()
+        return net["fc_3"](x).softmax(-1)[0, 0].item()
+
+
+@pytest.fixture(scope="module")
+def net():
+    return network()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(net, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lines") / "Lines_combined.pt"
+    torch.save(net.state_dict(), path)
+    return path
+
+
+def random_segments(count, seed):
+    return np.random.default_rng(seed).uniform(0, 256, (count, 4))
+
+
+def streaks(count, seed, size=256):
+    """An image of so many thin bars."""
+    rng = np.random.default_rng(seed)
+    image = np.full((size, size, 3), 200, np.uint8)
+    for row in np.linspace(8, size - 12, count).astype(int):
+        image[row : row + 3, 5 : rng.integers(size // 3, size - 5)] = 20
+    return image
+
+
+def load(path, **options):
+    return rewards.load("geometry", "projective", checkpoint=str(path), **options)
+
+
+def test_the_network_is_the_published_one(net):
+    ours = {name: value for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
+    assert {name: tuple(value.shape) for name, value in ours.items()} == {
+        name: (*shape, 1) if "conv" in name and name.endswith("weight") else shape
+        for name, shape in pointnet.shapes().items()
+    }
+
+
+def test_the_score_is_the_probability_of_a_photograph(net, checkpoint):
+    sets = [random_segments(15, 0) / 10, random_segments(81, 1), random_segments(249, 2), random_segments(40, 3) / 3]
+    values = load(checkpoint).probabilities(sets)
+    np.testing.assert_allclose(values, [real(net, segments) for segments in sets], rtol=1e-4)
+    assert np.ptp(values) > 0.01
+
+
+def test_an_image_is_judged_by_its_segments_alone_and_in_batches(net, checkpoint):
+    blank = np.zeros((256, 256, 3), np.uint8)
+    images = np.stack([streaks(20, 0), streaks(3, 1), blank, streaks(30, 2), streaks(25, 3)])
+    found = load(checkpoint, batch_size=2).score(images, PROMPTS, None)
+    for place in (0, 3, 4):
+        assert found.values[place] == pytest.approx(real(net, projective.seen(images[place])), rel=1e-4)
+    assert found.reasons[2] == "the image is blank"
+    assert found.reasons[1].endswith("line segments; fewer than 15 tell nothing of the perspective")
+    assert np.isnan(found.values[[1, 2]]).all()
+
+
+def test_an_image_of_another_size_is_seen_at_the_size_of_training():
+    wide = np.full((512, 768, 3), 200, np.uint8)
+    wide[:, 128:640] = streaks(20, 0, 512)
+    np.testing.assert_array_equal(projective.square(wide), projective.square(wide[:, 128:640]))
+    assert projective.square(wide).shape == (256, 256, 3)
+    assert projective.seen(wide).max() <= 257
+
+
+def test_of_too_many_segments_the_same_are_taken_each_time():
+    many = random_segments(400, 0)
+    taken = projective.chosen(many)
+    assert taken.shape == (250, 4)
+    np.testing.assert_array_equal(taken, projective.chosen(many.copy()))
+    assert len(np.unique(taken, axis=0)) == 250 and {tuple(row) for row in taken} <= {tuple(row) for row in many}
+
+
+def test_safetensors_are_read_as_well(net, checkpoint, tmp_path):
+    save_file(net.state_dict(), tmp_path / "lines.safetensors")
+    sets = [random_segments(20, 0)]
+    values = [load(path).probabilities(sets) for path in (tmp_path / "lines.safetensors", checkpoint)]
+    np.testing.assert_allclose(*values, rtol=1e-6)
+
+
+def test_other_weights_are_another_identity(checkpoint, tmp_path):
+    other = tmp_path / "other.pt"
+    other.write_bytes(b"0")
+    assert load(other).identity != load(checkpoint).identity
+    with pytest.raises(ValueError, match=r"none\.pt: there is no such checkpoint"):
+        _ = load(tmp_path / "none.pt").identity
+
+
+def broken(net, path, change):
+    weights = net.state_dict()
+    change(weights)
+    torch.save(weights, path)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda weights: weights.pop("fc_3.bias"), "fc_3.bias is missing, expected [2]"),
+        (lambda weights: weights.update({"fc_3.bias": torch.zeros(3)}), "fc_3.bias has the shape [3], expected [2]"),
+        (lambda weights: weights.update({"harm": print}), "Weights only load failed"),  # more than tensors
+    ],
+)
+def test_a_file_of_other_weights_is_one_clear_line(net, tmp_path, change, said):
+    broken(net, tmp_path / "lines.pt", change)
+    with pytest.raises(ValueError) as error:
+        load(tmp_path / "lines.pt").probabilities([random_segments(20, 0)])
+    assert said in str(error.value) and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"{tmp_path / 'lines.pt'}: no weights of the line-segment classifier")
+
+
+def test_a_file_that_is_damaged_is_one_clear_line(tmp_path):
+    for name in ("lines.pt", "lines.safetensors"):
+        (tmp_path / name).write_bytes(b"no weights")
+        with pytest.raises(ValueError, match="no weights of the line-segment classifier"):
+            load(tmp_path / name).probabilities([random_segments(20, 0)])
+
+
+def test_it_is_computed_on_the_device_of_the_machine(checkpoint, tmp_path, monkeypatch):
+    """On `meta`, a device without numbers, everything runs up to where the scores are to be read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compute.yaml").write_text("device: meta\n")
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        load(checkpoint).probabilities([random_segments(20, 0)])
