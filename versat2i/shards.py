@@ -101,16 +101,17 @@ def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Can
         ValueError: the shard or its index is damaged; the member is named.
     """
     index = tables.read("index", path.with_suffix(".parquet"))
+    rows = index[["prompt_id", "k", "seed", "member", "width", "height", "flagged"]].itertuples(index=False)
     try:
         with tarfile.open(path, "r:") as tar:
-            for row in index.itertuples():
-                if wanted is None or (row.prompt_id, row.k) in wanted:
-                    name = f"{row.prompt_id}.{row.k}"
-                    if row.member != f"{name}.png":
-                        raise ValueError(f"{path}: its index says {row.member} for {name}.png. Run `dvc repro`")
-                    image = _decode(_member(tar, path, row.member), (row.width, row.height), f"{path}: {row.member}")
+            for prompt_id, k, seed, member, width, height, flagged in rows:
+                if wanted is None or (prompt_id, k) in wanted:
+                    name = f"{prompt_id}.{k}"
+                    if member != f"{name}.png":
+                        raise ValueError(f"{path}: its index says {member} for {name}.png. Run `dvc repro`")
+                    image = _decode(_member(tar, path, member), (width, height), f"{path}: {member}")
                     latents = _latents(tar, path, f"{name}.latent.safetensors")
-                    yield Candidate(row.prompt_id, row.k, row.seed, image, latents, row.flagged)
+                    yield Candidate(prompt_id, k, seed, image, latents, flagged)
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`") from None
 

@@ -43,20 +43,33 @@ def unite(
         return _mixture(settings, adapters, selected, out, device)
     if variant == "joint":
         return _joint(settings, selected, out, device)
-    merged = merges.merge(variant, _read(adapters), settings.seed)
+    merged = merges.merge(variant, _read(adapters, settings.model), settings.seed)
     lora.write(merged, out)
     return {"rank": merged.rank}, pd.DataFrame(columns=tables.SCHEMAS["losses"].names), lambda: None
 
 
-def _read(adapters: dict[str, Path]) -> list[lora.Adapter]:
-    return [lora.read(folder, aspect) for aspect, folder in adapters.items()]
+def _read(adapters: dict[str, Path], model: Model) -> list[lora.Adapter]:
+    """The experts.
+
+    Raises:
+        ValueError: one is missing or damaged, or was made for another base model.
+    """
+    found = [lora.read(folder, aspect) for aspect, folder in adapters.items()]
+    base = backbone.identity(model)["revision"]
+    for adapter, folder in zip(found, adapters.values(), strict=True):
+        if (made_for := adapter.metadata.get("revision")) != base:
+            raise ValueError(
+                f"{folder}: made for {adapter.metadata.get('base_model')} at revision {made_for}, but the model in "
+                f"params.yaml is at {base}. Run `dvc repro train_lora@{adapter.name}`"
+            )
+    return found
 
 
 def _mixture(settings: Params, adapters: dict[str, Path], selected: dict[str, Path], out: Path, device: str) -> Result:
     folders = list(selected.values())
     checkpoint = training.checkpoint("mix", __name__, "mixture", settings, settings.mix, [*folders, *adapters.values()])
     mixed, identity, losses = train_mixture(
-        settings.model, _read(adapters), folders, settings.mix, settings.seed, checkpoint, device
+        settings.model, _read(adapters, settings.model), folders, settings.mix, settings.seed, checkpoint, device
     )
     mixture_files.save(mixed, out, identity)
     return training.summary(losses) | gate_summary(mixed), losses, checkpoint.remove

@@ -1,8 +1,7 @@
-"""What was tried is counted and told at the end: `make torture` runs these tests with many more kills."""
+"""A finished run whose stages can be run again and again at little cost."""
 
 import copy
 import functools
-import os
 from collections import Counter
 
 import drawn
@@ -13,20 +12,6 @@ from markupsafe import Markup
 
 from versat2i import backbone, codebase, generation, shards, training
 from versat2i.report import charts
-
-KILLS = int(os.environ.get("VERSAT2I_TORTURE", "2"))  # of each stage
-COUNTS: Counter[str] = Counter()
-
-
-@pytest.fixture(scope="session")
-def kills() -> int:
-    return KILLS
-
-
-@pytest.fixture(scope="session")
-def counts() -> Counter[str]:
-    """What happened so far, by what it is called."""
-    return COUNTS
 
 
 @pytest.fixture(scope="package")
@@ -59,8 +44,3 @@ def computed():
 def finished(tmp_path_factory, model_folder, computed):
     """A finished run."""
     return small_run.whole(tmp_path_factory.mktemp("faults") / "run", model_folder)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for what, times in sorted(COUNTS.items()):
-        terminalreporter.write_line(f"{what}: {times}")

@@ -12,13 +12,19 @@ from interference import WAYS, Killed, interfering
 
 OUTS = {
     "prompts": ("data/prompts", "data/questions", "metrics/prompts.json"),
-    "generate": ("data/images",),
+    "generate": ("data/images", "metrics/generate.json"),
     "score aesthetic": ("data/scores/aesthetic.parquet",),
     "select aesthetic": ("data/selected/aesthetic", "metrics/select", "plots/select"),
     "train_lora aesthetic": ("data/adapters/aesthetic", "metrics/train_lora", "plots/train_lora"),
     "mix mixture": ("data/adapters/mixture", "metrics/mix/mixture.json", "plots/mix/mixture.csv"),
     "evaluate base": ("data/evaluation/base",),
-    "compare": ("metrics/evaluate.json", "metrics/groups.json", "plots/gains.csv", "data/samples.png"),
+    "compare": (
+        "metrics/evaluate.json",
+        "metrics/elements.json",
+        "metrics/groups.json",
+        "plots/gains.csv",
+        "data/samples.png",
+    ),
     "report": ("data/report",),
 }
 """What each stage writes."""

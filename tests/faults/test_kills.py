@@ -19,6 +19,7 @@ from test_every_write import OUTS, remove, visible
 from versat2i import codebase
 
 KILLED = [stage for stage in OUTS if stage not in ("prompts", "compare")]  # those are over before one can aim
+KILLS = 2  # of each stage, outside of `make torture`
 LONG = ("generate", "score aesthetic", "train_lora aesthetic", "mix mixture", "evaluate base")
 
 
@@ -110,9 +111,9 @@ def stage(forks, finished, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", KILLED)
-def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(stage, kills, counts, name):
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(stage, torture, counts, name):
     tried, moments = stage(name), random.Random(name)
-    for _ in range(kills):
+    for _ in range(torture or KILLS):
         tried.afresh()
         status = tried.interrupted(signal.SIGKILL, moments.random())
         assert status in (0, -signal.SIGKILL)

@@ -9,7 +9,7 @@ import json
 import struct
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -96,6 +96,17 @@ def of_a_table(schema: pa.Schema, nullable: set[str]) -> Iterator[Damage]:
     yield "rows twice", _table(lambda table: pa.concat_tables([table, table]))
 
 
+def of_an_index() -> Iterator[Damage]:
+    """An index that is a sound table and says other things than the shard."""
+    for name in ("../../up.png", "/etc/passwd", "p1.0.png", "p0.0.latent.safetensors", "p0.0.PNG"):
+        yield f"member {name}", _column("member", _first(name))
+    for name in ("width", "height"):
+        for value in (1, 63, 2**31, 2**62):
+            yield f"{name} {value}", _column(name, _first(value))
+    yield "another prompt", _column("prompt_id", _first("stranger"))
+    yield "another k", _column("k", _first(77))
+
+
 def _unexplained(table: pa.Table) -> pa.Table:
     for name in ("score", "abstained"):
         empty = pa.array([None] * len(table), table.column(name).type)
@@ -136,23 +147,30 @@ def _put(content: Any, place: tuple, value: Any) -> Any:
 WRONG = {"deleted": FOLDER, "null": None, "text": "x", "list": [[]], "nan": float("nan")}
 
 
-def of_json(data: bytes, needed: Callable[[tuple], bool]) -> Iterator[Damage]:
-    """Every needed value deleted or of another type; numbers that are none; too deep."""
+WRONG = {"deleted": FOLDER, "null": None, "text": "x", "list": [[]], "nan": float("nan")}
+
+
+def of_json(data: bytes, spare: Collection[str], optional: Collection[str]) -> Iterator[Damage]:
+    """Every value deleted or of another type; numbers that are none; too deep.
+
+    Args:
+        data: the file.
+        spare: names that nothing is done to, nor to what lies below them.
+        optional: names that are not deleted, and with a dot behind it those below which nothing is.
+    """
     content = json.loads(data)
     for place in _places(content):
-        if needed(place):
-            for title, value in {
-                "deleted": FOLDER,
-                "null": None,
-                "text": "x",
-                "list": [[]],
-                "nan": float("nan"),
-            }.items():
+        if set(place) & set(spare):
+            continue
+        above = f"{place[-2]}." if len(place) > 1 else "."
+        for title, value in WRONG.items():
+            if value is not FOLDER or not {place[-1], above} & set(optional):
                 spoilt = json.dumps(_put(content, place, value)).encode()
                 yield f"{'.'.join(map(str, place))} {title}", lambda data, spoilt=spoilt: spoilt
     yield "a list", lambda data: b"[]"
     yield "a number", lambda data: b"3"
-    yield "an empty object", lambda data: b"{}"
+    if "." not in optional:
+        yield "an empty object", lambda data: b"{}"
     yield "nested too deeply", lambda data: b'{"a":' * 50_000 + b"1" + b"}" * 50_000
 
 

@@ -38,7 +38,13 @@ def read(training: Mix) -> Gates | None:
         return None
     table = layers(layout.adapter(MIXTURE) / layout.RECIPE)
     losses = layout.read_csv(layout.plot("mix", MIXTURE), LOSSES)
-    summary = inputs.read(layout.metrics("mix", MIXTURE), inputs.Mixing)
+    path = layout.metrics("mix", MIXTURE)
+    summary = inputs.read(path, inputs.Mixing)
+    if set(summary["gate"]) != set(table.columns):
+        raise ValueError(
+            f"{path}: has the gates of {', '.join(summary['gate'])}, {layout.RECIPE} those of "
+            f"{', '.join(map(str, table.columns))}. Run `dvc repro mix@{MIXTURE}`"
+        )
     return Gates(training, summary, len(table), charts.gates(table), charts.losses(MIXTURE, losses))
 
 
