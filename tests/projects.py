@@ -25,7 +25,8 @@ TINY = {
     "model": {"threads": 1},
 }
 RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
-LORA = {"rank": 2, "alpha": 2.0, "steps": 2, "batch_size": 2}
+# alpha is not the rank: or the uniform merge of a single expert is that expert to the last byte
+LORA = {"rank": 2, "alpha": 1.0, "steps": 2, "batch_size": 2}
 # A random model draws blots: an aspect that may abstain on all of them would stop the pipeline here,
 # so that the control stands in for it; the evaluator has tests of its own.
 CONTROL = {"evaluator": "random"}
