@@ -75,9 +75,7 @@ def _read(adapters: dict[str, Path]) -> list[lora.Adapter]:
     return [lora.read(folder, aspect) for aspect, folder in adapters.items()]
 
 
-def _mixture(
-    settings: Params, adapters: dict[str, Path], selected: dict[str, Path], out: Path, device: str
-) -> Result:
+def _mixture(settings: Params, adapters: dict[str, Path], selected: dict[str, Path], out: Path, device: str) -> Result:
     folders = list(selected.values())
     checkpoint = training.checkpoint("mix", __name__, "mixture", settings, settings.mix, [*folders, *adapters.values()])
     mixed, identity, losses = train_mixture(
