@@ -1,5 +1,7 @@
 """The pipeline on tiny settings in a folder of its own, each stage called in this process."""
 
+import copy
+import functools
 import hashlib
 import json
 import os
@@ -11,8 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from markupsafe import Markup
 
-from versat2i import environment
+from versat2i import backbone, codebase, environment, params
+from versat2i.report import charts
+from versat2i.rewards import registry
 
 ASPECTS = ("aesthetic", "faithfulness")
 VARIANTS = ("base", "aesthetic", "mixture")
@@ -32,7 +37,7 @@ STAGES = (
 """In the order of their dependencies."""
 
 _SAMPLING = {"per_prompt": 2, "steps": 1, "guidance_scale": 2.0, "batch_size": 4, "prompts_per_shard": 1}
-_TRAINING = {"steps": 4, "batch_size": 2, "learning_rate": 0.01, "caption_dropout": 0.1, "checkpoint_every": 1}
+_TRAINING = {"steps": 2, "batch_size": 2, "learning_rate": 0.01, "caption_dropout": 0.1, "checkpoint_every": 1}
 _RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
 
 
@@ -51,6 +56,20 @@ def settings(model: Path) -> dict:
         "evaluate": _SAMPLING
         | {"split": "eval", "variants": dict.fromkeys(VARIANTS, ""), "judges": [], "resamples": 100},
     }
+
+
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Load the model, read params and what is installed, and hash the code once; make no charts."""
+    load = functools.cache(backbone.load)
+    patch.setattr(backbone, "load", lambda *arguments: copy.deepcopy(load(*arguments)))
+    for place, name in (
+        (codebase, "digest"),
+        (environment, "installed"),
+        (params, "load"),
+        (registry, "entry_points"),
+    ):
+        patch.setattr(place, name, functools.cache(getattr(place, name)))
+    patch.setattr(charts, "_svg", lambda *_: Markup("<svg></svg>"))
 
 
 def start(root: Path, model: Path) -> None:

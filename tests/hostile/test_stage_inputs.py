@@ -1,7 +1,5 @@
 """Every file that a stage reads, spoilt in every way: one line that names it, no traceback, nothing written."""
 
-import copy
-import functools
 import json
 import shutil
 from pathlib import Path
@@ -9,11 +7,8 @@ from pathlib import Path
 import damage
 import pytest
 import small_run
-from markupsafe import Markup
 
-from versat2i import backbone, codebase, environment, params, tables
-from versat2i.report import charts
-from versat2i.rewards import registry
+from versat2i import tables
 
 PROMPTS, QUESTIONS = "data/prompts/{}.parquet", "data/questions/{}.parquet"
 SHARD = "00000-000"
@@ -52,7 +47,7 @@ def metrics(spare=(), optional=()):
 NUMBERS = ("mean", "gain", "low", "high", "win_rate", "score")  # that may not exist
 GROUP = ("shapes:seen.", "shapes:held_out.", "base.", "aesthetic.", "mixture.")  # what a group has is shown
 
-EVERY = 5
+EVERY = 8
 
 READS = [
     ("generate", PROMPTS.format("train"), table("prompts")),
@@ -108,16 +103,9 @@ READS = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _once():
-    """The model, params and what is installed are read once, the code is hashed once: files are tried here."""
-    load = functools.cache(backbone.load)
+def _quick():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backbone, "load", lambda *arguments: copy.deepcopy(load(*arguments)))
-        patch.setattr(codebase, "digest", functools.cache(codebase.digest))
-        patch.setattr(environment, "installed", functools.cache(environment.installed))
-        patch.setattr(params, "load", functools.cache(params.load))
-        patch.setattr(registry, "entry_points", functools.cache(registry.entry_points))
-        patch.setattr(charts, "_svg", lambda *_: Markup("<svg></svg>"))  # no chart says what a file holds
+        small_run.quicken(patch)
         yield
 
 
