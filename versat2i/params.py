@@ -15,7 +15,8 @@ from versat2i import yaml_files
 SHOWN = 200  # characters of a wrong value in an error
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -78,7 +79,7 @@ class Written(LanguageModel):
     temperature: Annotated[float, Field(gt=0)]
     most_alike: Share  # ROUGE-L above which two prompts are near-duplicates
     patience: Positive  # batches in a row that may give nothing new
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Asked(LanguageModel):
@@ -95,7 +96,7 @@ class Source(_Section):
 
     grammar: Positive | None = None  # how many prompts to draw
     held_out: Share = 0.0  # share of them with a held-out combination
-    seed: int = 0
+    seed: Seed = 0
     file: str | None = None
     format: Format = "auto"  # how the file is written, where neither its content nor its ending says it
     questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
@@ -205,11 +206,11 @@ class Evaluate(Sampling):
     prompts_per_shard: Positive
     variants: dict[Name, str]  # where each variant's adapter lies; for base, the model itself
     judges: list[Reward]  # beside the aspects' evaluators; never used for selection
-    resamples: Annotated[int, Field(ge=100)]
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)]
 
 
 class Params(_Section):
-    seed: int
+    seed: Seed
     aspects: Annotated[list[Name], Field(min_length=1)]
     model: Model
     prompts: Prompts

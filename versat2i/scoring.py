@@ -98,6 +98,15 @@ def score_shard(reward: Reward, path: Path, texts: dict[str, str], questions: pd
     return pd.concat(frames, ignore_index=True)
 
 
+def expect_all(scores: pd.DataFrame, texts: dict[str, str], folder: Path) -> None:
+    """Raise a ValueError if a prompt has no image: a shard is missing, and its prompts would never be picked."""
+    if missing := sorted(texts.keys() - set(scores["prompt_id"])):
+        raise ValueError(
+            f"{folder}: has no image of {len(missing)} of {len(texts)} prompts (the first is {missing[0]}, "
+            f"{texts[missing[0]]!r}). Run `dvc repro generate` or `dvc pull`"
+        )
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a shard's scores depend on besides the shard; makes a worker for `compute.run`."""

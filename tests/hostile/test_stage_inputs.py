@@ -169,3 +169,15 @@ def test_what_is_spoilt_is_refused_in_one_line_that_names_it(finished, torture, 
                 wrong[title] = said
                 before = after
     assert not wrong, json.dumps(wrong, indent=1)
+
+
+def test_a_shard_that_is_missing_with_its_index_is_missed(finished, tmp_path):
+    with small_run.inside(finished):
+        files = [finished / f"data/images/{SHARD}{ending}" for ending in (".tar", ".parquet")]
+        for file in files:
+            file.rename(tmp_path / file.name)
+        try:
+            assert complaint(("score", "aesthetic"), Path("data/images")) is None
+        finally:
+            for file in files:
+                (tmp_path / file.name).rename(file)

@@ -9,6 +9,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from versat2i import compute, hub, work
@@ -42,6 +43,13 @@ def _check_libraries(config: dict[str, Any], where: str) -> None:
     for part, value in config.items():
         if isinstance(value, list | tuple) and value and value[0] not in (None, *LIBRARIES):
             raise UnsupportedModel(f"{where}: {part} is of {value[0]!r}, expected one of {', '.join(LIBRARIES)}")
+
+
+def _check_tokenizers(pipe: DiffusionPipeline) -> None:
+    """Refuse a tokenizer without words: that is what transformers makes of one whose file is missing."""
+    for part, tokenizer in pipe.components.items():
+        if isinstance(tokenizer, PreTrainedTokenizerBase) and len(tokenizer) <= len(tokenizer.all_special_tokens):
+            raise OSError(f"{part} knows no words: its file of words is missing")
 
 
 def _family(name: str, where: str) -> type[Backbone]:
@@ -116,6 +124,7 @@ def load(model: Model, device: str = "cpu") -> Backbone:
                 use_safetensors=True,  # the other kind of weights is a pickle
                 **family.options,
             )
+        _check_tokenizers(pipe)
     pipe.set_progress_bar_config(disable=True)
     machine = compute.load()
     running.place(pipe, device, machine)

@@ -113,6 +113,7 @@ def _values(frame: pd.DataFrame, variant: str, items: Mapping[Key, int]) -> dict
 class Answer(BaseModel):
     """A question about an image and what was answered, None for "cannot tell"."""
 
+    model_config = ConfigDict(strict=True)
     question_id: str
     question: str
     expected: str
