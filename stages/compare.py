@@ -22,7 +22,7 @@ def main() -> str:
     folders = {variant: layout.evaluation(variant) for variant in options.variants}
     found = {variant: tables.read("evaluation", folder / "scores.parquet") for variant, folder in folders.items()}
     scores = {variant: evaluation.by_metric(table) for variant, table in found.items()}
-    metrics = evaluation.metric_names([(aspect, settings.rewards[aspect]) for aspect in settings.aspects])
+    metrics = evaluation.metric_names(evaluation.of_aspects(settings))
     table = comparison.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
     layout.write_json(table, layout.metrics("evaluate"))
     elements = {variant: evaluation.by_element(table) for variant, table in found.items()}

@@ -26,8 +26,7 @@ def main(variant: str) -> str:
     plan = generation.plan(texts, options.per_prompt, options.prompts_per_shard)
     device, safety = machine.torch_device(), settings.generate.safety
     recipe = generation.Recipe(settings.model, prepare, options, settings.seed, device, "evaluate", safety)
-    evaluators = [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
-    judges = [(evaluation.JUDGES, judge) for judge in options.judges]
+    evaluators = evaluation.of_aspects(settings) + evaluation.of_judges(settings)
     drawn = 0
     with work.replaced(layout.evaluation(variant)) as out:
         images = out / "images"
@@ -35,7 +34,7 @@ def main(variant: str) -> str:
             work.assemble(piece, images)
             drawn += new * len(shard.keys)
         questions = tables.read("questions", layout.questions(options.split))
-        scores = evaluation.score(images, evaluators + judges, texts, questions)
+        scores = evaluation.score(images, evaluators, texts, questions)
         tables.write("evaluation", scores, out / "scores.parquet")
     return f"{sum(len(shard.keys) for shard in plan)} images, {drawn} of them drawn now,"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from versat2i import rewards, scoring, shards
-from versat2i.params import Reward
+from versat2i.params import Params, Reward
 from versat2i.rewards.base import FLAGGED
 from versat2i.rewards.faithfulness import accuracy_by_type
 from versat2i.shards import Candidate
@@ -18,6 +18,16 @@ JUDGES = "judges"  # the folder of evaluators that never select
 DIVERSITY = "diversity"
 
 Evaluators = Sequence[tuple[str, Reward]]  # with the aspect of each, or `JUDGES`
+
+
+def of_aspects(settings: Params) -> list[tuple[str, Reward]]:
+    """The evaluators that select, one an aspect."""
+    return [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
+
+
+def of_judges(settings: Params) -> list[tuple[str, Reward]]:
+    """The evaluators that never select."""
+    return [(JUDGES, judge) for judge in settings.evaluate.judges]
 
 
 def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def train_lora(
     checkpoint: Checkpoint,
     device: str,
 ) -> tuple[lora.Adapter, pd.DataFrame]:
-    """Train a LoRA on selected images with the ordinary diffusion loss.
+    """Train a LoRA on selected images with the loss that params ask for: `objective`.
 
     Args:
         settings: the base model.

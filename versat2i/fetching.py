@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from versat2i import hub, pretrained, rewards
+from versat2i import evaluation, hub, pretrained, rewards
 from versat2i.params import Params
 
 DEPTH = 3  # of parts within parts of an evaluator: its VQA, that one's embedder, the weights of that
@@ -73,9 +73,7 @@ def _model(settings: Params) -> Iterator[Need]:
 
 
 def _evaluators(settings: Params) -> Iterator[Need]:
-    chosen = [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
-    chosen += [("judges", judge) for judge in settings.evaluate.judges]
-    for aspect, evaluator in chosen:
+    for aspect, evaluator in evaluation.of_aspects(settings) + evaluation.of_judges(settings):
         for part in _parts(rewards.from_params(aspect, evaluator)):
             if hasattr(part, "fetch") and getattr(part, "revision", "") is not None:  # a folder has None
                 yield Need(f"{aspect} {evaluator.evaluator}: {part}", str(part), part.fetch)

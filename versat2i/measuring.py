@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from versat2i import experts, lora, mixture
+from versat2i import experts, lora, mixture, training
 from versat2i.backbone import Backbone, Embeddings
 from versat2i.params import Mix, Sampling, Training, TrainLora
 
@@ -59,14 +59,11 @@ def drawing(model: Backbone, prompts: Embeddings, empty: Embeddings, sampling: S
 
 def _training(model: Backbone, parameters: list[nn.Parameter], loss: Step, learning_rate: float) -> Step:
     """One step as `training.train` makes it."""
-    optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=0.0)
+    optimizer = training.make_optimizer(parameters, learning_rate)
 
     def step() -> float:
         value = loss()
-        optimizer.zero_grad()
-        value.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        training.descend(value, parameters, optimizer)
         return value.item()
 
     return step

@@ -62,14 +62,6 @@ class Measured:
 Tables = dict[str, tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]]
 
 
-def _evaluators(settings: Params) -> list[tuple[str, Reward]]:
-    return [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
-
-
-def _judges(settings: Params) -> list[tuple[str, Reward]]:
-    return [(evaluation.JUDGES, judge) for judge in settings.evaluate.judges]
-
-
 def _kind(aspect: str, evaluator: Reward) -> str:
     return f"{aspect} {evaluator.evaluator}"
 
@@ -86,14 +78,16 @@ def work(settings: Params, prompts: dict[str, int]) -> list[Work]:
     shown = prompts[test.split] * test.per_prompt * len(test.variants)
     passes = _passes(test.steps, test.guidance_scale) / _passes(draw.steps, draw.guidance_scale)
     listed = [Work("generate", pool, "image", "draw")]
-    listed += [Work(f"score@{aspect}", pool, "image", _kind(aspect, e)) for aspect, e in _evaluators(settings)]
+    listed += [
+        Work(f"score@{aspect}", pool, "image", _kind(aspect, e)) for aspect, e in evaluation.of_aspects(settings)
+    ]
     listed += [Work(f"train_lora@{a}", settings.train_lora[a].steps, "step", f"lora {a}") for a in settings.aspects]
     if "mixture" in settings.mix.variants:
         listed.append(Work("mix@mixture", settings.mix.steps, "step", "mix"))
     if "joint" in settings.mix.variants:
         listed.append(Work("mix@joint", joint_settings(settings).steps, "step", f"lora {settings.aspects[0]}"))
     listed.append(Work("evaluate", shown, "image", "draw", passes))
-    everyone = _evaluators(settings) + _judges(settings)
+    everyone = evaluation.of_aspects(settings) + evaluation.of_judges(settings)
     return [*listed, *(Work("evaluate", shown, "image", _kind(aspect, e)) for aspect, e in everyone)]
 
 
@@ -143,7 +137,7 @@ def measure(settings: Params, tables: Tables, device: str) -> Measured:
     latent = measuring.latents(model, settings.train_lora[settings.aspects[0]])[0].to(model.denoiser.dtype)
     found.image_bytes = float(np.mean([len(encoded(image)) for image in images])) + latent.nbytes
     asked = prompts.iloc[[row % len(prompts) for row in range(batch)]].reset_index(drop=True)
-    for aspect, evaluator in _evaluators(settings) + _judges(settings):
+    for aspect, evaluator in evaluation.of_aspects(settings) + evaluation.of_judges(settings):
         reward = rewards.from_params(aspect, evaluator)
         frame = asked.assign(k=range(batch))
         cost = measuring.timed(lambda r=reward, f=frame: r.score(images, f, questions), model.device)  # type: ignore[misc]

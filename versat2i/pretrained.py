@@ -53,7 +53,12 @@ class Pretrained:
             with hub.progress():
                 snapshot_download(self.place, revision=self.revision, ignore_patterns=OTHERS + twice)
         except hub.failures() as error:
-            raise ValueError(hub.reason(error, self.place, self.revision) or f"{self}: {error}") from None
+            raise self._failure(error, str(error)) from None
+
+    def _failure(self, error: Exception, problem: str) -> ValueError:
+        """What the hub said, if it had a part in an error; else the problem that is ours to name."""
+        why = hub.reason(error, self.place, self.revision) if self.revision else None
+        return ValueError(why or f"{self}: {problem}")
 
     def load(self, kind: str, **options: Any) -> Any:
         """What ``transformers.<kind>.from_pretrained`` makes of them.
@@ -75,12 +80,11 @@ class Pretrained:
                     f"{self}: it brings code of its own, which is run only where params say `trust_remote_code: true` "
                     "beside that model. Read the code first"
                 ) from None
-            if self.revision and (why := hub.reason(error, self.place, self.revision)):
-                raise ValueError(why) from None
-            raise ValueError(
-                f"{self}: cannot be loaded as {kind} ({' '.join(str(error).split())[:300]}). Is it the right model, "
+            problem = (
+                f"cannot be loaded as {kind} ({' '.join(str(error).split())[:300]}). Is it the right model, "
                 "is it whole, and if the hub is switched off, was it downloaded before?"
-            ) from None
+            )
+            raise self._failure(error, problem) from None
 
     def tensors(self, file: str) -> Any:
         """What a file of weights holds; nothing but tensors is read from it.
@@ -95,12 +99,8 @@ class Pretrained:
             path = cached_file(self.place, file, revision=self.revision)
             return torch.load(path, map_location="cpu", weights_only=True)
         except hub.failures(RuntimeError, UnpicklingError) as error:
-            if self.revision and (why := hub.reason(error, self.place, self.revision)):
-                raise ValueError(why) from None
-            raise ValueError(
-                f"{self}: {file} cannot be read as tensors ({' '.join(str(error).split())[:300]}). Is it there, and "
-                "whole?"
-            ) from None
+            text = " ".join(str(error).split())[:300]
+            raise self._failure(error, f"{file} cannot be read as tensors ({text}). Is it there, and whole?") from None
 
     def model(self, kind: str, unused: tuple[str, ...] = ()) -> Any:
         """The model, for inference on the device of compute.yaml.

@@ -173,7 +173,7 @@ def train(
         Stopped: SIGTERM or Ctrl-C came; the state is saved.
         ValueError: the loss is not finite.
     """
-    optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.0)
+    optimizer = make_optimizer(parameters, settings.learning_rate)
     losses = _restore(checkpoint, parameters, optimizer)
     progress = Progress(label, settings.steps, len(losses), every=50)
     with _stop_flag() as stopped, closing(progress):
@@ -183,10 +183,7 @@ def train(
             value = loss(latents, prompts, generator)
             if not torch.isfinite(value):
                 raise ValueError(f"{label}: the loss is {value.item()} at step {step}; lower learning_rate")
-            optimizer.zero_grad()
-            value.backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
+            descend(value, parameters, optimizer)
             losses.append(value.item())
             progress.update(f"loss {losses[-1]:.4f}")
             if watch is not None:
@@ -196,6 +193,19 @@ def train(
             if stopped():
                 raise Stopped(f"{label}: stopped after step {step + 1}; run again to go on from there")
     return pd.DataFrame({"step": range(1, len(losses) + 1), "loss": losses})
+
+
+def make_optimizer(parameters: list[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+    """AdamW without weight decay, which would pull an adapter back to the base."""
+    return torch.optim.AdamW(parameters, rate, weight_decay=0.0)
+
+
+def descend(loss: Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    """One step down the gradient of a loss, its norm clipped to 1."""
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
 
 
 WARMUP = 10  # steps of linear warm-up, enough for Adam's second moments to settle

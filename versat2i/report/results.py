@@ -63,8 +63,8 @@ class Change:
 
 def metrics(settings: Params) -> list[Metric]:
     """The aspects' metrics, then those that only judge."""
-    aspects = [_metric(aspect, settings.rewards[aspect], aspect) for aspect in settings.aspects]
-    judges = [_metric(evaluation.JUDGES, judge, None) for judge in settings.evaluate.judges]
+    aspects = [_metric(aspect, evaluator, aspect) for aspect, evaluator in evaluation.of_aspects(settings)]
+    judges = [_metric(folder, judge, None) for folder, judge in evaluation.of_judges(settings)]
     diversity = Metric(evaluation.DIVERSITY, "distance of a prompt's images from each other", OWN_LICENCE)
     return [*aspects, *judges, diversity]
 

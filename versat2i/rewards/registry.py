@@ -18,8 +18,8 @@ from typing import Any
 from versat2i.params import Reward as Chosen
 from versat2i.rewards.base import Reward
 from versat2i.rewards.isolated import Isolated
+from versat2i.rewards.isolated_worker import GROUP
 
-GROUP = "versat2i.rewards"
 CONTROL = "random"  # the evaluator that every aspect has
 
 
