@@ -8,7 +8,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup model fetch preset bench repro table test check format lock remote push pull parallel
+.PHONY: setup model fetch preset bench repro table test torture check format lock remote push pull parallel
 
 setup: $(VENV)/.ready
 
@@ -51,6 +51,11 @@ table: setup
 
 test: setup
 	pytest
+
+# every fault at every change to a file, KILLS real kills of each stage, every bad input: about half an hour
+KILLS := 100
+torture: setup
+	VERSAT2I_TORTURE=$(KILLS) pytest tests/faults tests/hostile
 
 check: setup
 	ruff check .

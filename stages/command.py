@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from versat2i import environment, timings
+from versat2i import environment, failures, timings
 
 
 def stage(main: Callable[..., str]) -> Callable[..., None]:
-    """Run a stage: print the summary it returns with the time; turn errors into one clear line.
+    """Run a stage: print the summary it returns with the time; turn errors and signals into one clear line.
 
     Timings go to the work store, where `make repro` and `versat2i costs` read them: nothing that DVC
     hashes may hold a time.
@@ -25,11 +25,17 @@ def stage(main: Callable[..., str]) -> Callable[..., None]:
         warnings.filterwarnings("ignore", category=FutureWarning)
         name = "@".join([Path(main.__code__.co_filename).stem, *arguments.values()])
         start = time.monotonic()
-        try:
-            environment.check()
-            summary = main(**arguments)
-        except (ValueError, OSError) as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+        problem = summary = ""
+        with failures.terminable():
+            try:
+                environment.check()
+                summary = main(**arguments)
+            except (Exception, KeyboardInterrupt) as error:
+                problem = failures.line(error, name)
+        # raised here, so that nothing holds the frames of the work any more: its generators close, and with them
+        # worker processes that were still to begin another shard
+        if problem:
+            raise click.ClickException(problem)
         seconds = time.monotonic() - start
         click.echo(f"{name}: {summary} in {seconds:.1f} s")
         timings.note(name, seconds)

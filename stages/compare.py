@@ -24,16 +24,15 @@ def main() -> str:
     scores = {variant: evaluation.by_metric(table) for variant, table in found.items()}
     metrics = evaluation.metric_names(evaluation.of_aspects(settings))
     table = comparison.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
-    layout.write_json(table, layout.metrics("evaluate"))
     elements = {variant: evaluation.by_element(table) for variant, table in found.items()}
-    layout.write_json(elements, layout.metrics("elements"))
-    groups = tables.read("prompts", layout.prompts(options.split)).set_index("prompt_id")["source"]
-    layout.write_json(
-        comparison.by_group(scores, groups, metrics=metrics, seed=settings.seed, resamples=options.resamples),
-        layout.metrics("groups"),
-    )
-    layout.write_csv(comparison.gains(table), layout.plot("gains"))
+    sources = tables.read("prompts", layout.prompts(options.split)).set_index("prompt_id")["source"]
+    groups = comparison.by_group(scores, sources, metrics=metrics, seed=settings.seed, resamples=options.resamples)
+    # first, since it reads images: nothing is written unless all that is read is sound
     gallery.show(list(options.variants), layout.prompts(options.split), SHOWN, layout.SAMPLES)
+    layout.write_json(table, layout.metrics("evaluate"))
+    layout.write_json(elements, layout.metrics("elements"))
+    layout.write_json(groups, layout.metrics("groups"))
+    layout.write_csv(comparison.gains(table), layout.plot("gains"))
     return f"{len(scores)} variants"
 
 

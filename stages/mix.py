@@ -1,9 +1,11 @@
 """Stage `mix@<variant>`."""
 
+from pathlib import Path
+
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, work
+from versat2i import compute, layout, params, trained, work
 
 
 @click.command()
@@ -23,12 +25,16 @@ def main(variant: str) -> str:
 
     adapters = {aspect: layout.adapter(aspect) for aspect in settings.aspects}
     selected = {aspect: layout.selected(aspect) for aspect in settings.aspects}
+
+    def unite(out: Path) -> trained.Result:
+        return unions.unite(variant, settings, adapters, selected, out, compute.load().torch_device())
+
+    made = trained.make("mix", unions.fingerprint(variant, settings, adapters, selected), unite)
     with work.replaced(layout.adapter(variant)) as out:
-        metrics, losses, done = unions.unite(variant, settings, adapters, selected, out, compute.load().torch_device())
-    layout.write_csv(losses, layout.plot("mix", variant))
-    layout.write_json(metrics, layout.metrics("mix", variant))
-    done()
-    return f"{len(adapters)} experts, {len(losses)} steps,"
+        work.assemble(made.adapter, out)
+    layout.write_csv(made.losses, layout.plot("mix", variant))
+    layout.write_json(made.metrics, layout.metrics("mix", variant))
+    return f"{len(adapters)} experts, {len(made.losses)} steps,{made.source}"
 
 
 if __name__ == "__main__":

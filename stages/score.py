@@ -26,6 +26,7 @@ def main(aspect: str) -> str:
     results = compute.run(recipe, paths, compute.load())
     pieces = list(progress.track(results, f"score@{aspect}", len(paths)))
     scores = pd.concat([table for table, _ in pieces], ignore_index=True)
+    scoring.expect_all(scores, texts, layout.IMAGES)
     tables.write("scores", scores, layout.scores(aspect))
     abstained = int(scores["abstained"].notna().sum())
     licence = rewards.from_params(aspect, evaluator).licence  # not recipe(): it hashes a model folder

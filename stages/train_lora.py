@@ -1,9 +1,11 @@
 """Stage `train_lora@<aspect>`."""
 
+from pathlib import Path
+
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, work
+from versat2i import compute, layout, params, trained, work
 
 
 @click.command()
@@ -23,15 +25,21 @@ def main(aspect: str) -> str:
     from versat2i import experts, lora, training  # torch and diffusers take seconds to import
 
     checkpoint = training.checkpoint("train_lora", experts.__name__, aspect, settings, rule, [selected])
-    adapter, losses = experts.train_lora(
-        settings.model, [selected], rule, settings.seed, aspect, checkpoint, compute.load().torch_device()
-    )
-    with work.replaced(layout.adapter(aspect)) as out:
+
+    def train(out: Path) -> trained.Result:
+        device = compute.load().torch_device()
+        adapter, losses = experts.train_lora(
+            settings.model, [selected], rule, settings.seed, aspect, checkpoint, device
+        )
         lora.write(adapter, out)
-    layout.write_csv(losses, layout.plot("train_lora", aspect))
-    layout.write_json(training.summary(losses), layout.metrics("train_lora", aspect))
-    checkpoint.remove()
-    return f"{len(losses)} steps of {rule.batch_size}, rank {adapter.rank},"
+        return training.summary(losses), losses, checkpoint.remove
+
+    made = trained.make("train_lora", checkpoint.path.stem, train)
+    with work.replaced(layout.adapter(aspect)) as out:
+        work.assemble(made.adapter, out)
+    layout.write_csv(made.losses, layout.plot("train_lora", aspect))
+    layout.write_json(made.metrics, layout.metrics("train_lora", aspect))
+    return f"{len(made.losses)} steps of {rule.batch_size}, rank {rule.rank},{made.source}"
 
 
 if __name__ == "__main__":

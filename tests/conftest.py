@@ -1,8 +1,14 @@
-"""What many tests need: no network, and a tiny model."""
+"""What many tests need: no network, a tiny model, and a place to count what was tried."""
 
 import os
+from collections import Counter
 
 import pytest
+
+TORTURE = int(
+    os.environ.get("VERSAT2I_TORTURE", "0")
+)  # kills of each stage in `make torture`, which tries all else too
+COUNTS: Counter[str] = Counter()
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", DVC_NO_ANALYTICS="1")
 
@@ -21,3 +27,20 @@ def model(model_folder):
     from versat2i.params import Model
 
     return Model(path=str(model_folder), dtype="float32", threads=1)
+
+
+@pytest.fixture(scope="session")
+def torture() -> int:
+    """How many kills of each stage; 0: as few as tell something, and samples of all else."""
+    return TORTURE
+
+
+@pytest.fixture(scope="session")
+def counts() -> Counter[str]:
+    """What was tried so far, by what it is called; told at the end."""
+    return COUNTS
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for what, times in sorted(COUNTS.items()):
+        terminalreporter.write_line(f"{what}: {times}")

@@ -1,6 +1,12 @@
 """Work gives the same results in order, wherever it runs."""
 
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +14,7 @@ import pytest
 
 from versat2i import compute
 
+ROOT = Path(__file__).parents[1]
 PROCESSES = compute.Compute(engine="processes", workers=2)
 
 factorial = partial(partial, math.factorial)  # makes a worker; of the library, so that processes can import it
@@ -114,3 +121,79 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path, content, named):
         compute.load(path)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
     assert named in str(error.value)
+
+
+RUN = """
+import sys, time
+from functools import partial
+from versat2i import compute, failures
+with failures.terminable():
+    try:
+        machine = compute.Compute(engine="processes", workers=2)
+        for result in compute.run(partial(partial, time.sleep), [0.0, 0.0, *[float(sys.argv[1])] * 8], machine):
+            print("one", flush=True)
+    except (ValueError, KeyboardInterrupt) as error:
+        sys.exit(failures.line(error, "test"))
+"""
+
+
+@pytest.fixture
+def at_work():
+    """``at_work(seconds)`` starts two workers on such tasks, after two quick ones: the process, its children."""
+    started = []
+
+    def start(seconds):
+        command = [sys.executable, "-c", RUN, str(seconds)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+        started.append(process)
+        assert [process.stdout.readline() for _ in range(2)] == ["one\n"] * 2
+        return process, children(process.pid)
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def children(pid):
+    """The workers among a process's children; the other is Python's own tracker of resources."""
+    found = (int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [child for child in found if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def is_alive(pid):
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_workers_end_with_a_parent_that_is_killed(at_work):
+    process, workers = at_work(60)
+    assert len(workers) == 2
+    process.kill()
+    end = time.monotonic() + 60
+    while any(map(is_alive, workers)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(is_alive, workers))
+
+
+def test_a_worker_that_is_killed_is_one_line(at_work):
+    process, workers = at_work(60)
+    os.kill(workers[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and len(said.splitlines()) == 1
+    assert "one of 2 worker processes was killed" in said and "fewer `workers`" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_the_running_tasks_are_ended_and_no_more_begun(at_work, number):
+    process, _ = at_work(0.5)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and said.splitlines() == [
+        "test: stopped; what is finished is kept, run again to go on from there"
+    ]
+    assert out.count("one") < 8

@@ -20,7 +20,14 @@ def test_a_table_comes_back_as_it_was(tmp_path):
 
 @pytest.mark.parametrize(
     "content, message",
-    [(None, "there is no such file"), (b"{", "not readable JSON"), (b"\xff", "not readable JSON"), (b"[]", "object")],
+    [
+        (None, "there is no such file"),
+        (b"{", "not readable JSON"),
+        (b"\xff", "not readable JSON"),
+        (b"[]", "object"),
+        (b'{"a": NaN}', "holds NaN"),
+        (b"[" * 50_000, "not readable JSON"),
+    ],
 )
 def test_what_is_no_json_object_is_one_line(tmp_path, content, message):
     path = tmp_path / "a.json"
@@ -38,6 +45,10 @@ def test_what_is_no_json_object_is_one_line(tmp_path, content, message):
         (b"", "not a readable table"),
         (b"\xff\xfe", "not a readable"),
         (b"a,b\n", "loss"),
+        (b"step,loss\n1,x\n", "column 'loss' holds what is no number"),
+        (b"step,loss\n1,\n", "column 'loss' holds what is no number"),
+        (b"step,loss\n1,inf\n", "column 'loss' holds what is no number"),
+        (b"step,loss\n1,2,3\n1,2,3,4\n", "not a readable table"),
     ],
 )
 def test_what_is_no_such_table_is_one_line(tmp_path, content, message):

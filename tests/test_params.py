@@ -1,5 +1,6 @@
 """params.yaml is taken as it stands or refused in one line that says what and where."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -327,3 +328,55 @@ def test_the_entry_of_an_aspect_is_found_or_the_close_one_named():
     assert str(error.value) == (
         "params.yaml: select has no entry 'geometri' (it has geometry, low_level). Did you mean 'geometry'?"
     )
+
+
+def leaves(content, place=()):
+    """The places of all values that are no sections."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    below = [leaf for key, value in items for leaf in leaves(value, (*place, str(key)))]
+    return below or [".".join(place)]
+
+
+HOSTILE = [
+    *("", "x" * 90_000, "a\0b", "../..", "\u202e", "<b>"),
+    *(-1, 2**70, 1.5, float("nan"), float("inf"), True, [], {}),
+]
+
+
+def put(content, place, value):
+    """Params with another value at a place of `leaves`."""
+    if not place:
+        return value
+    key, rest = place[0], place[1:]
+    if isinstance(content, list):
+        return [put(each, rest, value) if str(n) == key else each for n, each in enumerate(content)]
+    return content | {key: put(content[key], rest, value)}
+
+
+def at(content, place):
+    for key in place:
+        content = content[int(key)] if isinstance(content, list) else content[key]
+    return content
+
+
+@pytest.mark.parametrize("place", leaves(yaml.safe_load(TEXT)))
+def test_a_hostile_value_is_refused_in_one_line_that_names_its_place_or_is_of_the_right_type(place, counts):
+    """A long text is not repeated, nor anything that would break the line."""
+    content, where = yaml.safe_load(TEXT), place.split(".")
+    sound = at(content, where)
+    for value in HOSTILE:
+        counts["bad inputs tried on params"] += 1
+        try:
+            params.parse(yaml.safe_dump(put(content, where, value)))
+        except ValueError as error:
+            line = str(error)
+            assert "\n" not in line and len(line) < 1000 and line.startswith("params.yaml: ")
+            above = where[-2] if len(where) > 1 else place
+            assert place in line or above in line, line
+        else:
+            if "window" in place:  # an evaluator looks at its own options
+                continue
+            real = isinstance(sound, float) or place.endswith("alpha")
+            assert isinstance(value, (int, float) if real else type(sound)) and not isinstance(value, bool)
+            assert real or value != 2**70
+            assert not isinstance(value, float) or math.isfinite(value)

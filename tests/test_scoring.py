@@ -1,9 +1,13 @@
 """Scores are the evaluator's own, made once, and each is a number or explained."""
 
+import dataclasses
+import re
+
 import drawn
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from versat2i import rewards, scoring, shards, tables
 from versat2i.params import Reward
@@ -140,3 +144,60 @@ def test_a_score_that_is_no_number_and_not_explained_names_the_image(shard, tmp_
 def test_prompts_reach_the_evaluator_with_their_images(shard):
     worker()(shard)
     assert Brightness.asked == [text for text in drawn.TEXTS.values() for _ in range(2)]
+
+
+def test_a_prompt_without_an_image_is_named(tmp_path):
+    scores = pd.DataFrame({"prompt_id": ["p0", "p2", "p2"]})
+    scoring.expect_all(scores, {"p0": "a red circle", "p2": "a green star"}, tmp_path)
+    with pytest.raises(ValueError, match=r"no image of 1 of 3 prompts \(the first is p1, 'two blue squares"):
+        scoring.expect_all(scores, drawn.TEXTS, tmp_path)
+
+
+class Fragile(Brightness):
+    """Fails on the images of some prompts."""
+
+    def __init__(self, fails=(), error=None, details=None):
+        self.fails, self.error, self.details = fails, error, details
+
+    def score(self, images, prompts, questions):
+        if set(prompts["prompt_id"]) & set(self.fails):
+            raise self.error
+        return Scores(images.mean((1, 2, 3)), [None] * len(images), [self.details] * len(images))
+
+
+def fragile(shard, **options):
+    """The one line that scoring ends with."""
+    with pytest.raises(ValueError) as error:
+        scoring.score_shard(Fragile(**options), shard, drawn.TEXTS, NO_QUESTIONS)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("x\ny"), ValueError("x\ny"), KeyError("x"), RuntimeError("x")])
+@pytest.mark.parametrize("prompt_id", drawn.TEXTS)
+def test_an_evaluator_that_raises_on_one_image_names_it(shard, prompt_id, error):
+    line = fragile(shard, fails=[prompt_id], error=error)
+    assert line.startswith(f"brightness: image 0 of prompt {prompt_id} ({drawn.TEXTS[prompt_id]!r}): ")
+    assert "x" in line and (isinstance(error, ValueError) or type(error).__name__ in line)
+
+
+def test_an_evaluator_that_raises_on_all_images_blames_none(shard):
+    line = fragile(shard, fails=list(drawn.TEXTS), error=ValueError("its weights are missing"))
+    assert line == "brightness: its weights are missing"
+
+
+@pytest.mark.parametrize("details", [{"x": object()}, {"x": float("nan")}, {"x": float("inf")}, {1: 2, "a": 3}])
+def test_details_that_are_no_json_are_refused(shard, details):
+    assert "brightness: " in fragile(shard, details=details)
+
+
+def test_want_of_memory_is_nobodys_image(shard):
+    error = torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(torch.OutOfMemoryError):
+        scoring.score_shard(Fragile(["p1"], error), shard, drawn.TEXTS, NO_QUESTIONS)
+
+
+def test_images_of_several_sizes_are_named(tmp_path):
+    small = dataclasses.replace(drawn.candidate("p1", 0), image=np.zeros((8, 8, 3), np.uint8))
+    shards.write(tmp_path / "00000-000", [drawn.candidate("p0", 0), small])
+    assert re.search(r"00000-000.tar: p1.0 is \[8, 8, 3\], p0.0 is \[64, 64, 3\]", fragile(tmp_path / "00000-000.tar"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 
@@ -33,19 +34,29 @@ texts = st.sampled_from(HOSTILE) | st.text(st.characters(codec="utf-8"), max_siz
 VALUES = {
     pa.string(): texts,
     pa.int64(): st.integers(-(2**63), 2**63 - 1),
-    pa.float64(): st.floats(allow_nan=False),
+    pa.float64(): st.floats(allow_nan=False, allow_infinity=False),
     pa.bool_(): st.booleans(),
     pa.list_(pa.string()): st.lists(texts, max_size=3),
 }
+counts = st.integers(1, 2**63 - 1)
+RULED = {
+    "prompt_id": st.from_regex("[A-Za-z0-9_-]{1,64}", fullmatch=True),
+    "text": texts.filter(lambda text: text and not re.search(r"[\x00-\x08\x0e-\x1f\x7f]", text)),
+    "k": counts | st.just(0),
+    "rival": counts | st.just(0),
+    "offset": counts | st.just(0),
+    **dict.fromkeys(("rank", "step", "size", "width", "height"), counts),
+}
+"""What may stand in columns that have a rule of their own."""
 
 
 def rows_of(kind):
     """Lists of rows that fit a kind of table."""
-    fields = {
-        field.name: VALUES[field.type] | st.none() if field.name in NULLABLE else VALUES[field.type]
-        for field in tables.SCHEMAS[kind]
-    }
-    return st.lists(st.fixed_dictionaries(fields), max_size=5)
+    fields = {field.name: RULED.get(field.name, VALUES[field.type]) for field in tables.SCHEMAS[kind]}
+    fields |= {name: fields[name] | st.none() for name in NULLABLE & fields.keys()}
+    keys = tables.KEYS[kind]
+    rows = st.fixed_dictionaries(fields).filter(lambda row: row.get("score", 0) is not None or row.get("abstained"))
+    return st.lists(rows, max_size=5, unique_by=lambda row: tuple(row[key] for key in keys))
 
 
 def frame(kind, rows):

@@ -108,3 +108,10 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(ValueError, match="not a readable safetensors file"):
         tensors.read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_are_not_finite_are_refused_with_their_name(tmp_path, value):
+    tensors.write({"a": torch.ones(2), "b": torch.tensor([1.0, value])}, tmp_path / "file")
+    with pytest.raises(ValueError, match="file: b holds numbers that are not finite"):
+        tensors.read(tmp_path / "file")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import drawn
 import pandas as pd
@@ -195,6 +196,57 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path, unbroken, damage):
     assert run.step == 0 and not path.exists()
     run.train()
     assert torch.equal(run.weight, unbroken[1])
+
+
+def test_a_flipped_bit_anywhere_in_a_checkpoint_is_found(tmp_path):
+    """torch itself does not look: a flipped bit of a weight would be trained on."""
+    run = Run(tmp_path)
+    run.train()
+    path = tmp_path / "run.pt"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 61):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert Checkpoint(path).load() is None and not path.exists()
+    path.write_bytes(whole)
+    assert Checkpoint(path).load() is not None
+
+
+def test_several_who_write_one_checkpoint_leave_it_whole_at_any_time(tmp_path):
+    """Each writes under a name of its own."""
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+
+    def save(number):
+        for _ in range(10):
+            checkpoint.save({"weights": torch.full((20_000,), float(number))})
+            assert checkpoint.load()["weights"].unique().numel() == 1
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(save, range(3)))
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+
+
+class Slope(torch.autograd.Function):
+    """Zero, with a gradient that is no number."""
+
+    @staticmethod
+    def forward(ctx, weight):
+        return weight.sum() * 0
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch.full((4,), torch.nan)
+
+
+def test_weights_that_are_not_finite_in_the_end_are_an_error(tmp_path):
+    """No loss looks at what the last step has done."""
+    run = Run(tmp_path, steps=3)
+
+    def loss(latents, prompts, generator):
+        run.step += 1
+        return run.weight.sum() if run.step < 3 else Slope.apply(run.weight)
+
+    with pytest.raises(ValueError, match=r"run: weights are not finite after step 3; lower learning_rate"):
+        training.train([run.weight], loss, examples(), run.settings, 0, run.checkpoint, "run")
 
 
 def test_a_checkpoint_is_kept_until_it_is_removed(tmp_path):

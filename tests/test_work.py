@@ -123,6 +123,32 @@ def test_a_file_that_does_not_belong_is_damage(store):
     assert store.find("key") is None
 
 
+def test_a_link_in_a_piece_is_damage_wherever_it_leads(store, tmp_path):
+    for target in ("/etc/passwd", "/dev/zero", "b.bin"):
+        piece = store.make("key", write)
+        (piece / "a.bin").unlink()
+        (piece / "a.bin").symlink_to(target)
+        assert store.find("key") is None
+    piece = store.make("key", write)
+    piece.rename(tmp_path / "elsewhere")
+    piece.symlink_to(tmp_path / "elsewhere")
+    assert store.find("key") is None and content(tmp_path / "elsewhere") == FILES
+    (store.make("key", write) / "checksums.json").unlink()
+    (piece / "checksums.json").symlink_to("/dev/zero")
+    assert store.find("key") is None
+
+
+def test_what_a_killed_process_left_is_deleted_once_it_is_old(store):
+    left = [store.folder / name for name in (".key.old", ".key.young", ".other.old")]
+    for folder in left:
+        write_into = folder / "sub"
+        write_into.mkdir(parents=True)
+    for folder in (left[0], left[2]):
+        os.utime(folder, (0, 0))
+    store.make("key", write)
+    assert [folder.exists() for folder in left] == [False, True, True]
+
+
 def test_the_first_of_two_makers_is_kept(store):
     def interrupted(folder):
         store.make("key", write)
@@ -214,6 +240,51 @@ def test_the_old_folder_stays_when_the_block_fails(tmp_path, error):
         raise error
     assert content(folder) == {"old.txt": b"old"}
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_old_folder_is_put_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    with work.replaced(folder) as out:
+        (out / "old.txt").write_text("old")
+    rename = Path.rename
+
+    def refuses(self, target):
+        if target == folder and ".old" not in self.name:
+            raise OSError("no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuses)
+    with pytest.raises(OSError, match="no"), work.replaced(folder) as out:
+        (out / "new.txt").write_text("new")
+    assert content(folder) == {"old.txt": b"old"} and list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("/etc"), lambda path: path.symlink_to("no")])
+def test_what_is_no_folder_is_replaced_too(tmp_path, make):
+    make(tmp_path / "folder")
+    with work.replaced(tmp_path / "folder") as out:
+        (out / "new.txt").write_text("new")
+    assert not (tmp_path / "folder").is_symlink() and content(tmp_path / "folder") == {"new.txt": b"new"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_new_file_leaves_other_links_to_the_old_one_alone(tmp_path):
+    """DVC's cache may share a file with the workspace."""
+    (tmp_path / "cached").write_text("old")
+    (tmp_path / "file.txt").hardlink_to(tmp_path / "cached")
+    with work.new_file(tmp_path / "file.txt") as partial:
+        partial.write_text("new")
+        assert partial.suffix == ".txt" and (tmp_path / "file.txt").read_text() == "old"
+    assert (tmp_path / "file.txt").read_text() == "new" and (tmp_path / "cached").read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_file_stays_as_it_was_when_writing_the_new_one_fails(tmp_path, error):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(error), work.new_file(tmp_path / "file") as partial:
+        partial.write_text("half")
+        raise error
+    assert content(tmp_path) == {"file": b"old"}
 
 
 # --------------------------------------------------------------------------- hashes

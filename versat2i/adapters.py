@@ -30,7 +30,11 @@ def put(model: Backbone, folder: Path) -> Mixture | None:
     """
     check_base(metadata(folder), model, folder)
     if not mixture_files.holds(folder):
-        model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
+        try:
+            model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = " ".join(str(error).split())[:300]
+            raise ValueError(f"{folder / lora.FILE}: diffusers cannot load it ({problem}). Train it again") from None
         return None
     mixed = mixture_files.load(model.denoiser, folder)
     model.masking = mixed.masking

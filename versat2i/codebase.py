@@ -14,6 +14,7 @@ PLUMBING = frozenset(
         "versat2i.codebase",
         "versat2i.compute",
         "versat2i.environment",
+        "versat2i.failures",
         "versat2i.hub",
         "versat2i.layout",
         "versat2i.params",

@@ -35,7 +35,7 @@ def compare(scores: Scores, *, metrics: Sequence[str], seed: int, resamples: int
         ``summary``, see `standardised_gain`. Numbers have 6 decimals; one that cannot be computed
         (nothing scored) is left out.
     """
-    _check(scores, metrics)
+    check(scores, metrics)
     means = prompt_means(scores)
     counts = bootstrap_counts(len(next(iter(means.values()))), seed=seed, resamples=resamples)
     result: Comparison = {
@@ -154,7 +154,12 @@ def standardised_gain(
     return float(np.mean(gains)), np.mean(samples, axis=0)
 
 
-def _check(scores: Scores, metrics: Sequence[str]) -> None:
+def check(scores: Scores, metrics: Sequence[str]) -> None:
+    """What `compare` needs of scores.
+
+    Raises:
+        ValueError: there is no base, a metric is missing, or variants differ in what was scored.
+    """
     if BASE not in scores:
         raise ValueError(f"evaluate.variants: 'base' is missing (found: {', '.join(scores)})")
     if not any(len(frame) for frame in scores[BASE].values()):

@@ -2,14 +2,19 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+from versat2i import yaml_files
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -65,8 +70,8 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
     if not path.exists():
         return Compute()
     try:
-        return Compute.model_validate(yaml.safe_load(path.read_text()) or {})
-    except (ValueError, yaml.YAMLError) as error:
+        return Compute.model_validate(yaml_files.parse(path.read_text()) or {})
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
 
 
@@ -76,6 +81,16 @@ _make: Callable[[], Callable] | None = None  # of this worker process, told by `
 def _start(make: Callable[[], Callable]) -> None:
     global _make
     _make = make
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: whoever gave the work out says when it ends
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever, and hold its GPU."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @cache
@@ -95,6 +110,9 @@ def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], com
         make: makes the worker, once a process; must be picklable for the engine `processes`.
         tasks: what each call of the worker is given.
         compute: how to run.
+
+    Raises:
+        ValueError: a worker process was killed; else whatever a worker raises.
     """
     if compute.engine == "inline" or compute.workers == 1 or len(tasks) < 2:
         worker = make() if tasks else None
@@ -102,5 +120,11 @@ def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], com
         return
     context = multiprocessing.get_context("spawn")
     workers = min(compute.workers, len(tasks), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
-        yield from pool.map(_work, tasks)
+    try:
+        with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
+            yield from pool.map(_work, tasks)
+    except BrokenProcessPool:
+        raise ValueError(
+            f"one of {workers} worker processes was killed, perhaps for want of memory. Run again to go on from "
+            "what is finished; fewer `workers` in compute.yaml need less"
+        ) from None

@@ -40,10 +40,12 @@ def check(path: Path = FILE) -> None:
         raise ValueError(f"{path}: is missing. `make lock` writes it")
     try:
         expected = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path}: expected package names and versions as JSON ({error}). `make lock` writes it"
         ) from None
+    if lacking := sorted(set(PACKAGES) - set(expected)):
+        raise ValueError(f"{path}: says no version of {', '.join(lacking)}. `make lock` writes it")
     found = installed()
     for name, wanted in expected.items():
         if found.get(name) != wanted:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from versat2i import layout, shards, tables
+from versat2i import layout, shards, tables, work
 
 MARGIN = 6  # pixels around everything
 TEXT_HEIGHT = 16  # pixels
@@ -67,7 +67,9 @@ def show(variants: list[str], prompts: Path, rows: int, out: Path) -> None:
     """
     shown = dict(islice(tables.texts(prompts).items(), rows))
     folders = {variant: layout.evaluation(variant) / "images" for variant in variants}
-    side_by_side(evaluated(folders, shown), list(shown.values())).save(out)
+    sheet = side_by_side(evaluated(folders, shown), list(shown.values()))
+    with work.new_file(out) as partial:
+        sheet.save(partial)
 
 
 def _first(variant: str, folder: Path, texts: dict[str, str]) -> Images:

@@ -133,9 +133,18 @@ def read(folder: Path, name: str) -> Adapter:
     state = {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")}
     try:
         alpha = float(json.loads(metadata.pop(_CONFIG))[f"{part}.lora_alpha"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ValueError(f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora") from None
+    if not 0 < alpha < float("inf"):
+        raise ValueError(f"{path}: its LoRA alpha is {alpha}, expected a number above 0. Run `dvc repro train_lora`")
     adapter = _from_state(name, state, alpha, {k: v for k, v in sorted(metadata.items()) if k != "format"})
     if not adapter.down or adapter.down.keys() != adapter.up.keys():
         raise ValueError(f"{path}: expected a lora_A and a lora_B for each adapted layer of the denoiser")
+    for module, down in adapter.down.items():
+        up = adapter.up[module]
+        if down.ndim not in (2, 4) or up.ndim != down.ndim or not len(down) == up.shape[1] == adapter.rank > 0:
+            raise ValueError(
+                f"{path}: rank {adapter.rank} does not fit layer '{module}' "
+                f"(A {list(down.shape)}, B {list(up.shape)}). Run `dvc repro train_lora`"
+            )
     return adapter

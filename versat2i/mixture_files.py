@@ -1,9 +1,10 @@
 """A mixture as a folder: its recipe, the experts' weights and the gates'."""
 
 from pathlib import Path
+from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from versat2i import tensors
@@ -22,8 +23,8 @@ class Expert(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    rank: int
-    alpha: float
+    rank: Annotated[int, Field(ge=1)]
+    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     metadata: dict[str, str]
 
 

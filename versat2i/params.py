@@ -8,11 +8,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from versat2i import yaml_files
+
+SHOWN = 200  # characters of a wrong value in an error
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -75,7 +79,7 @@ class Written(LanguageModel):
     temperature: Annotated[float, Field(gt=0)]
     most_alike: Share  # ROUGE-L above which two prompts are near-duplicates
     patience: Positive  # batches in a row that may give nothing new
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Asked(LanguageModel):
@@ -92,7 +96,7 @@ class Source(_Section):
 
     grammar: Positive | None = None  # how many prompts to draw
     held_out: Share = 0.0  # share of them with a held-out combination
-    seed: int = 0
+    seed: Seed = 0
     file: str | None = None
     format: Format = "auto"  # how the file is written, where neither its content nor its ending says it
     questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
@@ -202,11 +206,11 @@ class Evaluate(Sampling):
     prompts_per_shard: Positive
     variants: dict[Name, str]  # where each variant's adapter lies; for base, the model itself
     judges: list[Reward]  # beside the aspects' evaluators; never used for selection
-    resamples: Annotated[int, Field(ge=100)]
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)]
 
 
 class Params(_Section):
-    seed: int
+    seed: Seed
     aspects: Annotated[list[Name], Field(min_length=1)]
     model: Model
     prompts: Prompts
@@ -276,7 +280,12 @@ def _explain(error: Any) -> str:
         return f"{place}: {message}" if place else message
     if error["type"] == "float_type" and isinstance(error["input"], str):
         message += "; YAML reads 1e-4 as a text, write 1.0e-4"
-    return f"{place} is {error['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{place} is {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def parse(text: str, name: str = "params.yaml") -> Params:
@@ -286,9 +295,9 @@ def parse(text: str, name: str = "params.yaml") -> Params:
         ValueError: what is wrong, in one line: where, what was found, what was expected.
     """
     try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
-        raise ValueError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+        content = yaml_files.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{name}: expected sections (seed, aspects, model, ...), found {type(content).__name__}")
     try:

@@ -8,17 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from versat2i import rewards, shards, tables, work
+from versat2i.failures import is_out_of_memory
 from versat2i.params import Reward as Evaluator
 from versat2i.rewards.base import FLAGGED, Reward, check
 
 BATCH = 64  # images held at a time
+TRIED = 4  # images that an evaluator fails on before it is taken to fail on any
 
 
 def _batches(path: Path) -> Iterator[list[shards.Candidate]]:
     candidates = shards.read(path)
     while batch := list(islice(candidates, BATCH)):
+        first = batch[0].image.shape
+        for candidate in batch:
+            if candidate.image.shape != first:
+                found = f"is {list(candidate.image.shape)}, {batch[0].member} is {list(first)}"
+                raise ValueError(f"{path}: {candidate.member} {found}; images of one size are expected")
         yield batch
 
 
@@ -32,12 +40,49 @@ def _score_batch(
     if not shown:
         return frame
     asked = frame.loc[shown, ["prompt_id", "k", "text"]].reset_index(drop=True)
-    images = np.stack([batch[row].image for row in shown])
-    scores = check(reward, reward.score(images, asked, questions), asked)
-    details = [None if d is None else json.dumps(d, sort_keys=True) for d in scores.details]
-    judged = pd.DataFrame({"score": scores.values, "abstained": scores.reasons, "details": details}, dtype=object)
+    images = [batch[row].image for row in shown]
+    try:
+        judged = _judged(reward, images, asked, questions)
+    except Exception as error:  # of an evaluator, which may be anybody's
+        if is_out_of_memory(error):
+            raise
+        raise _explained(reward, images, asked, questions, error) from error
     frame.loc[shown, judged.columns] = judged.to_numpy()
     return frame.astype({"score": np.float64})
+
+
+def _judged(
+    reward: Reward, images: list[NDArray[np.uint8]], frame: pd.DataFrame, questions: pd.DataFrame
+) -> pd.DataFrame:
+    """``score, abstained, details`` of each image."""
+    scores = check(reward, reward.score(np.stack(images), frame, questions), frame)
+    details = [None if d is None else json.dumps(d, sort_keys=True, allow_nan=False) for d in scores.details]
+    return pd.DataFrame({"score": scores.values, "abstained": scores.reasons, "details": details}, dtype=object)
+
+
+def _explained(
+    reward: Reward, images: list[NDArray[np.uint8]], frame: pd.DataFrame, questions: pd.DataFrame, error: Exception
+) -> ValueError:
+    """The error of a batch with the image that it is about, where one fails and not all do."""
+    failed: list[str] = []
+    passed = len(images) == 1
+    for place, image in enumerate(images):
+        row = frame.iloc[place]
+        try:
+            _judged(reward, [image], frame.iloc[[place]], questions)
+            passed = True
+        except Exception as alone:
+            problem = _described(alone)
+            named = f"image {row['k']} of prompt {row['prompt_id']} ({row['text']!r})"
+            failed.append(problem if str(row["prompt_id"]) in problem else f"{reward.name}: {named}: {problem}")
+        if (passed and failed) or len(failed) == TRIED:
+            break
+    return ValueError(failed[0] if passed and failed else f"{reward.name}: {_described(error)}")
+
+
+def _described(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
 def score_shard(reward: Reward, path: Path, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:
@@ -51,6 +96,15 @@ def score_shard(reward: Reward, path: Path, texts: dict[str, str], questions: pd
     """
     frames = [_score_batch(reward, batch, texts, questions) for batch in _batches(path)]
     return pd.concat(frames, ignore_index=True)
+
+
+def expect_all(scores: pd.DataFrame, texts: dict[str, str], folder: Path) -> None:
+    """Raise a ValueError if a prompt has no image: a shard is missing, and its prompts would never be picked."""
+    if missing := sorted(texts.keys() - set(scores["prompt_id"])):
+        raise ValueError(
+            f"{folder}: has no image of {len(missing)} of {len(texts)} prompts (the first is {missing[0]}, "
+            f"{texts[missing[0]]!r}). Run `dvc repro generate` or `dvc pull`"
+        )
 
 
 @dataclass(frozen=True)

@@ -77,15 +77,17 @@ def write(path: Path, candidates: Iterable[Candidate]) -> None:
     tables.write("index", frame, path.with_suffix(".parquet"))
 
 
-def _decode(data: bytes, where: str) -> NDArray[np.uint8]:
+def _decode(data: bytes, size: tuple[int, int], where: str) -> NDArray[np.uint8]:
+    """The image of a PNG that has the width and height that its index says."""
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            width, height = image.size
-            if width * height <= MAX_PIXELS:
-                return np.asarray(image.convert("RGB"))
+            if image.size != size:
+                raise ValueError(f"{image.size[0]}x{image.size[1]} pixels, the index says {size[0]}x{size[1]}")
+            if size[0] * size[1] > MAX_PIXELS:
+                raise ValueError(f"{size[0]}x{size[1]} pixels are more than {MAX_PIXELS}")
+            return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{where}: not a readable PNG ({error}). Delete the shard and run `dvc repro`") from None
-    raise ValueError(f"{where}: {width}x{height} pixels are more than {MAX_PIXELS}")
 
 
 def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:
@@ -99,13 +101,16 @@ def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Can
         ValueError: the shard or its index is damaged; the member is named.
     """
     index = tables.read("index", path.with_suffix(".parquet"))
-    rows = index[["prompt_id", "k", "seed", "member", "flagged"]].itertuples(index=False)
+    rows = index[["prompt_id", "k", "seed", "member", "width", "height", "flagged"]].itertuples(index=False)
     try:
         with tarfile.open(path, "r:") as tar:
-            for prompt_id, k, seed, member, flagged in rows:
+            for prompt_id, k, seed, member, width, height, flagged in rows:
                 if wanted is None or (prompt_id, k) in wanted:
-                    image = _decode(_member(tar, path, member), f"{path}: {member}")
-                    latents = _latents(tar, path, member.removesuffix(".png") + ".latent.safetensors")
+                    name = f"{prompt_id}.{k}"
+                    if member != f"{name}.png":
+                        raise ValueError(f"{path}: its index says {member} for {name}.png. Run `dvc repro`")
+                    image = _decode(_member(tar, path, member), (width, height), f"{path}: {member}")
+                    latents = _latents(tar, path, f"{name}.latent.safetensors")
                     yield Candidate(prompt_id, k, seed, image, latents, flagged)
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`") from None
@@ -116,7 +121,8 @@ def _member(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
         info = tar.getmember(name)
     except KeyError:
         raise ValueError(f"{path}: {name} is in the index but not in the shard. Delete both, run `dvc repro`") from None
-    file = tar.extractfile(info) if info.isreg() else None
+    # of a sparse member the header alone says how large it is, and that may be anything
+    file = tar.extractfile(info) if info.isreg() and not info.issparse() else None
     data = file.read() if file else b""
     if file is None or len(data) != info.size:
         raise ValueError(f"{path}: {name} is cut off or no plain file. Delete the shard and run `dvc repro`")
@@ -128,6 +134,8 @@ def _latents(tar: tarfile.TarFile, path: Path, name: str) -> NDArray[np.floating
         latents = load_arrays(_member(tar, path, name))["latents"]
     except (SafetensorError, KeyError, TypeError) as error:  # TypeError: of a type that numpy has not
         raise ValueError(f"{path}: {name} holds no latents ({error!r})") from None
+    if latents.dtype.kind != "f":
+        raise ValueError(f"{path}: {name} holds no latents, but {latents.dtype} {list(latents.shape)}")
     if not np.isfinite(latents).all():
         raise ValueError(f"{path}: {name} holds latents that are not finite")
     return latents
@@ -137,11 +145,14 @@ def paths(folder: Path) -> list[Path]:
     """The shards of a folder, in order.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one that has an index is missing.
     """
     found = sorted(folder.glob("*.tar"))
     if not found:
         raise ValueError(f"{folder}: no shard (*.tar) here. Run `dvc repro generate` or `dvc pull`")
+    for index in sorted(folder.glob("*.parquet")):
+        if index.with_suffix(".tar") not in found:
+            raise ValueError(f"{index.with_suffix('.tar')}: is missing, its index is there. Run `dvc repro`")
     return found
 
 

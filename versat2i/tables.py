@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from versat2i import work
 
 _STRINGS = pa.list_(pa.string())
 
@@ -75,7 +79,26 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """`abstained` is the reason of an abstention or null; `details` is JSON or null."""
 
-_NULLABLE = {"score", "abstained", "details"}
+NULLABLE = {"score", "abstained", "details"}
+
+KEYS = {
+    "prompts": ["prompt_id"],
+    "questions": ["prompt_id", "question_id"],
+    "index": ["prompt_id", "k"],
+    "scores": ["prompt_id", "k"],
+    "picks": ["prompt_id", "k"],
+    "evaluation": ["metric", "prompt_id", "k"],
+    "losses": ["step"],
+}
+"""What no two rows of a table have in common."""
+
+_LEAST = {"k": 0, "rival": 0, "rank": 1, "step": 1, "offset": 0, "size": 1, "width": 1, "height": 1}
+
+LONGEST_TEXT = 2000  # characters of a prompt; a text encoder reads a few hundred at most
+LONGEST = 1_000_000  # characters of any other text; the answers of an evaluator to all questions stand in one
+_NAME, _CONTROL = "^[A-Za-z0-9_-]{1,64}$", r"[\x00-\x08\x0e-\x1f\x7f]"
+
+MOST_ROWS = 50_000_000
 
 
 def write(kind: str, frame: pd.DataFrame, path: Path) -> None:
@@ -90,8 +113,9 @@ def write(kind: str, frame: pd.DataFrame, path: Path) -> None:
         raise ValueError(f"{path}: cannot write a {kind} table without {', '.join(missing)}")
     # not by Table.from_pandas: its metadata holds pandas' version, and a newer one would change every hash
     table = pa.Table.from_arrays([_column(frame[field.name], field, path) for field in schema], schema=schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, compression="zstd")
+    _check_values(kind, table, path)
+    with work.new_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def _column(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
@@ -104,8 +128,39 @@ def _column(values: pd.Series, field: pa.Field, path: Path) -> pa.Array:
 
 
 def _check_nulls(column: pa.Array | pa.ChunkedArray, field: pa.Field, path: Path) -> None:
-    if column.null_count and field.name not in _NULLABLE:
+    if column.null_count and field.name not in NULLABLE:
         raise ValueError(f"{path}: column {field.name!r} has {column.null_count} empty values")
+
+
+def _check_values(kind: str, table: pa.Table, path: Path) -> None:
+    """What a schema cannot say: how large numbers are, what texts look like, which rows are one too many."""
+    for name in table.column_names:
+        column, where = table.column(name), f"{path}: column {name!r}"
+        if pa.types.is_floating(column.type):
+            _expect(pc.is_finite(column), column, where, "a finite number")
+        if name in _LEAST:
+            _expect(pc.greater_equal(column, _LEAST[name]), column, where, f"at least {_LEAST[name]}")
+        if _is_text(column.type):
+            most = LONGEST_TEXT if name == "text" else LONGEST
+            _expect(pc.less_equal(pc.utf8_length(column), most), column, where, f"at most {most} characters")
+        if name == "prompt_id":  # it becomes a part of file names
+            _expect(pc.match_substring_regex(column, _NAME), column, where, "letters, digits, - and _")
+        if name == "text":
+            _expect(pc.greater(pc.utf8_length(column), 0), column, where, "a text")
+            _expect(pc.invert(pc.match_substring_regex(column, _CONTROL)), column, where, "no control characters")
+    if {"score", "abstained"} <= set(table.column_names):
+        explained = pc.or_(pc.is_valid(table.column("score")), pc.is_valid(table.column("abstained")))
+        _expect(explained, table.column("score"), f"{path}: column 'score'", "a number, or a reason in 'abstained'")
+    if table.group_by(KEYS[kind]).aggregate([]).num_rows < table.num_rows:
+        raise ValueError(f"{path}: two rows have one {' and '.join(KEYS[kind])}. Delete the file and run `dvc repro`")
+
+
+def _expect(fits: pa.ChunkedArray, column: pa.ChunkedArray, where: str, words: str) -> None:
+    """Raise an error that shows the first value that does not fit; an empty one always does."""
+    wrong = np.flatnonzero(~pc.fill_null(fits, True).to_numpy(zero_copy_only=False))
+    if len(wrong):
+        value = repr(column[int(wrong[0])].as_py())
+        raise ValueError(f"{where} is {value[:80]} in row {wrong[0] + 1}, expected {words}")
 
 
 def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
@@ -130,18 +185,12 @@ def read(kind: str, path: Path) -> pd.DataFrame:
             or a value is missing where one is needed.
     """
     schema = SCHEMAS[kind]
-    try:
-        table = pq.read_table(path)
-        names = table.column_names
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such table. Run `dvc repro` (or `dvc pull`) first") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path}: not a readable Parquet file ({_line(error)}). Delete it and run `dvc repro`"
-        ) from None
+    table = _load(path)
     for field in schema:
-        if field.name not in names:
-            found = ", ".join(names)
+        if table.column_names.count(field.name) > 1:
+            raise ValueError(f"{path}: column {field.name!r} is there twice. Delete the file and run `dvc repro`")
+        if field.name not in table.column_names:
+            found = ", ".join(table.column_names)
             raise ValueError(
                 f"{path}: column {field.name!r} is missing (found: {found}). Delete the file and run `dvc repro`"
             )
@@ -153,9 +202,30 @@ def read(kind: str, path: Path) -> pd.DataFrame:
                 "Delete the file and run `dvc repro`"
             )
     try:
-        return table.select(schema.names).cast(schema).to_pandas()
+        table = table.select(schema.names).cast(schema)
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"{path}: a column has the wrong type ({_line(error)})") from None
+    _check_values(kind, table, path)
+    return table.to_pandas()
+
+
+def _load(path: Path) -> pa.Table:
+    """A Parquet file as it is."""
+    try:
+        # a file object: by its path, pyarrow would also read a folder, and columns from the names of those above
+        with path.open("rb") as file:
+            parquet = pq.ParquetFile(file)
+            if parquet.metadata.num_rows > MOST_ROWS:
+                raise ValueError(f"{path}: says that it has {parquet.metadata.num_rows} rows, more than {MOST_ROWS}")
+            table = parquet.read()
+            table.validate(full=True)
+            return table
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such table. Run `dvc repro` (or `dvc pull`) first") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: not a readable Parquet file ({_line(error)}). Delete it and run `dvc repro`"
+        ) from None
 
 
 def texts(path: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What each stage took on this machine: kept in the work store, where nothing that DVC hashes sees it."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from versat2i import work
@@ -11,10 +12,11 @@ def path() -> Path:
 
 
 def note(stage: str, seconds: float) -> None:
-    """Record the time of a stage."""
-    path().parent.mkdir(parents=True, exist_ok=True)
-    with path().open("a") as file:
-        file.write(json.dumps({"stage": stage, "seconds": round(seconds, 1)}) + "\n")
+    """Record the time of a stage, if there is room for it: work that is done is not lost over it."""
+    with suppress(OSError):
+        path().parent.mkdir(parents=True, exist_ok=True)
+        with path().open("a") as file:
+            file.write(json.dumps({"stage": stage, "seconds": round(seconds, 1)}) + "\n")
 
 
 def last() -> dict[str, float]:

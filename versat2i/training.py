@@ -1,5 +1,7 @@
 """The training loop that every adapter and gate is trained by."""
 
+import hashlib
+import io
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -66,8 +68,11 @@ def _rows(amount: int, batch_size: int, seed: int, step: int) -> Tensor:
     return torch.cat(rows)
 
 
+DIGEST = hashlib.sha256().digest_size  # bytes; torch does not check those of its own
+
+
 class Checkpoint:
-    """The state of a training run on disk, replaced as a whole."""
+    """The state of a training run on disk, replaced as a whole, with a checksum in front."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -75,16 +80,21 @@ class Checkpoint:
     def load(self) -> dict[str, Any] | None:
         """The last state, or None if there is none or it is damaged."""
         try:
-            return torch.load(self.path, weights_only=True)
+            whole = self.path.read_bytes()
+            digest, data = whole[:DIGEST], whole[DIGEST:]
+            if hashlib.sha256(data).digest() != digest:
+                raise ValueError("damaged")
+            return torch.load(io.BytesIO(data), weights_only=True)
         except Exception:  # whatever a damaged file raises, the remedy is the same: start again
             self.path.unlink(missing_ok=True)
             return None
 
     def save(self, state: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.path)
+        data = io.BytesIO()
+        torch.save(state, data)
+        with work.new_file(self.path) as partial, partial.open("wb") as file:
+            file.write(hashlib.sha256(data.getbuffer()).digest())
+            file.write(data.getbuffer())
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -171,7 +181,7 @@ def train(
 
     Raises:
         Stopped: SIGTERM or Ctrl-C came; the state is saved.
-        ValueError: the loss is not finite.
+        ValueError: the loss, or a weight in the end, is not finite.
     """
     optimizer = make_optimizer(parameters, settings.learning_rate)
     losses = _restore(checkpoint, parameters, optimizer)
@@ -192,6 +202,8 @@ def train(
                 checkpoint.save(_state(parameters, optimizer, losses))
             if stopped():
                 raise Stopped(f"{label}: stopped after step {step + 1}; run again to go on from there")
+    if not all(torch.isfinite(parameter).all() for parameter in parameters):
+        raise ValueError(f"{label}: weights are not finite after step {settings.steps}; lower learning_rate")
     return pd.DataFrame({"step": range(1, len(losses) + 1), "loss": losses})
 
 

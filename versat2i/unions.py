@@ -1,7 +1,6 @@
 """Unite experts: the gated mixture, the static merges, or one LoRA trained on everything."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from versat2i import backbone, experts, lora, merges, mixture, mixture_files, tables, tracking, training
+from versat2i import backbone, experts, lora, merges, mixture, mixture_files, tables, tracking, training, work
 from versat2i.backbone import Embeddings
 from versat2i.params import Mix, Model, Params, TrainLora
 from versat2i.seeds import stable_seed
+from versat2i.trained import Result
 from versat2i.training import Checkpoint
-
-Result = tuple[dict[str, Any], pd.DataFrame, Callable[[], None]]
 
 
 def unite(
@@ -44,20 +42,57 @@ def unite(
         return _mixture(settings, adapters, selected, out, device)
     if variant == "joint":
         return _joint(settings, selected, out, device)
-    merged = merges.merge(variant, _read(adapters), settings.seed)
+    merged = merges.merge(variant, _read(adapters, settings.model), settings.seed)
     lora.write(merged, out)
     return {"rank": merged.rank}, pd.DataFrame(columns=tables.SCHEMAS["losses"].names), lambda: None
 
 
-def _read(adapters: dict[str, Path]) -> list[lora.Adapter]:
-    return [lora.read(folder, aspect) for aspect, folder in adapters.items()]
+def fingerprint(variant: str, settings: Params, adapters: dict[str, Path], selected: dict[str, Path]) -> str:
+    """Hash of all that a union depends on: a merge of the experts alone, what is trained of how and on what too.
+
+    Args: as for `unite`.
+    """
+    inputs = {aspect: work.folder_hash(folder) for aspect, folder in adapters.items()}
+    if variant in ("mixture", "joint"):
+        inputs |= {f"selected {aspect}": work.folder_hash(folder) for aspect, folder in selected.items()}
+    rules = {
+        "mixture": settings.mix.model_dump(exclude={"variants"}),
+        "joint": [settings.train_lora[aspect].model_dump() for aspect in settings.aspects],
+    }
+    model = settings.model.model_dump() | backbone.identity(settings.model)
+    return work.fingerprint(
+        [__name__],
+        variant=variant,
+        seed=settings.seed,
+        model=model,
+        rule=rules.get(variant),
+        aspects=list(adapters),  # in their order, which is that of the experts in the union
+        inputs=inputs,
+    )
+
+
+def _read(adapters: dict[str, Path], model: Model) -> list[lora.Adapter]:
+    """The experts.
+
+    Raises:
+        ValueError: one is missing or damaged, or was made for another base model.
+    """
+    found = [lora.read(folder, aspect) for aspect, folder in adapters.items()]
+    base = backbone.identity(model)["revision"]
+    for adapter, folder in zip(found, adapters.values(), strict=True):
+        if (made_for := adapter.metadata.get("revision")) != base:
+            raise ValueError(
+                f"{folder}: made for {adapter.metadata.get('base_model')} at revision {made_for}, but the model in "
+                f"params.yaml is at {base}. Run `dvc repro train_lora@{adapter.name}`"
+            )
+    return found
 
 
 def _mixture(settings: Params, adapters: dict[str, Path], selected: dict[str, Path], out: Path, device: str) -> Result:
     folders = list(selected.values())
     checkpoint = training.checkpoint("mix", __name__, "mixture", settings, settings.mix, [*folders, *adapters.values()])
     mixed, identity, losses = train_mixture(
-        settings.model, _read(adapters), folders, settings.mix, settings.seed, checkpoint, device
+        settings.model, _read(adapters, settings.model), folders, settings.mix, settings.seed, checkpoint, device
     )
     mixture_files.save(mixed, out, identity)
     return training.summary(losses) | gate_summary(mixed), losses, checkpoint.remove

@@ -5,19 +5,23 @@ renamed, so it is either whole or not there. It is found again only under the sa
 only if its checksums still hold. Deleting the store costs time, never correctness.
 """
 
+import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from versat2i import codebase
 
 _CHECKSUMS = "checksums.json"
+_LONGEST_WORK = 7 * 24 * 3600  # seconds; what is older and unfinished, a killed process has left
 
 
 def fingerprint(modules: Iterable[str], **inputs: Any) -> str:
@@ -38,16 +42,67 @@ def fingerprint(modules: Iterable[str], **inputs: Any) -> str:
 
 @contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `folder` once the block ends without an error."""
+    """A folder to fill, which takes the place of `folder` once the block ends without an error.
+
+    Until then the old one stays as it is; at no time is there half of either.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _forget_unfinished(folder)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         yield partial
         partial.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        _put_in_place(partial, folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Rename a folder; what was there before is deleted once that is done, or put back."""
+    old = partial.with_name(f"{partial.name}.old")
+    if os.path.lexists(folder):
+        folder.rename(old)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if os.path.lexists(old):
+            old.rename(folder)
+        raise
+    _remove(old)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of `path` once the block ends without an error.
+
+    Whoever shares the old one by a hard link (DVC's cache may) keeps it as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _forget_unfinished(path)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield partial
+        _sync(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, a link or a folder, if it is there and can be deleted."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _forget_unfinished(path: Path) -> None:
+    """Delete what processes that were killed long ago have left beside a file or folder in the making."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with suppress(FileNotFoundError):  # another process may be deleting it too
+            if time.time() - left.lstat().st_mtime > _LONGEST_WORK:
+                _remove(left)
 
 
 def file_hash(path: Path) -> str:
@@ -67,6 +122,20 @@ def folder_hash(folder: Path) -> str:
 
 def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _is_whole(piece: Path) -> bool:
+    """Whether a piece holds the files that its checksums say, and nothing else: no link leads out of it."""
+    sums = piece / _CHECKSUMS
+    try:
+        if piece.is_symlink() or not sums.is_file() or any(path.is_symlink() for path in piece.rglob("*")):
+            return False
+        expected = json.loads(sums.read_text())
+        return {*expected, _CHECKSUMS} == set(_files(piece)) and all(
+            file_hash(piece / name) == value for name, value in expected.items()
+        )
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return False
 
 
 def _sync(path: Path) -> None:
@@ -96,16 +165,11 @@ class Store:
     def find(self, key: str) -> Path | None:
         """The folder of a finished piece, or None if there is none or it is damaged."""
         folder = self.folder / key
-        try:
-            expected = json.loads((folder / _CHECKSUMS).read_text())
-            whole = {*expected, _CHECKSUMS} == set(_files(folder)) and all(
-                file_hash(folder / name) == value for name, value in expected.items()
-            )
-        except (OSError, ValueError, AttributeError, TypeError):
-            whole = False
-        if not whole and folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        return folder if whole else None
+        if _is_whole(folder):
+            return folder
+        if os.path.lexists(folder):
+            _remove(folder)
+        return None
 
     def make(self, key: str, write: Callable[[Path], None]) -> Path:
         """Make a piece: `write` fills the folder it is given.
@@ -113,6 +177,7 @@ class Store:
         If someone else finished the same piece meanwhile, theirs is kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        _forget_unfinished(self.folder / key)
         partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
         try:
             write(partial)

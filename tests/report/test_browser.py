@@ -106,3 +106,30 @@ def test_the_script_is_plain_ascii_whatever_the_texts_are(tmp_path):
     assert script.isascii()
     content = json.loads(script.removeprefix(b"globalThis.versat2iReport=").removesuffix(b";\n"))
     assert content["prompts"][0][1] == text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+ANSWER = answer("a", "yes")
+
+
+@pytest.mark.parametrize(
+    "details",
+    ["", "{", "[]", "3", "null", "NaN", "[" * 5000, '{"answers": 1}', '{"answers": [1]}', '{"answers": null}']
+    + [asked({k: v for k, v in ANSWER.items() if k != name}) for name in ANSWER if name != "element_type"]
+    + [asked(ANSWER | {name: []}) for name in ANSWER if name != "element_type"]
+    + [asked(ANSWER | {"correct": "yes"}), asked(ANSWER | {"answer": 1})],
+)
+def test_details_that_are_no_answers_are_one_line_that_names_the_image(details):
+    spoilt = scores()
+    spoilt["mixture"]["tifa"].loc[2, "details"] = details
+    with pytest.raises(ValueError) as error:
+        described(scores=spoilt, headline="mixture")
+    line = str(error.value)
+    assert line.startswith("evaluate@mixture: scores.parquet: details of tifa of image 0 of prompt p1: ")
+    assert "\n" not in line and line.endswith("Run `dvc repro evaluate@mixture`")
+
+
+def test_details_of_another_kind_are_no_answers():
+    other = scores()
+    for table in other["mixture"].values():
+        table["details"] = '{"pixels": 3}'
+    assert described(scores=other, headline="mixture").content["items"][0][3][1] is None

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from versat2i import compute, hub, work
@@ -21,6 +23,8 @@ from versat2i.params import Model
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.safety` loads
 FAMILIES: tuple[type[Backbone], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3)
+LIBRARIES = ("diffusers", "transformers", "stable_diffusion")  # the last: safety checkers of old folders
+MOST = 400  # characters of what a library says
 
 
 def identity(model: Model) -> dict[str, str]:
@@ -30,12 +34,30 @@ def identity(model: Model) -> dict[str, str]:
     return {"base_model": str(model.repo), "revision": str(model.revision)}
 
 
+class UnsupportedModel(ValueError):
+    """A model that this package has no class for."""
+
+
+def _check_libraries(config: dict[str, Any], where: str) -> None:
+    """Refuse parts of other libraries: a module that a model names would be imported, and that runs its code."""
+    for part, value in config.items():
+        if isinstance(value, list | tuple) and value and value[0] not in (None, *LIBRARIES):
+            raise UnsupportedModel(f"{where}: {part} is of {value[0]!r}, expected one of {', '.join(LIBRARIES)}")
+
+
+def _check_tokenizers(pipe: DiffusionPipeline) -> None:
+    """Refuse a tokenizer without words: that is what transformers makes of one whose file is missing."""
+    for part, tokenizer in pipe.components.items():
+        if isinstance(tokenizer, PreTrainedTokenizerBase) and len(tokenizer) <= len(tokenizer.all_special_tokens):
+            raise OSError(f"{part} knows no words: its file of words is missing")
+
+
 def _family(name: str, where: str) -> type[Backbone]:
     for family in FAMILIES:
         if family.pipeline_class == name:
             return family
     known = ", ".join(family.pipeline_class for family in FAMILIES)
-    raise ValueError(f"{where}: is a {name}; supported are {known}")
+    raise UnsupportedModel(f"{where}: is a {name}; supported are {known}")
 
 
 @contextmanager
@@ -52,11 +74,15 @@ def explained(model: Model) -> Iterator[None]:
     transformers_logging.disable_progress_bar()
     try:
         yield
-    except hub.failures() as error:
+    except (UnsupportedModel, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # each library has its own for a damaged file, tokenizers a bare Exception
         if model.repo is not None and (why := hub.reason(error, model.repo, model.revision)):
             raise ValueError(f"model.repo: {why}") from None
         where = source if model.path is not None else f"{source} at revision {model.revision}"
-        raise ValueError(f"{where}: cannot be loaded ({' '.join(str(error).split())}). Is it whole?") from None
+        kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+        problem = f"{kind}{' '.join(str(error).split())}"[:MOST]
+        raise ValueError(f"{where}: cannot be loaded ({problem}). Is it whole?") from None
 
 
 def fetch(model: Model, checker: bool) -> None:
@@ -88,11 +114,17 @@ def load(model: Model, device: str = "cpu") -> Backbone:
     source = model.path or str(model.repo)
     with explained(model):
         config = DiffusionPipeline.load_config(source, revision=model.revision)
-        family = _family(config["_class_name"], source)
+        family = _family(str(config.get("_class_name")), source)
+        _check_libraries(config, source)
         with torch.random.fork_rng(devices=[]):  # some layers draw their first weights before they are loaded
             pipe = DiffusionPipeline.from_pretrained(
-                source, revision=model.revision, dtype=DTYPES[model.dtype], **family.options
+                source,
+                revision=model.revision,
+                dtype=DTYPES[model.dtype],
+                use_safetensors=True,  # the other kind of weights is a pickle
+                **family.options,
             )
+        _check_tokenizers(pipe)
     pipe.set_progress_bar_config(disable=True)
     machine = compute.load()
     running.place(pipe, device, machine)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from versat2i import tables
 
-MAX_LENGTH = 2000  # characters; a text encoder reads a few hundred at most
+MAX_LENGTH = tables.LONGEST_TEXT
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # the last are halves of a character
 
 YES_NO = ("yes", "no")

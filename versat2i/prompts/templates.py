@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-_ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+# sandboxed: a template, which may come with a preset, reaches no code
+_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 class Template:
@@ -31,6 +33,6 @@ class Template:
         """
         try:
             return self._template.render(values).strip()
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
             known = ", ".join(sorted(values))
             raise ValueError(f"{self._path}: {error}; what may stand in this template: {known}") from None

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from versat2i import layout, picking, selection, shards, tables
 from versat2i.params import Params, Select, TrainLora
-from versat2i.report import charts, thumbnails
+from versat2i.report import charts, inputs, thumbnails
 from versat2i.report.results import Metric
 
 EXAMPLES = 12  # picks shown, as many as `select` keeps rejected ones
@@ -57,7 +57,7 @@ def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> 
         out: the report's folder.
     """
     aspect = str(metric.aspect)
-    folder, summary = layout.selected(aspect), layout.read_json(layout.metrics("select", aspect))
+    folder, summary = layout.selected(aspect), inputs.read(layout.metrics("select", aspect), inputs.Selection)
     scores = selection.judged(tables.read("scores", layout.scores(aspect)))
     picks = tables.read("picks", folder / picking.PICKS)
     losses = layout.read_csv(layout.plot("train_lora", aspect), LOSSES)

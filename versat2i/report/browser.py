@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from versat2i import shards
 from versat2i.comparison import BASE, Scores
@@ -65,7 +66,7 @@ def describe(
         variant: [_values(frames[metric.name], variant, items) for metric in metrics]
         for variant, frames in scores.items()
     }
-    asked = {variant: _answers(frames) for variant, frames in scores.items()}
+    asked = {variant: _answers(frames, variant) for variant, frames in scores.items()}
     questions = _questions(asked)
     rows = []
     for key in items:
@@ -109,32 +110,59 @@ def _values(frame: pd.DataFrame, variant: str, items: Mapping[Key, int]) -> dict
     return found
 
 
-def _answers(frames: Mapping[str, pd.DataFrame]) -> dict[Key, list[dict[str, Any]]]:
+class Answer(BaseModel):
+    """A question about an image and what was answered, None for "cannot tell"."""
+
+    model_config = ConfigDict(strict=True)
+    question_id: str
+    question: str
+    expected: str
+    answer: str | None
+    correct: bool
+
+
+class Details(BaseModel):
+    """What the details of a score hold that was made from answers."""
+
+    model_config = ConfigDict(strict=True)
+    answers: list[Answer] = []
+
+
+def _answers(frames: Mapping[str, pd.DataFrame], variant: str) -> dict[Key, list[Answer]]:
     """The questions and answers about each image, of the first metric that asks any."""
-    for frame in frames.values():
+    for metric, frame in frames.items():
+        found: dict[Key, list[Answer]] = {}
         details = frame[frame["details"].notna()]
-        rows = zip(details["prompt_id"], details["k"], details["details"].map(json.loads), strict=True)
-        found = {(prompt_id, int(k)): detail["answers"] for prompt_id, k, detail in rows if "answers" in detail}
+        for prompt_id, k, text in zip(details["prompt_id"], details["k"], details["details"], strict=True):
+            try:
+                answers = Details.model_validate_json(text).answers
+            except ValidationError as error:
+                raise ValueError(
+                    f"evaluate@{variant}: scores.parquet: details of {metric} of image {k} of prompt {prompt_id}: "
+                    f"{error.errors()[0]['msg']}. Run `dvc repro evaluate@{variant}`"
+                ) from None
+            if answers:
+                found[prompt_id, int(k)] = answers
         if found:
             return found
     return {}
 
 
-def _questions(asked: Mapping[str, Mapping[Key, list[dict[str, Any]]]]) -> dict[str, dict[str, list[str]]]:
+def _questions(asked: Mapping[str, Mapping[Key, list[Answer]]]) -> dict[str, dict[str, list[str]]]:
     """prompt_id -> question_id -> question and right answer; every image of a prompt is asked the same."""
     found: dict[str, dict[str, list[str]]] = {}
     for answers in asked.values():
         for (prompt_id, _), rows in answers.items():
             if prompt_id not in found:
-                found[prompt_id] = {row["question_id"]: [row["question"], row["expected"]] for row in rows}
+                found[prompt_id] = {row.question_id: [row.question, row.expected] for row in rows}
     return found
 
 
-def _marks(rows: list[dict[str, Any]] | None, questions: Mapping[str, list[str]]) -> list[Any] | None:
+def _marks(rows: list[Answer] | None, questions: Mapping[str, list[str]]) -> list[Any] | None:
     """0 for each question that was answered right, else the answer or None."""
     if rows is None:
         return None
-    marks = {row["question_id"]: 0 if row["correct"] else row["answer"] for row in rows}
+    marks = {row.question_id: 0 if row.correct else row.answer for row in rows}
     return [marks.get(question_id) for question_id in questions]
 
 

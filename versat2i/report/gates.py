@@ -11,7 +11,7 @@ from markupsafe import Markup
 from versat2i import layout
 from versat2i.comparison import MIXTURE
 from versat2i.params import Mix
-from versat2i.report import charts
+from versat2i.report import charts, inputs
 from versat2i.report.aspects import LOSSES
 
 
@@ -38,7 +38,13 @@ def read(training: Mix) -> Gates | None:
         return None
     table = layers(layout.adapter(MIXTURE) / layout.RECIPE)
     losses = layout.read_csv(layout.plot("mix", MIXTURE), LOSSES)
-    summary = layout.read_json(layout.metrics("mix", MIXTURE))
+    path = layout.metrics("mix", MIXTURE)
+    summary = inputs.read(path, inputs.Mixing)
+    if set(summary["gate"]) != set(table.columns):
+        raise ValueError(
+            f"{path}: has the gates of {', '.join(summary['gate'])}, {layout.RECIPE} those of "
+            f"{', '.join(map(str, table.columns))}. Run `dvc repro mix@{MIXTURE}`"
+        )
     return Gates(training, summary, len(table), charts.gates(table), charts.losses(MIXTURE, losses))
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from versat2i import comparison, environment, evaluation, layout, tables
 from versat2i.comparison import BASE, MIXTURE, UNIFORM, Comparison
 from versat2i.params import Model, Params
-from versat2i.report import aspects, browser, charts, gates, results
+from versat2i.report import aspects, browser, charts, gates, inputs, results
 from versat2i.report.results import Metric
 
 PAGE = "index.html"
@@ -38,6 +38,7 @@ def write(settings: Params, out: Path) -> int:
         variant: evaluation.by_metric(tables.read("evaluation", layout.evaluation(variant) / "scores.parquet"))
         for variant in variants
     }
+    comparison.check(scores, [metric.name for metric in metrics])
     units = spreads(scores)
     sections = verdict(metrics, units, variants) | {"gates": gates.read(settings.mix)}
     prompts = tables.read("prompts", layout.prompts(settings.evaluate.split))
@@ -74,13 +75,13 @@ def model_name(model: Model) -> str:
 
 def verdict(metrics: list[Metric], units: Mapping[str, float], variants: list[str]) -> dict[str, Any]:
     """What ``metrics/evaluate.json`` and ``metrics/groups.json`` say, as the page shows it."""
-    table = layout.read_json(layout.metrics("evaluate"))
+    table = inputs.read(layout.metrics("evaluate"), inputs.Evaluation)
     name = results.headline(variants)
     changes = {
         variant: {metric.name: results.change(table, variant, metric.name) for metric in metrics}
         for variant in variants
     }
-    groups = layout.read_json(layout.metrics("groups"))
+    groups = inputs.read(layout.metrics("groups"), inputs.Groups)
     return {
         "metrics": metrics,
         "variants": variants,

@@ -1,0 +1,40 @@
+"""A finished run whose stages can be run again and again at little cost."""
+
+from collections import Counter
+
+import drawn
+import numpy as np
+import pytest
+import small_run
+
+from versat2i import generation, shards, training
+
+
+@pytest.fixture(scope="package")
+def computed():
+    """Counts each shard that is drawn and each step that is trained; quick stand-ins last as long as these tests."""
+    done: Counter[str] = Counter()
+    clip = training.nn.utils.clip_grad_norm_
+
+    def paint(self, shard):
+        done[shard.name] += 1
+        for number, (prompt_id, k) in enumerate(shard.keys):
+            image = drawn.flat(0)
+            image[8:40, 8 : 20 + 8 * number] = 255
+            yield shards.Candidate(prompt_id, k, k, image, np.full((4, 16, 16), number, np.float32))
+
+    def step(*arguments):
+        done["steps"] += 1
+        return clip(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        small_run.quicken(patch)
+        patch.setattr(generation.Worker, "_paint", paint)
+        patch.setattr(training.nn.utils, "clip_grad_norm_", step)
+        yield done
+
+
+@pytest.fixture(scope="package")
+def root(tmp_path_factory, model_folder, computed):
+    """A finished run."""
+    return small_run.whole(tmp_path_factory.mktemp("faults") / "run", model_folder)

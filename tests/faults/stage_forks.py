@@ -1,0 +1,90 @@
+"""Stages as processes that can be killed, each a fork of this one, which has imported everything once.
+
+Reads requests from standard input, a line of JSON each: a list of jobs to run at once, each with ``command, folder,
+output`` and perhaps ``work`` (the store) and ``largest`` (bytes of a file). Answers with the process ids, and once
+all have ended with their exit statuses; a negative one is a signal.
+"""
+
+import functools
+import importlib
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DONE = "computed.log"  # in a job's folder: each shard that was begun and each step that was trained, a line each
+MODULES = ("generation", "scoring", "experts", "unions", "adapters", "report.page")
+STAGES = ("prompts", "generate", "score", "select", "train_lora", "mix", "evaluate", "compare", "report")
+
+
+def noting(function: Callable, note: Callable[..., str]) -> Callable:
+    """The function, noting each call in a file; what is noted is there even if the process is killed at once."""
+
+    @functools.wraps(function)
+    def noted(*arguments: Any, **options: Any) -> Any:
+        with Path(DONE).open("ab", buffering=0) as file:
+            file.write(note(*arguments).encode() + b"\n")
+        return function(*arguments, **options)
+
+    return noted
+
+
+def prepare() -> None:
+    """Import what stages import and hash the code that they run: each fork has both."""
+    codebase = importlib.import_module("versat2i.codebase")
+    codebase.digest = functools.cache(codebase.digest)
+    modules = {name: importlib.import_module(f"versat2i.{name}") for name in MODULES}
+    rewards = importlib.import_module("versat2i.rewards")
+    for aspect, evaluator, options in (("aesthetic", "classical", {}), ("faithfulness", "tifa", {"vqa": "shapes"})):
+        reward = rewards.load(aspect, evaluator, **options)
+        for part in (reward, *vars(reward).values()):
+            codebase.digest(type(part).__module__)
+    for name in ("generation", "scoring", "experts", "unions", "adapters"):
+        codebase.digest(f"versat2i.{name}")
+    importlib.import_module("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion")
+    for name in STAGES:
+        importlib.import_module(f"stages.{name}")
+    painter, nn = modules["generation"].Painter, modules["experts"].torch.nn
+    painter.candidates = noting(painter.candidates, lambda self, shard: shard.name)
+    nn.utils.clip_grad_norm_ = noting(nn.utils.clip_grad_norm_, lambda *_: "step")
+
+
+def work(job: dict[str, Any]) -> None:
+    """In the fork: be the stage."""
+    os.chdir(job["folder"])
+    os.environ["VERSAT2I_WORK"] = job.get("work", ".work")
+    for descriptor in (1, 2):
+        os.dup2(os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), descriptor)
+    if "largest" in job:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest"], job["largest"]))
+    name, *arguments = job["command"]
+    status = 255
+    try:
+        importlib.import_module(f"stages.{name}").main(arguments)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def serve() -> None:
+    prepare()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        children = []
+        for job in json.loads(line):
+            child = os.fork()
+            if child == 0:
+                work(job)
+            children.append(child)
+        print(json.dumps(children), flush=True)
+        print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
