@@ -10,7 +10,7 @@ import small_run
 from versat2i import generation, shards, training
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def computed():
     """Counts each shard that is drawn and each step that is trained; quick stand-ins last as long as these tests."""
     done: Counter[str] = Counter()
@@ -34,7 +34,7 @@ def computed():
         yield done
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def root(tmp_path_factory, model_folder, computed):
     """A finished run."""
     return small_run.whole(tmp_path_factory.mktemp("faults") / "run", model_folder)
