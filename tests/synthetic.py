@@ -34,6 +34,7 @@ from versat2i.shapes import drawing, grammar
 HOSTILE = "</title></script><script>alert(1)</script><img src=x onerror=alert(2)> 'q' \"q\" & {{ 7 * 7 }} $x$ \u2028"
 VARIANTS = ("base", "geometry", "uniform", "mixture")
 LAYERS = [f"down_blocks.{block}.attentions.0.attn1.to_{part}" for block in (9, 10) for part in ("q", "k")]
+REVISION = "0123456789abcdef"  # of the base model that the mixture was made for
 PER_PROMPT = 2
 FLAWS = drawing.Flaws(noise=16.0, blur=1.2, jitter=20.0, rotation=12.0, bend=0.14, fade=0.5)
 
@@ -112,6 +113,7 @@ def _train(chosen: params.Params) -> None:
     raw = np.random.default_rng(0).random((len(LAYERS), len(chosen.aspects)))
     gates = pd.DataFrame(raw / raw.sum(1, keepdims=True), LAYERS, chosen.aspects)
     recipe = {
+        "metadata": {"revision": REVISION},
         "experts": [{"name": name} for name in gates],
         "mean_gates": dict(zip(LAYERS, gates.values.tolist(), strict=True)),
     }

@@ -54,6 +54,12 @@ def test_it_shows_every_image_and_fits_its_window(page, run):
     assert loaded.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") == 64
 
 
+def test_every_picture_comes_unasked_so_that_it_can_be_printed(page):
+    page.wait_for_load_state("load")
+    page.wait_for_function("[...document.images].every(picture => picture.complete)")
+    assert page.evaluate("[...document.images].every(picture => picture.naturalWidth > 0)")
+
+
 def test_the_verdict_is_in_sight_without_swiping(page):
     table = page.locator("#verdict-table")
     verdict = table.locator("th", has_text="verdict")

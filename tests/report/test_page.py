@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 from importlib.metadata import version
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from stages import report as stage
 from versat2i import layout, picking, shards, tables, work
 from versat2i.report import browser, page
+from versat2i.rewards.base import OWN_LICENCE
 
 
 def data(folder):
@@ -25,7 +27,10 @@ def rows(run, table):
     """The cells of a table by row header, as text."""
     body = re.search(rf'<table id="{table}">.*?<tbody>(.*?)</tbody>', run.html, re.S).group(1)
     cells = [
-        [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.S)]
+        [
+            " ".join(unescape(re.sub(r"<[^>]*>", " ", cell)).split())
+            for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.S)
+        ]
         for row in re.findall(r"<tr.*?>(.*?)</tr>", body, re.S)
     ]
     return {first.split()[0]: rest for first, *rest in cells}
@@ -82,7 +87,7 @@ def test_the_verdict_has_the_numbers_of_the_metrics(run):
     for metric, (base, mean, gain, verdict, wins, abstained) in shown.items():
         entry = table["mixture"][metric]
         assert base == f"{table['base'][metric]['mean']:.4f}" and mean == f"{entry['mean']:.4f}"
-        assert gain == f"{entry['gain']:+.4f} {entry['low']:+.4f} to {entry['high']:+.4f}"
+        assert gain.split() == [f"{entry['gain']:+.4f}", f"{entry['low']:+.4f}", "to", f"{entry['high']:+.4f}"]
         assert wins == f"{100 * entry['win_rate']:.0f} %"
         assert abstained == str(entry["abstained"])
         expected = "better" if entry["low"] > 0 else "worse" if entry["high"] < 0 else "no clear change"
@@ -108,7 +113,9 @@ def test_each_aspect_says_what_was_picked(run):
 
 def test_models_licences_and_versions_are_there(run):
     licences = rows(run, "licences-table")
-    assert licences["base"][0] == f"{run.settings.model.path}, float32"
+    model = run.settings.model
+    assert licences["base"][0] == f"{model.path} at revision {synthetic.REVISION}, float32 with products in bfloat16"
+    assert licences["base"][1] == OWN_LICENCE
     assert all(licence for *_, licence in licences.values())
     assert rows(run, "versions-table")["torch"] == [version("torch").partition("+")[0]]
 

@@ -23,6 +23,7 @@ class Gates:
         training: how the gates were trained.
         summary: ``metrics/mix/mixture.json``.
         layers: how many layers are mixed.
+        revision: of the base model that the mixture was made for; None where it does not say.
     """
 
     training: Mix
@@ -30,6 +31,7 @@ class Gates:
     layers: int
     heat_map: Markup
     losses: Markup
+    revision: str | None
 
 
 def read(training: Mix) -> Gates | None:
@@ -45,7 +47,14 @@ def read(training: Mix) -> Gates | None:
             f"{path}: has the gates of {', '.join(summary['gate'])}, {layout.RECIPE} those of "
             f"{', '.join(map(str, table.columns))}. Run `dvc repro mix@{MIXTURE}`"
         )
-    return Gates(training, summary, len(table), charts.gates(table), charts.losses(MIXTURE, losses))
+    return Gates(
+        training,
+        summary,
+        len(table),
+        charts.gates(table),
+        charts.losses(MIXTURE, losses),
+        revision(layout.adapter(MIXTURE) / layout.RECIPE),
+    )
 
 
 def layers(path: Path) -> pd.DataFrame:
@@ -63,6 +72,12 @@ def layers(path: Path) -> pd.DataFrame:
     if table.empty or table.isna().to_numpy().any():
         raise ValueError(f"{path}: expected the gate of each expert in each layer. Run `dvc repro mix@{MIXTURE}`")
     return table.loc[sorted(table.index, key=_natural)]
+
+
+def revision(path: Path) -> str | None:
+    """That of the base model of a saved mixture."""
+    metadata = layout.read_json(path).get("metadata")
+    return str(metadata["revision"]) if isinstance(metadata, dict) and "revision" in metadata else None
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

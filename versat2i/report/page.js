@@ -79,7 +79,7 @@ document.addEventListener("DOMContentLoaded", () => {
       caption.append(make("div", {}, change(order.value(data, item, variant, metric), unit)));
     }
     caption.append(...answers(item, variant));
-    const look = { width, height, loading: "lazy", class: width <= 128 ? "pixels" : "smooth" };
+    const look = { width, height, class: width <= 128 ? "pixels" : "smooth" };
     const image = make("img", { src: place(number, variant), alt, ...look });
     return make("figure", { class: "shot" }, image, caption);
   }
@@ -205,4 +205,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   find("controls").hidden = false;
   restart();
+
+  // once the page stands, the pictures further down are fetched too: paper shows what nobody has scrolled to
+  addEventListener("load", () => document.querySelectorAll("img").forEach((image) => (image.loading = "eager")));
 });

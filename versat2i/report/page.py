@@ -13,9 +13,11 @@ from versat2i.comparison import BASE, MIXTURE, UNIFORM, Comparison
 from versat2i.params import Model, Params
 from versat2i.report import aspects, browser, charts, gates, inputs, results
 from versat2i.report.results import Metric
+from versat2i.rewards.base import OWN_LICENCE
 
 PAGE = "index.html"
 SOURCES = Path(__file__).parent
+EMBEDDED = Path("versat2i/shapes/model")
 
 
 def write(settings: Params, out: Path) -> int:
@@ -53,6 +55,7 @@ def write(settings: Params, out: Path) -> int:
         "aspects": [aspects.read(metric, settings, texts, out) for metric in metrics if metric.aspect],
         "settings": settings,
         "model": model_name(settings.model),
+        "model_licence": model_licence(settings.model),
         "versions": layout.read_json(environment.FILE),
     }
     (out / PAGE).write_text(render(sections), encoding="utf-8")
@@ -71,6 +74,12 @@ def model_name(model: Model) -> str:
     if model.path is None:
         return f"{model.repo} at revision {model.revision}"
     return Path(model.path).name if Path(model.path).is_absolute() else model.path
+
+
+def model_licence(model: Model) -> str:
+    """The licence of the base model, as far as it is known here."""
+    ours = model.path is not None and Path(model.path) == EMBEDDED
+    return OWN_LICENCE if ours else "that of the model: see its card"
 
 
 def verdict(metrics: list[Metric], units: Mapping[str, float], variants: list[str]) -> dict[str, Any]:
