@@ -9,15 +9,15 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from versat2i import backbone, exporting, lora, mixture, mixture_files, tensors
+from versat2i.backbone import names
 
 
-@pytest.fixture
-def expert(model, tmp_path):
+@pytest.fixture(params=[names.ATTENTION, names.CONVOLUTIONS], ids=["attention", "convolutions"])
+def expert(request, model, tmp_path):
     """A LoRA whose alpha is not its rank, saved as `train_lora` does."""
     loaded = backbone.load(model)
-    adapter = dataclasses.replace(
-        tiny.adapter(loaded.denoiser, "geometry", rank=2, alpha=0.5), metadata=loaded.identity
-    )
+    adapter = tiny.adapter(loaded.denoiser, "geometry", rank=2, alpha=0.5, targets=request.param)
+    adapter = dataclasses.replace(adapter, metadata=loaded.identity)
     lora.write(adapter, tmp_path / "geometry")
     return tmp_path / "geometry"
 
