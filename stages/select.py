@@ -35,7 +35,7 @@ def main(aspect: str) -> str:
         higher_is_better=higher,
         label=f"select@{aspect}",
     )
-    picks = picks.assign(rival=selection.rivals(scores, picks, higher_is_better=higher))
+    picks = selection.rivals(scores, picks, higher_is_better=higher)
     rejected = selection.rejected(scores, picks, REJECTED, higher_is_better=higher)
     with work.replaced(layout.selected(aspect)) as out:
         picking.copy(layout.IMAGES, picks, rejected, tables.texts(layout.prompts("train")), out)

@@ -36,9 +36,10 @@ def pool(folder: Path, texts: dict[str, str] = TEXTS, per_prompt: int = 2) -> Pa
 
 
 def selected(folder: Path, texts: dict[str, str] = TEXTS, per_prompt: int = 2) -> Path:
-    """A selected set: every candidate of a pool is a pick, candidate 0 the rival of all."""
+    """A selected set: every candidate of a pool is a pick, candidate 0 the rival of all, k / 2 worse."""
     keys = [(prompt_id, k) for prompt_id in texts for k in range(per_prompt)]
     picks = pd.DataFrame(keys, columns=["prompt_id", "k"]).assign(score=1.0, rank=1, rival=0)
+    picks["gap"] = 0.5 * picks["k"]
     folder.mkdir(parents=True)
     picking.copy(pool(folder.with_name(f"{folder.name}-pool"), texts, per_prompt), picks, picks.head(0), texts, folder)
     return folder

@@ -96,7 +96,7 @@ def _select(chosen: params.Params) -> None:
         scores = pd.concat(parts, ignore_index=True)
         tables.write("scores", scores, layout.scores(aspect))
         picks = selection.pick(scores, quantile=0.2, per_prompt=1, margin=0.0, min_selected=1, label=aspect)
-        picks = picks.assign(rival=selection.rivals(scores, picks))
+        picks = selection.rivals(scores, picks)
         rejected = selection.rejected(scores, picks, 4)
         layout.selected(aspect).mkdir(parents=True)
         picking.copy(pool, picks, rejected, texts, layout.selected(aspect))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from versat2i import backbone, experts, lora, losses
+from versat2i import backbone, experts, lora, losses, picking, tables
 from versat2i.params import TrainLora
 from versat2i.training import Checkpoint
 
@@ -57,6 +57,15 @@ def test_examples_of_a_contrast_are_pairs_and_leave_out_picks_without_a_rival(mo
         torch.testing.assert_close(data.prompts.hidden[row], loaded.embed([text]).hidden[0])
 
 
+def test_pairs_count_by_their_gap_and_aspects_alike(model, tmp_path):
+    """The gaps of a set of three candidates a prompt are 0, 0.5 and 1: whatever the unit, two thirds and four thirds."""
+    folders = [drawn.selected(tmp_path / name, per_prompt=3) for name in "ab"]
+    picks = tables.read("picks", folders[1] / picking.PICKS)
+    tables.write("picks", picks.assign(gap=100 * picks["gap"]), folders[1] / picking.PICKS)
+    data = experts.examples(backbone.load(model), folders, "contrast")
+    torch.testing.assert_close(data.weights, torch.tensor([2 / 3, 4 / 3]).repeat(2 * len(drawn.TEXTS)))
+
+
 def test_a_contrast_without_any_rival_is_an_error(model, tmp_path):
     folder = drawn.selected(tmp_path / "a", per_prompt=1)
     with pytest.raises(ValueError, match=r"no pick has a worse candidate.*objective: sft"):
@@ -86,7 +95,8 @@ def test_contrast_parts_best_from_rival(model, selected, tmp_path, monkeypatch):
     def loss(model, without):
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
-            draws = [losses.contrast_loss(model, data.latents, data.prompts, generator, without) for _ in range(6)]
+            pairs = (data.latents, data.prompts, data.weights)
+            draws = [losses.contrast_loss(model, *pairs, generator, without) for _ in range(6)]
         return torch.stack(draws).mean().item()
 
     assert loss(loaded, lambda: lora.detached(loaded.denoiser)) < loss(load(model), nullcontext) - 0.001

@@ -157,7 +157,7 @@ def test_the_contrast_is_its_formula(loaded, settings, family):
     pairs = clean(loaded, 2, 2)
     with torch.no_grad():
         without = partial(lora.detached, loaded.denoiser)
-        found = losses.contrast_loss(loaded, pairs, prompts, torch.Generator().manual_seed(5), without)
+        found = losses.contrast_loss(loaded, pairs, prompts, torch.ones(2), torch.Generator().manual_seed(5), without)
         expected = 0.0
         for side, sign in ((0, 1), (1, -1)):
             generator = torch.Generator().manual_seed(5)

@@ -120,13 +120,13 @@ def with_lora(model_folder):
 def test_the_contrast_is_its_formula(with_lora, loaded):
     """v is drawn to the best, its reflection about the base's to the rival, at one noise and timestep."""
     pairs, prompts = latents(3, 2, 4, 16, 16), loaded.embed(["a red circle", "a blue star", ""])
-    generator = torch.Generator().manual_seed(5)
+    weights, generator = torch.tensor([0.5, 1.0, 1.5]), torch.Generator().manual_seed(5)
 
     def without():
         return lora.detached(with_lora.denoiser)
 
     with torch.no_grad():
-        found = losses.contrast_loss(with_lora, pairs, prompts, generator, without)
+        found = losses.contrast_loss(with_lora, pairs, prompts, weights, generator, without)
 
         generator = torch.Generator().manual_seed(5)
         noise, times = torch.randn(3, 4, 16, 16, generator=generator), strata(3, generator)
@@ -138,7 +138,7 @@ def test_the_contrast_is_its_formula(with_lora, loaded):
             base = loaded.predict(noisy, times, prompts)
             change = with_lora.predict(noisy, times, prompts) - base
             assert change.abs().max() > 1e-3
-            expected += (base + sign * change - target).square().mean()
+            expected += (weights[:, None, None, None] * (base + sign * change - target).square()).mean()
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -153,7 +153,8 @@ def test_a_pair_of_one_image_teaches_nothing(with_lora):
     def without():
         return lora.detached(with_lora.denoiser)
 
-    losses.contrast_loss(with_lora, pairs, prompts, torch.Generator().manual_seed(5), without).backward()
+    generator = torch.Generator().manual_seed(5)
+    losses.contrast_loss(with_lora, pairs, prompts, torch.ones(2), generator, without).backward()
     gradients = [p.grad for p in with_lora.denoiser.parameters() if p.grad is not None]
     assert gradients and max(gradient.abs().max() for gradient in gradients) < 1e-6
 
@@ -161,7 +162,8 @@ def test_a_pair_of_one_image_teaches_nothing(with_lora):
 def test_without_a_base_to_reflect_about_the_contrast_is_two_plain_losses(loaded):
     pairs, prompts = latents(2, 2, 4, 16, 16), loaded.embed(["a red circle", "a blue star"])
     with torch.no_grad():
-        both = losses.contrast_loss(loaded, pairs, prompts, torch.Generator().manual_seed(5), nullcontext)
+        generator = torch.Generator().manual_seed(5)
+        both = losses.contrast_loss(loaded, pairs, prompts, torch.ones(2), generator, nullcontext)
         plain = [
             losses.diffusion_loss(loaded, pairs[:, i], prompts, torch.Generator().manual_seed(5), None) for i in (0, 1)
         ]

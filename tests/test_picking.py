@@ -19,8 +19,8 @@ def candidate(prompt_id, k):
 
 def table(keys):
     """Picks whose rival is their prompt's candidate 2."""
-    rows = [(prompt_id, k, k / 8, 1, 2) for prompt_id, k in keys]
-    return pd.DataFrame(rows, columns=["prompt_id", "k", "score", "rank", "rival"])
+    rows = [(prompt_id, k, k / 8, 1, 2, 0.25) for prompt_id, k in keys]
+    return pd.DataFrame(rows, columns=["prompt_id", "k", "score", "rank", "rival", "gap"])
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_the_summary_of_nothing_has_no_nan():
 def test_a_rival_is_the_worst_judged_candidate_of_the_prompt():
     scores = table({"a": [0.1, 0.2, 0.9], "b": [0.6, None, 0.8], "c": [0.7], "d": [0.5, 0.5]})
     picks = selection.pick(scores, **rule())
-    assert dict(zip(picks["prompt_id"], selection.rivals(scores, picks), strict=True)) == {
+    assert dict(zip(picks["prompt_id"], selection.rivals(scores, picks)["rival"], strict=True)) == {
         "a": 0,
         "b": 0,
         "c": 0,
@@ -175,15 +175,19 @@ def test_a_rival_is_the_worst_judged_candidate_of_the_prompt():
 def test_rivals_turn_round_where_lower_is_better():
     scores = table({"a": [0.1, 0.2, 0.9]})
     picks = selection.pick(scores, **rule(), higher_is_better=False)
-    assert selection.rivals(scores, picks, higher_is_better=False).tolist() == [2]
+    assert selection.rivals(scores, picks, higher_is_better=False)[["rival", "gap"]].values.tolist() == [
+        [2, pytest.approx(0.8)]
+    ]
 
 
 def test_the_second_best_pick_gets_the_second_worst_and_none_gets_a_better_one():
     scores = table({"a": [0.4, 0.1, 0.3, 0.2], "b": [0.1, 0.2, 0.3]})
     picks = selection.pick(scores, **rule(per_prompt=3))
-    found = dict(zip(zip(picks["prompt_id"], picks["k"], strict=True), selection.rivals(scores, picks), strict=True))
+    rivals = selection.rivals(scores, picks)
+    found = dict(zip(zip(picks["prompt_id"], picks["k"], strict=True), rivals["rival"], strict=True))
     # the third best of a would get the third worst, which is better; b's second best is its own second worst
     assert found == {("a", 0): 1, ("a", 2): 3, ("a", 3): 3, ("b", 2): 0, ("b", 1): 1, ("b", 0): 0}
+    assert rivals["gap"].tolist() == pytest.approx([0.3, 0.1, 0, 0.2, 0, 0])
 
 
 def test_rejected_are_the_worst_one_a_prompt_and_never_a_pick():

@@ -44,6 +44,7 @@ RULED = {
     "text": texts.filter(lambda text: text and not re.search(r"[\x00-\x08\x0e-\x1f\x7f]", text)),
     "k": counts | st.just(0),
     "rival": counts | st.just(0),
+    "gap": st.floats(0, allow_infinity=False),
     "offset": counts | st.just(0),
     **dict.fromkeys(("rank", "step", "size", "width", "height"), counts),
 }

@@ -32,7 +32,8 @@ def examples(amount=7):
     latents = numbers[:, None, None, None].expand(-1, 1, 2, 2)
     hidden = (numbers + 1)[:, None, None].expand(-1, 3, 4)
     empty = Embeddings(torch.zeros(1, 3, 4), torch.tensor([[True, False, False]]))
-    return Examples(latents, Embeddings(hidden, torch.ones(amount, 3, dtype=torch.bool)), empty)
+    prompts = Embeddings(hidden, torch.ones(amount, 3, dtype=torch.bool))
+    return Examples(latents, prompts, empty, weights=numbers + 2)
 
 
 # --------------------------------------------------------------------------- batches
@@ -41,7 +42,7 @@ def examples(amount=7):
 def rows(settings, seed=0, first=0, amount=7):
     """Which examples each step sees."""
     steps = training.batches(examples(amount), settings, seed, first)
-    return [latents[:, 0, 0, 0].int().tolist() for _, latents, _, _ in steps]
+    return [batch.latents[:, 0, 0, 0].int().tolist() for _, batch, _ in steps]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 9, 16])
@@ -65,15 +66,17 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert draws[0][4:] == draws[1] and len(set(draws[0])) == 6
 
 
-def test_captions_stay_with_their_latents():
-    for _, latents, prompts, _ in training.batches(examples(), rule(), 0, 0):
-        assert torch.equal(prompts.hidden[:, 0, 0], latents[:, 0, 0, 0] + 1)
+def test_captions_and_weights_stay_with_their_latents():
+    for _, batch, _ in training.batches(examples(), rule(), 0, 0):
+        assert torch.equal(batch.prompts.hidden[:, 0, 0], batch.latents[:, 0, 0, 0] + 1)
+        assert torch.equal(batch.weights, batch.latents[:, 0, 0, 0] + 2)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_share_of_the_captions_is_dropped_with_its_mask(share):
     data, dropped = examples(), []
-    for _, _, prompts, _ in training.batches(data, rule(caption_dropout=share, batch_size=50, steps=40), 0, 0):
+    for _, batch, _ in training.batches(data, rule(caption_dropout=share, batch_size=50, steps=40), 0, 0):
+        prompts = batch.prompts
         empty = (prompts.hidden == 0).all((1, 2))
         assert torch.equal(prompts.mask, torch.where(empty[:, None], data.empty.mask, True))
         dropped += empty.tolist()
@@ -97,10 +100,10 @@ class Run:
         self.checkpoint, self.settings = Checkpoint(folder / "run.pt"), rule(**changes)
         self.at, self.step = at, len((self.checkpoint.load() or {"losses": []})["losses"])
 
-    def loss(self, latents, prompts, generator):
+    def loss(self, batch, generator):
         self.at(self.step)
         self.step += 1
-        target = latents.flatten(1) + torch.randn(len(latents), 4, generator=generator)
+        target = batch.latents.flatten(1) + torch.randn(len(batch), 4, generator=generator)
         return (self.weight - target).square().mean()
 
     def train(self):
@@ -241,7 +244,7 @@ def test_weights_that_are_not_finite_in_the_end_are_an_error(tmp_path):
     """No loss looks at what the last step has done."""
     run = Run(tmp_path, steps=3)
 
-    def loss(latents, prompts, generator):
+    def loss(batch, generator):
         run.step += 1
         return run.weight.sum() if run.step < 3 else Slope.apply(run.weight)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from versat2i import backbone, lora, losses, picking, tracking, training
-from versat2i.backbone import Backbone, Embeddings
+from versat2i.backbone import Backbone
 from versat2i.params import Model, Training, TrainLora
 from versat2i.seeds import stable_seed
 from versat2i.shards import Candidate
@@ -26,7 +26,8 @@ def examples(model: Backbone, selected: list[Path], objective: str) -> Examples:
     Args:
         model: embeds the prompts.
         selected: folders of selected images.
-        objective: `contrast` puts each pick's rival beside it, and leaves out the picks that have none.
+        objective: `contrast` puts each pick's rival beside it, leaves out the picks that have none, and weights each
+            pair by its gap, 1 on average over an aspect: aspects with scores of any unit count alike.
     """
     sets = [picking.load(folder) for folder in selected]
     texts = pd.concat([picks["text"] for picks, _ in sets], ignore_index=True)
@@ -35,15 +36,17 @@ def examples(model: Backbone, selected: list[Path], objective: str) -> Examples:
     prompts, empty = model.embed(list(distinct))[torch.from_numpy(codes)], model.embed([""])
     model.denoiser.to(model.device)  # for the optimizer's state: with `cpu_offload` it waits elsewhere
     if objective == "sft":
-        return Examples(latents, prompts, empty)
+        return Examples(latents, prompts, empty, torch.ones(len(latents)))
     rivals = _latents([rival for folder in selected for rival in picking.load_rivals(folder)])
-    worse = torch.tensor([one != k for picks, _ in sets for one, k in zip(picks["rival"], picks["k"], strict=True)])
-    if not worse.any():
+    gaps = [torch.from_numpy(picks["gap"].to_numpy(np.float32)) for picks, _ in sets]
+    if not any(gap.any() for gap in gaps):
         raise ValueError(
             f"{', '.join(str(folder) for folder in selected)}: no pick has a worse candidate beside it, so there is no "
             "contrast to learn from. Draw more candidates, or use objective: sft"
         )
-    return Examples(torch.stack([latents, rivals], dim=1)[worse], prompts[worse], empty)
+    weights = torch.cat([gap / gap[gap > 0].mean() if gap.any() else gap for gap in gaps])
+    worse = weights > 0
+    return Examples(torch.stack([latents, rivals], dim=1)[worse], prompts[worse], empty, weights[worse])
 
 
 def _latents(candidates: list[Candidate]) -> Tensor:
@@ -52,7 +55,7 @@ def _latents(candidates: list[Candidate]) -> Tensor:
 
 def objective(
     model: Backbone, settings: Training, without: Callable[[], AbstractContextManager[None]]
-) -> Callable[[Tensor, Embeddings, torch.Generator], Tensor]:
+) -> Callable[[Examples, torch.Generator], Tensor]:
     """The loss of a batch that params ask for.
 
     Args:
@@ -61,9 +64,10 @@ def objective(
         without: a context in which the model is its base.
     """
 
-    def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
+    def loss(batch: Examples, generator: torch.Generator) -> Tensor:
+        latents, prompts = batch.latents, batch.prompts
         if settings.objective == "contrast":
-            return losses.contrast_loss(model, latents, prompts, generator, without, settings.timesteps)
+            return losses.contrast_loss(model, latents, prompts, batch.weights, generator, without, settings.timesteps)
         return losses.diffusion_loss(model, latents, prompts, generator, settings.min_snr, settings.timesteps)
 
     return loss

@@ -71,22 +71,25 @@ def contrast_loss(
     model: Backbone,
     pairs: Tensor,
     prompts: Embeddings,
+    weights: Tensor,
     generator: torch.Generator,
     without: Callable[[], AbstractContextManager[None]],
     timesteps: Range = WHOLE,
 ) -> Tensor:
-    """``mean |v - v_best|^2 + mean |2 v_base - v - v_rival|^2`` over both images of a pair.
+    """``mean w |v - v_best|^2 + mean w |2 v_base - v - v_rival|^2`` over the pairs.
 
     v is the prediction, v_base that of the base model, v_best and v_rival the targets; both images have one
     noise and one timestep. The prediction is drawn to the better image, its reflection about the base's to the
     worse one (the implicit negative policy of DiffusionNFT, Zheng et al. 2025, arXiv 2509.16117, eq. 5, at
     beta 1). What both images have in common cancels where v = v_base: that they were drawn with guidance, and
-    by this very model with its own errors. The plain loss learns that first.
+    by this very model with its own errors. The plain loss learns that first. A pair that is twice as far apart in
+    its score counts twice, w: it says more about the aspect and no more of all else in which two images differ.
 
     Args:
         model: with the adapter or gate under training in place.
         pairs: clean latents of best and rival, ``[batch, 2, channels, height, width]``.
         prompts: their prompt embeddings, one a pair.
+        weights: w, one a pair.
         generator: on the CPU; draws noise and timesteps.
         without: a context in which the model is its base.
         timesteps: the part of the schedule to draw timesteps from, see `_draws`.
@@ -99,4 +102,5 @@ def contrast_loss(
         base = model.predict(noisy, times, both).float()
     change = model.predict(noisy, times, both).float() - base
     best, rival = change.chunk(2)
-    return 2 * F.mse_loss(base + torch.cat([best, -rival]), target)
+    errors = F.mse_loss(base + torch.cat([best, -rival]), target, reduction="none").mean((1, 2, 3))
+    return 2 * (weights.to(errors).repeat(2) * errors).mean()

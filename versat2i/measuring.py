@@ -12,6 +12,7 @@ from torch import nn
 from versat2i import experts, lora, mixture, training
 from versat2i.backbone import Backbone, Embeddings
 from versat2i.params import Mix, Sampling, Training, TrainLora
+from versat2i.training import Examples
 
 WARM = 1  # calls before the clock runs: kernels are chosen and compiled, caches filled
 
@@ -77,14 +78,16 @@ def latents(model: Backbone, rule: Training) -> torch.Tensor:
     return torch.randn(rule.batch_size, *pair, *shape, generator=torch.Generator().manual_seed(0))
 
 
+def _examples(model: Backbone, prompts: Embeddings, rule: Training) -> Examples:
+    return Examples(latents(model, rule), prompts, prompts[:1], torch.ones(rule.batch_size))
+
+
 def lora_step(model: Backbone, prompts: Embeddings, rule: TrainLora) -> Step:
     """One training step of a new LoRA, which stays in the model: an expert's."""
     parameters = lora.attach(model.denoiser, "measured", rule.rank, rule.alpha, rule.targets, 0)
     fit = experts.objective(model, rule, lambda: lora.detached(model.denoiser))
-    batch = latents(model, rule)
-    return _training(
-        model, parameters, lambda: fit(batch, prompts, torch.Generator().manual_seed(0)), rule.learning_rate
-    )
+    batch = _examples(model, prompts, rule)
+    return _training(model, parameters, lambda: fit(batch, torch.Generator().manual_seed(0)), rule.learning_rate)
 
 
 def untrained(model: Backbone, rules: dict[str, TrainLora]) -> list[lora.Adapter]:
@@ -108,9 +111,9 @@ def mix_step(model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule:
     """One training step of a mixture's gates."""
     model.denoiser.train()
     fit = experts.objective(model, rule, found.silenced)
-    batch = latents(model, rule)
+    batch = _examples(model, prompts, rule)
 
     def loss() -> torch.Tensor:
-        return fit(batch, prompts, torch.Generator().manual_seed(0)) + rule.balance * found.balance_loss()
+        return fit(batch, torch.Generator().manual_seed(0)) + rule.balance * found.balance_loss()
 
     return _training(model, found.parameters(), loss, rule.learning_rate)

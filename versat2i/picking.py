@@ -14,7 +14,8 @@ def copy(pool: Path, picks: pd.DataFrame, rejected: pd.DataFrame, texts: dict[st
 
     Args:
         pool: folder of the candidates' shards.
-        picks: `prompt_id, k, score, rank, rival` of the picks; the rival is the k of a worse candidate of the prompt.
+        picks: `prompt_id, k, score, rank, rival, gap` of the picks; the rival is the k of a worse candidate of the
+            prompt, the gap how much worse it is.
         rejected: `prompt_id, k` of the rejected to keep.
         texts: prompt_id -> text.
         out: gets ``picks.parquet`` and the shards ``images/``, ``rivals/`` and ``rejected/``.

@@ -135,21 +135,23 @@ def distribution(scores: pd.DataFrame, picks: pd.DataFrame, bins: int) -> pd.Dat
     return pd.DataFrame({"score": (edges[:-1] + edges[1:]) / 2, **shares})
 
 
-def rivals(scores: pd.DataFrame, picks: pd.DataFrame, *, higher_is_better: bool = True) -> pd.Series:
+def rivals(scores: pd.DataFrame, picks: pd.DataFrame, *, higher_is_better: bool = True) -> pd.DataFrame:
     """The worst judged candidate of each pick's prompt, for the contrast to learn from.
 
     The i-th best pick of a prompt gets the i-th worst; a pick than which that one is no worse is its own rival, which
     teaches nothing.
 
     Returns:
-        k of the rival, ``int64 [picks]``, in the order of the picks.
+        the picks with ``rival``, its k, and ``gap``, how much worse its score is; 0 for its own rival.
     """
     worst_first = _pool(scores, higher_is_better).sort_values(["prompt_id", "merit", "k"])
     worst_first = worst_first.assign(rank=worst_first.groupby("prompt_id").cumcount() + 1)
     columns = worst_first[["prompt_id", "rank", "k", "merit"]].rename(columns={"k": "rival", "merit": "worst"})
     found = picks.merge(columns, on=["prompt_id", "rank"], how="left", validate="one_to_one")
-    worse = found["worst"] < _sign(higher_is_better) * found["score"]
-    return found["rival"].where(worse, found["k"]).astype("int64")
+    gap = _sign(higher_is_better) * found["score"] - found["worst"]
+    worse = gap > 0
+    rival = found["rival"].where(worse, found["k"]).astype("int64")
+    return picks.assign(rival=rival.to_numpy(), gap=gap.where(worse, 0.0).to_numpy())
 
 
 def rejected(scores: pd.DataFrame, picks: pd.DataFrame, amount: int, *, higher_is_better: bool = True) -> pd.DataFrame:

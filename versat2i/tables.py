@@ -63,6 +63,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("rank", pa.int64()),
             ("member", pa.string()),
             ("rival", pa.int64()),
+            ("gap", pa.float64()),
         ]
     ),
     "evaluation": pa.schema(
@@ -92,7 +93,7 @@ KEYS = {
 }
 """What no two rows of a table have in common."""
 
-_LEAST = {"k": 0, "rival": 0, "rank": 1, "step": 1, "offset": 0, "size": 1, "width": 1, "height": 1}
+_LEAST = {"k": 0, "rival": 0, "gap": 0, "rank": 1, "step": 1, "offset": 0, "size": 1, "width": 1, "height": 1}
 
 LONGEST_TEXT = 2000  # characters of a prompt; a text encoder reads a few hundred at most
 LONGEST = 1_000_000  # characters of any other text; the answers of an evaluator to all questions stand in one

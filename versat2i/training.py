@@ -29,11 +29,13 @@ class Examples:
             `losses.contrast_loss`, ``[amount, 2, channels, height, width]``.
         prompts: their prompt embeddings.
         empty: those of the empty prompt, one row.
+        weights: how much each counts, ``[amount]``, 1 on average.
     """
 
     latents: Tensor
     prompts: Embeddings
     empty: Embeddings
+    weights: Tensor
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -41,19 +43,20 @@ class Examples:
 
 def batches(
     examples: Examples, settings: params.Training, seed: int, first: int
-) -> Iterator[tuple[int, Tensor, Embeddings, torch.Generator]]:
+) -> Iterator[tuple[int, Examples, torch.Generator]]:
     """The batch of each step from `first` on, a function of (seed, step) alone.
 
     Every epoch is a permutation of the examples, so none is seen twice before all are seen once.
 
     Yields:
-        step, latents, prompt embeddings (some replaced by the empty prompt), generator for the rest.
+        step, examples (some prompt embeddings replaced by the empty prompt's), generator for the rest.
     """
     for step in range(first, settings.steps):
         generator = torch.Generator().manual_seed(seeds.stable_seed(seed, "step", step))
         rows = _rows(len(examples), settings.batch_size, seed, step)
         dropped = torch.rand(len(rows), generator=generator) < settings.caption_dropout
-        yield step, examples.latents[rows], examples.prompts[rows].replaced(dropped, examples.empty), generator
+        prompts = examples.prompts[rows].replaced(dropped, examples.empty)
+        yield step, Examples(examples.latents[rows], prompts, examples.empty, examples.weights[rows]), generator
 
 
 def _rows(amount: int, batch_size: int, seed: int, step: int) -> Tensor:
@@ -153,7 +156,7 @@ def _stop_flag() -> Iterator[Callable[[], bool]]:
 
 def train(
     parameters: list[nn.Parameter],
-    loss: Callable[[Tensor, Embeddings, torch.Generator], Tensor],
+    loss: Callable[[Examples, torch.Generator], Tensor],
     examples: Examples,
     settings: params.Training,
     seed: int,
@@ -168,7 +171,7 @@ def train(
 
     Args:
         parameters: what is trained, in float32.
-        loss: of a batch: latents, prompt embeddings, generator.
+        loss: of a batch, with a generator for what it draws.
         examples: the training set.
         settings: steps, batch size, learning rate, caption dropout.
         seed: of every draw.
@@ -187,10 +190,10 @@ def train(
     losses = _restore(checkpoint, parameters, optimizer)
     progress = Progress(label, settings.steps, len(losses), every=50)
     with _stop_flag() as stopped, closing(progress):
-        for step, latents, prompts, generator in batches(examples, settings, seed, len(losses)):
+        for step, batch, generator in batches(examples, settings, seed, len(losses)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, step)
-            value = loss(latents, prompts, generator)
+            value = loss(batch, generator)
             if not torch.isfinite(value):
                 raise ValueError(f"{label}: the loss is {value.item()} at step {step}; lower learning_rate")
             descend(value, parameters, optimizer)

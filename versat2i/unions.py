@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from versat2i import backbone, experts, lora, merges, mixture, mixture_files, tables, tracking, training, work
-from versat2i.backbone import Embeddings
 from versat2i.params import Mix, Model, Params, TrainLora
 from versat2i.seeds import stable_seed
 from versat2i.trained import Result
-from versat2i.training import Checkpoint
+from versat2i.training import Checkpoint, Examples
 
 
 def unite(
@@ -123,8 +122,8 @@ def train_mixture(
 
     fit = experts.objective(model, mix_settings, mixed.silenced)
 
-    def loss(latents: Tensor, prompts: Embeddings, generator: torch.Generator) -> Tensor:
-        return fit(latents, prompts, generator) + mix_settings.balance * mixed.balance_loss()
+    def loss(batch: Examples, generator: torch.Generator) -> Tensor:
+        return fit(batch, generator) + mix_settings.balance * mixed.balance_loss()
 
     parameters, own_seed = mixed.parameters(), stable_seed(seed, "mix")
     with tracking.watching("mixture", model, data) as watch:
@@ -132,8 +131,8 @@ def train_mixture(
     mixed.reset()
     with torch.no_grad():
         once = mix_settings.model_copy(update={"steps": -(-len(data) // mix_settings.batch_size)})
-        for _, latents, prompts, generator in training.batches(data, once, stable_seed(seed, "gates"), 0):
-            fit(latents, prompts, generator)
+        for _, batch, generator in training.batches(data, once, stable_seed(seed, "gates"), 0):
+            fit(batch, generator)
     return mixed, model.identity, losses
 
 
