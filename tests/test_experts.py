@@ -58,7 +58,7 @@ def test_examples_of_a_contrast_are_pairs_and_leave_out_picks_without_a_rival(mo
 
 
 def test_pairs_count_by_their_gap_and_aspects_alike(model, tmp_path):
-    """The gaps of a set of three candidates a prompt are 0, 0.5 and 1: whatever the unit, two thirds and four thirds."""
+    """Three candidates a prompt have gaps of 0, 0.5 and 1: two thirds and four thirds of their mean, in any unit."""
     folders = [drawn.selected(tmp_path / name, per_prompt=3) for name in "ab"]
     picks = tables.read("picks", folders[1] / picking.PICKS)
     tables.write("picks", picks.assign(gap=100 * picks["gap"]), folders[1] / picking.PICKS)
