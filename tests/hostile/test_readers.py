@@ -16,6 +16,7 @@ ROWS = {
     "step": [1, 2],
     "score": [0.5, 0.25],
     "loss": [0.5, 0.25],
+    "gap": [0.5, 0.0],
     "abstained": [None, None],
     "choices": [["yes", "no"]] * 2,
     "parent_ids": [[], ["1"]],
