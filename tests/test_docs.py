@@ -24,7 +24,21 @@ from versat2i.cli import main
 
 ROOT = codebase.ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
-PROGRAMS = ("versat2i", "dvc", "make", "git", "python", "pip", "uv", "tensorboard", "chgrp", "chmod", "cd", "eval")
+PROGRAMS = (
+    "versat2i",
+    "dvc",
+    "make",
+    "git",
+    "python",
+    "pip",
+    "uv",
+    "tensorboard",
+    "chgrp",
+    "chmod",
+    "cd",
+    "eval",
+    "hf",
+)
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
@@ -40,6 +54,7 @@ COSTLY = {
     "uv pip freeze *": "lists an environment that is not here (tests/rewards/test_isolated.py reads such lists)",
     "pip install *": "changes the environment; the extra that it names is in pyproject.toml, see below",
     "tensorboard --logdir *": "serves until it is stopped",
+    "hf upload *": "reaches a hub",
 }
 """Commands that are not run here, each with the reason; their options are checked all the same."""
 

@@ -14,12 +14,13 @@ def main(adapters: tuple[Path, ...], out: Path) -> None:
     """Write ADAPTERS as files for diffusers and for ComfyUI and A1111 (kohya's names).
 
     A mixture becomes one ordinary LoRA with its mean gates baked in, and beside it a folder with the
-    full mixture and a model card, ready for a hub.
+    full mixture and a model card, ready for a hub. Nothing here uploads it: that is one command of yours.
 
     \b
     Examples:
         versat2i export data/adapters/geometry
         versat2i export data/adapters/* --out export
+        hf upload OWNER/NAME export/mixture
     """
     from versat2i import cards, exporting, mixture_files  # torch takes seconds to import
 
