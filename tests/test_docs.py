@@ -24,7 +24,21 @@ from versat2i.cli import main
 
 ROOT = codebase.ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
-PROGRAMS = ("versat2i", "dvc", "make", "git", "python", "pip", "uv", "tensorboard", "chgrp", "chmod", "cd", "eval")
+PROGRAMS = (
+    "versat2i",
+    "dvc",
+    "make",
+    "git",
+    "python",
+    "pip",
+    "uv",
+    "tensorboard",
+    "mkdir",
+    "chgrp",
+    "chmod",
+    "cd",
+    "eval",
+)
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
@@ -33,7 +47,9 @@ COSTLY = {
     "dvc *": "works on results of the whole pipeline or on a remote (tests/test_pipeline.py, tests/remote/)",
     "git *": "changes the reader's own repository, or reaches a server",
     "cd versat2i": "enters what was cloned",
-    "chmod g+s": "is for a folder that a group shares",
+    "mkdir -p /shared/*": "makes a folder for a group (tests/remote/test_shared_disk.py makes one)",
+    "chgrp *": "gives it to the group (there too)",
+    "chmod *": "lets the group write into it (there too)",
     "python -m versat2i.shapes.*": "trains or measures the embedded model for minutes to hours",
     "uv pip install *": "changes the environment (tests/rewards/test_plug_in.py installs into a folder)",
     "uv venv *": "makes a second environment (tests/rewards/test_isolated.py makes one)",

@@ -110,7 +110,22 @@ def test_a_damaged_piece_is_not_found_and_made_again(store, name, damage):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"{}", b'{"key": "key", "files": {}}', b'{"key": "key"}', b'{"files": {}}', b"null", b"3", b"[]", b'["a.bin"]', b"[[1]]", b'{"a.bin": 1}', b"\xff\xfe", b'{"\\u0000": "x"}', b"{"],
+    [
+        b"",
+        b"{}",
+        b'{"key": "key", "files": {}}',
+        b'{"key": "key"}',
+        b'{"files": {}}',
+        b"null",
+        b"3",
+        b"[]",
+        b'["a.bin"]',
+        b"[[1]]",
+        b'{"a.bin": 1}',
+        b"\xff\xfe",
+        b'{"\\u0000": "x"}',
+        b"{",
+    ],
 )
 def test_garbage_for_checksums_is_damage(store, garbage):
     (store.make("key", write) / "checksums.json").write_bytes(garbage)
