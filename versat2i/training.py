@@ -86,7 +86,7 @@ class Checkpoint:
                 raise ValueError("damaged")
             return torch.load(io.BytesIO(data), weights_only=True)
         except Exception:  # whatever a damaged file raises, the remedy is the same: start again
-            self.path.unlink(missing_ok=True)
+            work.remove(self.path)
             return None
 
     def save(self, state: dict[str, Any]) -> None:

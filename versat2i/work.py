@@ -54,7 +54,7 @@ def replaced(folder: Path) -> Iterator[Path]:
         partial.chmod(0o755)
         _put_in_place(partial, folder)
     finally:
-        _remove(partial)
+        remove(partial)
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
@@ -68,7 +68,7 @@ def _put_in_place(partial: Path, folder: Path) -> None:
         if os.path.lexists(old):
             old.rename(folder)
         raise
-    _remove(old)
+    remove(old)
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def new_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Delete a file, a link or a folder, if it is there and can be deleted."""
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
@@ -102,7 +102,7 @@ def _forget_unfinished(path: Path) -> None:
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         with suppress(FileNotFoundError):  # another process may be deleting it too
             if time.time() - left.lstat().st_mtime > _LONGEST_WORK:
-                _remove(left)
+                remove(left)
 
 
 def file_hash(path: Path) -> str:
@@ -170,7 +170,7 @@ class Store:
         if _is_whole(folder):
             return folder
         if os.path.lexists(folder):
-            _remove(folder)
+            remove(folder)
         return None
 
     def make(self, key: str, write: Callable[[Path], None]) -> Path:

@@ -69,12 +69,6 @@ class Member(team.Clone):
         self.root = self.root / "clone"
 
     def use(self, cache: Path) -> None:
-        """What docs/team.md says, with this folder."""
-        for line in PAGE.read_text().splitlines():
-            if line.startswith("dvc config --local cache."):
-                self.run(*(word.strip('"').replace("/shared/versat2i/cache", str(cache)) for word in line.split()))
-
-    def use(self, cache: Path) -> None:
         for command in said("dvc config --local cache.", **{PLACE: str(cache)}):
             self.run(*command)
 
