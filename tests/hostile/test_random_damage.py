@@ -1,18 +1,19 @@
 """Bytes out of place anywhere in a file: it is sound all the same, or refused in one line that names it."""
 
+import os
+
 import drawn
 import numpy as np
 import pandas as pd
 import pytest
 import tiny
-from conftest import TORTURE
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from versat2i import lora, params, selection, shards, tables
+from versat2i import codebase, lora, params, selection, shards, tables
 
-EXAMPLES = 60 if not TORTURE else 2000
-tried = settings(derandomize=True, max_examples=EXAMPLES, deadline=None)
+tried = settings(derandomize=True, max_examples=2000 if "VERSAT2I_TORTURE" in os.environ else 60, deadline=None)
 damages = st.lists(
     st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=6), st.booleans()), min_size=1, max_size=4
 )
@@ -143,9 +144,6 @@ values = st.recursive(
 @tried
 @given(section=st.sampled_from(sorted(params.Params.model_fields)), value=values)
 def test_params_of_any_shape(counts, section, value):
-    import yaml
-    from versat2i import codebase
-
     content = yaml.safe_load((codebase.ROOT / "params.yaml").read_text())
     counts["bad inputs, params of any shape"] += 1
     try:
