@@ -1,6 +1,7 @@
 """Tables come back as they were written, in the same bytes each time; a wrong one is named with its column."""
 
 import hashlib
+import io
 import os
 import re
 import subprocess
@@ -242,3 +243,28 @@ def test_a_frame_without_a_column_is_not_written(path):
 def test_texts_are_in_the_order_of_the_table(path):
     tables.write("prompts", pd.concat([prompts(prompt_id=["b"]), prompts(prompt_id=["a"], text=["x"])]), path)
     assert list(tables.texts(path).items()) == [("b", "a star"), ("a", "x")]
+
+
+def repeated(rows, text):
+    """A small file of many equal rows: each text is there once."""
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
+    table = pa.table(dict.fromkeys(tables.SCHEMAS["prompts"].names, column))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, store_schema=False)
+    return buffer.getvalue()
+
+
+def test_a_few_bytes_that_stand_for_gigabytes_are_not_unpacked(path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_BYTES", 2**24)
+    path.write_bytes(repeated(1_000_000, "x" * 2000))
+    assert path.stat().st_size < 2**20
+    with pytest.raises(ValueError, match="its rows are more than 16777216 bytes") as error:
+        tables.read("prompts", path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_many_rows_come_back_in_order(path):
+    """They are unpacked in parts."""
+    rows = {"step": range(1, 5001), "loss": [n / 7 for n in range(5000)]}
+    tables.write("losses", pd.DataFrame(rows), path)
+    pd.testing.assert_frame_equal(tables.read("losses", path), pd.DataFrame(rows))

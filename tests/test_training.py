@@ -214,6 +214,13 @@ def test_a_flipped_bit_anywhere_in_a_checkpoint_is_found(tmp_path):
     assert Checkpoint(path).load() is not None
 
 
+def test_the_checkpoint_of_another_run_is_ignored_though_it_is_whole(tmp_path):
+    run = Run(tmp_path)
+    run.train()
+    run.checkpoint.path.rename(tmp_path / "other.pt")
+    assert Checkpoint(tmp_path / "other.pt").load() is None and not list(tmp_path.iterdir())
+
+
 def test_several_who_write_one_checkpoint_leave_it_whole_at_any_time(tmp_path):
     """Each writes under a name of its own."""
     checkpoint = Checkpoint(tmp_path / "run.pt")

@@ -110,12 +110,49 @@ def test_a_damaged_piece_is_not_found_and_made_again(store, name, damage):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"{}", b"null", b"3", b"[]", b'["a.bin"]', b"[[1]]", b'{"a.bin": 1}', b"\xff\xfe", b'{"\\u0000": "x"}', b"{"],
+    [
+        b"",
+        b"{}",
+        b'{"key": "key", "files": {}}',
+        b'{"key": "key"}',
+        b'{"files": {}}',
+        b"null",
+        b"3",
+        b"[]",
+        b'["a.bin"]',
+        b"[[1]]",
+        b'{"a.bin": 1}',
+        b"\xff\xfe",
+        b'{"\\u0000": "x"}',
+        b"{",
+    ],
 )
 def test_garbage_for_checksums_is_damage(store, garbage):
     (store.make("key", write) / "checksums.json").write_bytes(garbage)
     assert store.find("key") is None
     assert content(store.make("key", write)) == FILES
+
+
+def test_a_piece_under_another_key_is_damage(store):
+    """Its files are what its checksums say, but they are not what is looked for."""
+    store.make("key", write).rename(store.folder / "other")
+    assert store.find("other") is None and not (store.folder / "other").exists()
+
+
+def test_two_pieces_that_changed_places_are_damage(store):
+    one, other = (store.make(key, lambda folder, key=key: (folder / key).write_text(key)) for key in ("one", "other"))
+    one.rename(store.folder / "third")
+    other.rename(one)
+    (store.folder / "third").rename(other)
+    assert store.find("one") is None and store.find("other") is None
+
+
+def test_files_that_changed_their_names_are_damage(store):
+    piece = store.make("key", write)
+    (piece / "a.bin").rename(piece / "third")
+    (piece / "b.bin").rename(piece / "a.bin")
+    (piece / "third").rename(piece / "b.bin")
+    assert store.find("key") is None
 
 
 def test_a_file_that_does_not_belong_is_damage(store):

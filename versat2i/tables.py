@@ -1,6 +1,7 @@
 """The Parquet tables of the pipeline: a declared schema each, checked on every read and write."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,8 @@ LONGEST_TEXT = 2000  # characters of a prompt; a text encoder reads a few hundre
 LONGEST = 1_000_000  # characters of any other text; the answers of an evaluator to all questions stand in one
 _NAME, _CONTROL = "^[A-Za-z0-9_-]{1,64}$", r"[\x00-\x08\x0e-\x1f\x7f]"
 
-MOST_ROWS = 50_000_000
+MOST_BYTES = 2**31 - 1  # of a table in memory; a million scores with their details have a fifth of it
+_BATCH = 1024  # rows unpacked before they are weighed
 
 
 def write(kind: str, frame: pd.DataFrame, path: Path) -> None:
@@ -210,20 +212,35 @@ def read(kind: str, path: Path) -> pd.DataFrame:
     return table.to_pandas()
 
 
+def unpacked(file: BinaryIO | pa.NativeFile) -> pa.Table:
+    """A Parquet file in memory.
+
+    A few bytes may stand for a text a billion times over: rows are unpacked batch by batch, until there are too many.
+
+    Raises:
+        ValueError: the table has more than `MOST_BYTES`; `pa.ArrowException`, OSError: it is damaged.
+    """
+    parquet = pq.ParquetFile(file)
+    batches, size = [], 0
+    for batch in parquet.iter_batches(_BATCH):
+        size += batch.nbytes
+        if size > MOST_BYTES:
+            raise ValueError(f"its rows are more than {MOST_BYTES} bytes")
+        batches.append(batch)
+    return pa.Table.from_batches(batches, parquet.schema_arrow).combine_chunks()
+
+
 def _load(path: Path) -> pa.Table:
     """A Parquet file as it is."""
     try:
         # a file object: by its path, pyarrow would also read a folder, and columns from the names of those above
         with path.open("rb") as file:
-            parquet = pq.ParquetFile(file)
-            if parquet.metadata.num_rows > MOST_ROWS:
-                raise ValueError(f"{path}: says that it has {parquet.metadata.num_rows} rows, more than {MOST_ROWS}")
-            table = parquet.read()
+            table = unpacked(file)
             table.validate(full=True)
             return table
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such table. Run `dvc repro` (or `dvc pull`) first") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(
             f"{path}: not a readable Parquet file ({_line(error)}). Delete it and run `dvc repro`"
         ) from None

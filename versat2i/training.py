@@ -85,22 +85,28 @@ class Checkpoint:
         try:
             whole = self.path.read_bytes()
             digest, data = whole[:DIGEST], whole[DIGEST:]
-            if hashlib.sha256(data).digest() != digest:
+            if self._digest(data) != digest:
                 raise ValueError("damaged")
             return torch.load(io.BytesIO(data), weights_only=True)
         except Exception:  # whatever a damaged file raises, the remedy is the same: start again
-            self.path.unlink(missing_ok=True)
+            work.remove(self.path)
             return None
 
     def save(self, state: dict[str, Any]) -> None:
         data = io.BytesIO()
         torch.save(state, data)
         with work.new_file(self.path) as partial, partial.open("wb") as file:
-            file.write(hashlib.sha256(data.getbuffer()).digest())
+            file.write(self._digest(data.getbuffer()))
             file.write(data.getbuffer())
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+
+    def _digest(self, data: bytes | memoryview) -> bytes:
+        """Of the name too: what was renamed is the state of another run."""
+        digest = hashlib.sha256(self.path.name.encode())
+        digest.update(data)
+        return digest.digest()
 
 
 def checkpoint(

@@ -54,7 +54,7 @@ def replaced(folder: Path) -> Iterator[Path]:
         partial.chmod(0o755)
         _put_in_place(partial, folder)
     finally:
-        _remove(partial)
+        remove(partial)
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
@@ -68,7 +68,7 @@ def _put_in_place(partial: Path, folder: Path) -> None:
         if os.path.lexists(old):
             old.rename(folder)
         raise
-    _remove(old)
+    remove(old)
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def new_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Delete a file, a link or a folder, if it is there and can be deleted."""
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
@@ -102,7 +102,7 @@ def _forget_unfinished(path: Path) -> None:
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         with suppress(FileNotFoundError):  # another process may be deleting it too
             if time.time() - left.lstat().st_mtime > _LONGEST_WORK:
-                _remove(left)
+                remove(left)
 
 
 def file_hash(path: Path) -> str:
@@ -124,17 +124,19 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
+def _sums(piece: Path, key: str) -> dict[str, Any]:
+    """Checksums of a piece's files, and its key, lest it is taken for another one that it was renamed to."""
+    return {"key": key, "files": {name: file_hash(piece / name) for name in _files(piece) if name != _CHECKSUMS}}
+
+
 def _is_whole(piece: Path) -> bool:
     """Whether a piece holds the files that its checksums say, and nothing else: no link leads out of it."""
     sums = piece / _CHECKSUMS
     try:
         if piece.is_symlink() or not sums.is_file() or any(path.is_symlink() for path in piece.rglob("*")):
             return False
-        expected = json.loads(sums.read_text())
-        return {*expected, _CHECKSUMS} == set(_files(piece)) and all(
-            file_hash(piece / name) == value for name, value in expected.items()
-        )
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return json.loads(sums.read_text()) == _sums(piece, piece.name)
+    except (OSError, ValueError, RecursionError):
         return False
 
 
@@ -168,7 +170,7 @@ class Store:
         if _is_whole(folder):
             return folder
         if os.path.lexists(folder):
-            _remove(folder)
+            remove(folder)
         return None
 
     def make(self, key: str, write: Callable[[Path], None]) -> Path:
@@ -181,10 +183,9 @@ class Store:
         partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
         try:
             write(partial)
-            names = _files(partial)
-            sums = {name: file_hash(partial / name) for name in names}
+            sums = _sums(partial, key)
             (partial / _CHECKSUMS).write_text(json.dumps(sums))
-            for name in [*names, _CHECKSUMS, "."]:
+            for name in [*sums["files"], _CHECKSUMS, "."]:
                 _sync(partial / name)
             partial.chmod(0o755)
             try:

@@ -1,6 +1,7 @@
 """A finished run whose stages can be run again and again at little cost."""
 
 from collections import Counter
+from contextlib import contextmanager
 
 import drawn
 import numpy as np
@@ -10,9 +11,9 @@ import small_run
 from versat2i import generation, shards, training
 
 
-@pytest.fixture(scope="module")
-def computed():
-    """Counts each shard that is drawn and each step that is trained; quick stand-ins last as long as these tests."""
+@contextmanager
+def quick_stages():
+    """Counts each shard that is drawn and each step that is trained; quick stand-ins last as long as the context."""
     done: Counter[str] = Counter()
     clip = training.nn.utils.clip_grad_norm_
 
@@ -34,7 +35,14 @@ def computed():
         yield done
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory, model_folder, computed):
+@pytest.fixture(scope="module")  # no longer: other tests draw in earnest
+def computed():
+    with quick_stages() as done:
+        yield done
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory, model_folder):
     """A finished run."""
-    return small_run.whole(tmp_path_factory.mktemp("faults") / "run", model_folder)
+    with quick_stages():
+        return small_run.whole(tmp_path_factory.mktemp("faults") / "run", model_folder)

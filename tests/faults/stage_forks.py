@@ -1,15 +1,17 @@
 """Stages as processes that can be killed, each a fork of this one, which has imported everything once.
 
 Reads requests from standard input, a line of JSON each: a list of jobs to run at once, each with ``command, folder,
-output`` and perhaps ``work`` (the store) and ``largest`` (bytes of a file). Answers with the process ids, and once
-all have ended with their exit statuses; a negative one is a signal.
+output`` and perhaps ``work`` (the store), ``largest`` (bytes of a file) and ``mount`` (the arguments of `mount`).
+Answers with the process ids, and once all have ended with their exit statuses; a negative one is a signal.
 """
 
+import ctypes
 import functools
 import importlib
 import json
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +54,23 @@ def prepare() -> None:
     nn.utils.clip_grad_norm_ = noting(nn.utils.clip_grad_norm_, lambda *_: "step")
 
 
+CLONE_NEWNS = 0x20000  # linux/sched.h
+
+
+def mount(folder: str, options: list[str]) -> None:
+    """Mount something over a folder, for this process alone.
+
+    Args:
+        folder: what lies in it is hidden meanwhile.
+        options: of ``mount``; ``{}`` stands for the folder.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "cannot have mounts of its own")
+    for words in (["--make-rprivate", "/"], [option.replace("{}", folder) for option in options]):
+        subprocess.run(["mount", *words], check=True)
+
+
 def work(job: dict[str, Any]) -> None:
     """In the fork: be the stage."""
     os.chdir(job["folder"])
@@ -60,6 +79,9 @@ def work(job: dict[str, Any]) -> None:
         os.dup2(os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), descriptor)
     if "largest" in job:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest"], job["largest"]))
+    if "mount" in job:
+        mount(*job["mount"])
+    os.chdir(job["folder"])  # again: what is mounted over it is another folder
     name, *arguments = job["command"]
     status = 255
     try:

@@ -20,11 +20,15 @@ from test_every_write import OUTS, remove, visible
 
 from versat2i import codebase
 
-KILLED = [stage for stage in OUTS if stage not in ("prompts", "compare")]  # those are over before one can aim
 KILLS = 2  # of each stage, outside of `make torture`
 LONG = ("generate", "score aesthetic", "train_lora aesthetic", "mix mixture", "evaluate base")
 
-LONGER = {"generate": {"per_prompt": 16, "steps": 4}, "evaluate": {"per_prompt": 8, "steps": 4}, "mix": {"steps": 12}}
+LONGER = {
+    "prompts": {"train": [{"grammar": 500, "seed": 0}]},
+    "generate": {"per_prompt": 16, "steps": 4},
+    "evaluate": {"per_prompt": 8, "steps": 4, "resamples": 20_000},
+    "mix": {"steps": 12},
+}
 
 
 class Forks:
@@ -128,7 +132,7 @@ def stage(forks, root, tmp_path_factory):
     return functools.cache(copied)
 
 
-@pytest.mark.parametrize("name", KILLED)
+@pytest.mark.parametrize("name", OUTS)
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(stage, torture, counts, name):
     tried, moments, killed = stage(name), random.Random(name), 0
     for _ in range(10 * (torture or KILLS)):
@@ -158,9 +162,7 @@ def errors(said: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize(
-    "name", ["generate", "score aesthetic", "train_lora aesthetic", "mix mixture", "evaluate base"]
-)
+@pytest.mark.parametrize("name", LONG)
 def test_asked_to_stop_it_keeps_what_it_has_and_says_so_in_one_line(stage, counts, name, number):
     tried = stage(name)
     tried.afresh()
@@ -186,9 +188,64 @@ def test_a_file_that_may_not_grow_is_one_line_and_nothing_is_written(stage, name
     assert tried.run() == 0 and visible(tried.root, tried.outs) == tried.whole
 
 
-@pytest.mark.parametrize(
-    "name", ["generate", "score aesthetic", "train_lora aesthetic", "mix mixture", "evaluate base"]
-)
+def mounts() -> bool:
+    """Whether this user may mount something in a process of its own."""
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(shutil.which("unshare") is None or not mounts(), reason="nothing can be mounted here")
+ROOM = 8  # kB; no store of these stages fits
+
+
+@needs_mounts
+@pytest.mark.parametrize("name", LONG)
+def test_a_disk_that_is_really_full_is_one_line_and_nothing_is_written(stage, counts, name):
+    tried = stage(name)
+    remove(tried.root, ".work")
+    (tried.root / ".work").mkdir()
+    full = [str(tried.root / ".work"), ["-t", "tmpfs", "-o", f"size={ROOM}k", "none", "{}"]]
+    assert tried.run(mount=full) == 1
+    (line,) = errors(tried.said())
+    assert "No space left on device" in line and "Traceback" not in tried.said()
+    assert visible(tried.root, tried.outs) == tried.whole
+    assert tried.run() == 0 and visible(tried.root, tried.outs) == tried.whole
+    counts["real disks full"] += 1
+
+
+READ_ONLY = ["-o", "bind,ro", "{}", "{}"]
+
+
+@needs_mounts
+@pytest.mark.parametrize("name", LONG)
+def test_a_work_store_that_is_really_read_only_is_one_line_unless_all_is_in_it(stage, counts, name):
+    tried = stage(name)
+    store = str(tried.root / ".work")
+    assert tried.run() == 0
+    remove(tried.root, *tried.outs)
+    assert tried.run(mount=[store, READ_ONLY]) == 0, tried.said()
+    assert visible(tried.root, tried.outs) == tried.whole
+    remove(tried.root, ".work")
+    Path(store).mkdir()
+    assert tried.run(mount=[store, READ_ONLY]) == 1
+    (line,) = errors(tried.said())
+    assert "Read-only file system" in line and "Traceback" not in tried.said()
+    assert visible(tried.root, tried.outs) == tried.whole
+    counts["real disks read-only"] += 2
+
+
+@needs_mounts
+@pytest.mark.parametrize("name", OUTS)
+def test_a_folder_that_is_really_read_only_is_one_line(stage, counts, name):
+    tried = stage(name)
+    remove(tried.root, ".work")
+    assert tried.run(mount=[str(tried.root), READ_ONLY]) == 1
+    (line,) = errors(tried.said())
+    assert "Read-only file system" in line and "Traceback" not in tried.said()
+    assert visible(tried.root, tried.outs) == tried.whole
+    counts["real disks read-only"] += 1
+
+
+@pytest.mark.parametrize("name", LONG)
 def test_two_at_once_on_one_store_make_the_same(stage, forks, tmp_path, name):
     tried = stage(name)
     other = shutil.copytree(tried.root, tmp_path / "other")

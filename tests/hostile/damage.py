@@ -4,6 +4,7 @@ Only damage that must be refused is listed: what a reader may take as it stands 
 """
 
 import copy
+import functools
 import io
 import json
 import struct
@@ -23,6 +24,17 @@ Damage = tuple[str, Callable[[bytes], Any]]
 MEGABYTE = "x" * 2**20
 OUTSIDE = ("../../up", "/etc/passwd", "a/b", "..", "", "a\0b", "a\nb", "\u202eb", "a b", "x" * 65)
 """Names that a file name may not be made of."""
+
+KINDS = {
+    ".parquet": "tables",
+    ".tar": "shards",
+    ".safetensors": "weights",
+    ".json": "JSON",
+    ".csv": "CSV",
+    ".yaml": "YAML",
+    ".txt": "prompt files",
+}
+"""What files are called when they are counted, by ending."""
 
 NO_PROMPTS = ("", "a\0b", "a\x1bb", "x" * 2001, MEGABYTE)
 
@@ -142,9 +154,6 @@ def _put(content: Any, place: tuple, value: Any) -> Any:
     else:
         section[last] = value
     return changed
-
-
-WRONG = {"deleted": FOLDER, "null": None, "text": "x", "list": [[]], "nan": float("nan")}
 
 
 WRONG = {"deleted": FOLDER, "null": None, "text": "x", "list": [[]], "nan": float("nan")}
@@ -338,6 +347,29 @@ def _sparse(data: bytes) -> bytes:
     return bytes(header) + data[512:]
 
 
+def _huge(data: bytes) -> bytes:
+    """A shard whose first member says that it has 2^60 bytes."""
+    header = bytearray(data[:512])
+    header[124:136] = b"\x80" + (2**60).to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + data[512:]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+@functools.cache
+def _swollen() -> bytes:
+    """A PNG with a text of 64 MB in it, packed into 64 kB."""
+    data = picture()
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(2**20)) for _ in range(64)) + packer.flush()
+    return data[:33] + _chunk(b"zTXt", b"Comment\0\0" + packed) + data[33:]
+
+
 def of_a_shard() -> Iterator[Damage]:
     for ending in (".png", ".latent.safetensors"):
         yield f"{ending} missing", _rewritten(_for(ending, None))
@@ -354,6 +386,8 @@ def of_a_shard() -> Iterator[Damage]:
         "of absurd size": _bomb(2**30, 2**30),
         "of no width": _bomb(0, 64),
         "cut off": picture()[:-20],
+        "of a text of 64 MB": _swollen(),
     }.items():
         yield f"a picture that is {title}", _rewritten(_for(".png", content))
     yield "a terabyte of zeros", _sparse
+    yield "a member of 2^60 bytes", _huge

@@ -52,8 +52,10 @@ def test_a_file_that_is_missing_or_damaged_is_one_line(copied, counts):
             path.unlink()
             if spoilt is not None:
                 path.write_bytes(spoilt)
-            counts["bad inputs tried on models"] += 1
-            if (said := complaint(copied)) is not None:
+            said = complaint(copied)
+            counts["bad inputs to readers, files of a model: tried"] += 1
+            counts["bad inputs to readers, files of a model: refused in one line"] += said is None
+            if said is not None:
                 wrong[f"{path.relative_to(copied)} {title}"] = said
             path.write_bytes(sound)
     assert wrong == {}

@@ -53,7 +53,9 @@ def refused(path, read, ways, counts):
     sound = path.read_bytes()
     read()
     found = {title: complaint(path, read, change(sound)) for title, change in ways}
-    counts["bad inputs tried on readers"] += len(found)
+    kind = damage.KINDS[path.suffix]
+    counts[f"bad inputs to readers, {kind}: tried"] += len(found)
+    counts[f"bad inputs to readers, {kind}: refused in one line"] += list(found.values()).count(None)
     assert {title: said for title, said in found.items() if said is not None} == {}
 
 

@@ -155,7 +155,7 @@ def test_what_is_spoilt_is_refused_in_one_line_that_names_it(finished, torture, 
     wrong = {}
     with small_run.inside(finished):
         for title, change in tried(ways, sound, row, torture):
-            counts["bad inputs tried on stages"] += 1
+            counts[f"bad inputs to stages, {damage.KINDS[spoilt.suffix]}: tried"] += 1
             put(spoilt, change(sound))
             try:
                 said = complaint(command, Path(path))
@@ -168,6 +168,7 @@ def test_what_is_spoilt_is_refused_in_one_line_that_names_it(finished, torture, 
             if said is not None:
                 wrong[title] = said
                 before = after
+            counts[f"bad inputs to stages, {damage.KINDS[spoilt.suffix]}: refused in one line"] += said is None
     assert not wrong, json.dumps(wrong, indent=1)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from versat2i import tables
 from versat2i.prompts.rows import Row, text_column
 
 Place = tuple[str, dict[str, Any]]  # where in the file, e.g. "line 3", and what stands there
@@ -70,7 +70,7 @@ def _jsonl(text: str) -> Iterator[Place]:
 
 
 def _parquet(data: bytes) -> Iterator[Place]:
-    table = pq.read_table(pa.BufferReader(data))
+    table = tables.unpacked(pa.BufferReader(data))
     _expect_distinct(table.column_names)
     for number, values in enumerate(table.to_pylist(), 1):
         yield f"row {number}", values
