@@ -268,6 +268,14 @@ def test_prompts_appended_and_k_raised_leave_every_full_shard_as_it_is(plan, mor
             assert after[name] == keys
 
 
+@pytest.mark.parametrize("before, after, share", [(2, 4, 1), (4, 6, 1 / 3), (6, 8, 1 / 2), (4, 8, 1 / 2)])
+def test_a_larger_k_leaves_the_shards_of_four_as_they_are(before, after, share):
+    """As docs/pipeline.md says."""
+    old, new = (shards.blocks(["a", "b", "c"], per_prompt, 2) for per_prompt in (before, after))
+    drawn = sum(len(keys) for name, keys in new.items() if old.get(name) != keys)
+    assert drawn == share * 3 * after
+
+
 def test_blocks_are_named_in_the_order_of_the_prompts():
     assert list(blocks(5, 5, 2)) == [f"{block:05d}-{ks:03d}" for block in range(3) for ks in range(2)]
     assert blocks(5, 5, 2)["00002-001"] == [("p4", 4)]
