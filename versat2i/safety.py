@@ -41,7 +41,7 @@ def load(model: Model, device: str) -> Checker:
     with loading.explained(model):
         index = DiffusionPipeline.load_config(**source)
         if index.get(loading.CHECKER, [None, None])[1] != StableDiffusionSafetyChecker.__name__:
-            raise ValueError(
+            raise loading.UnsupportedModel(
                 f"generate.safety: drop needs a model with a safety checker, and {model.path or model.repo} (a "
                 f"{index['_class_name']}) has none; Stable Diffusion 1.5 has one. Write `safety: off` in params.yaml"
             )
