@@ -56,14 +56,6 @@ def test_only_what_both_have_is_compared():
     assert revisions.changes(before, after)["variant"].tolist() == ["base"]
 
 
-def test_base_comes_first_and_what_is_zero_has_no_sign():
-    table = {"aesthetic": {"tifa": entry(0.5, -0.00001)}} | results(0.0)
-    shown = revisions.changes(table, table)
-    assert shown["variant"].tolist() == ["base", "aesthetic", "mixture"]
-    assert shown["gain after"].tolist()[1] == "0.0000 [-0.0100, +0.0100]"
-    assert [revisions.signed(value) for value in (-0.00001, 0.0, 0.25, -0.25)] == ["0.0000", "0.0000", "+0.2500", "-0.2500"]
-
-
 def test_an_unknown_revision_is_one_line(clone):
     with pytest.raises(ValueError, match=r"^git knows no revision 'nowhere'; expected a branch, a tag or a commit$"):
         revisions.metrics("nowhere")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from versat2i import commands, gallery, layout, tables
-from versat2i.comparison import BASE
 
 WORKSPACE = "workspace"  # the files as they are now, committed or not
 
@@ -49,7 +48,7 @@ def changes(before: dict, after: dict) -> pd.DataFrame:
     """
     rows = [
         (variant, metric, old["mean"], new["mean"], new["mean"] - old["mean"], _gain(old), _gain(new))
-        for variant, entries in sorted(after.items(), key=lambda item: item[0] != BASE)  # the others as they come
+        for variant, entries in after.items()
         if variant != "summary"
         for metric, new in entries.items()
         if "mean" in new and "mean" in (old := before.get(variant, {}).get(metric, {}))
@@ -60,13 +59,7 @@ def changes(before: dict, after: dict) -> pd.DataFrame:
 def _gain(entry: dict) -> str:
     if "gain" not in entry:
         return ""
-    return f"{signed(entry['gain'])} [{signed(entry['low'])}, {signed(entry['high'])}]"
-
-
-def signed(value: float) -> str:
-    """A difference with its sign; what is zero to the last digit shown has none."""
-    text = f"{value:+.4f}"
-    return text if float(text) else text[1:]
+    return f"{entry['gain']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]"
 
 
 def images(revisions: list[str], variant: str, split: str, rows: int, out: Path) -> Path:

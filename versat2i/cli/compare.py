@@ -26,7 +26,7 @@ def main(before: str, after: str, images: Path | None, variant: str, rows: int) 
     table = revisions.changes(revisions.metrics(before), revisions.metrics(after))
     if table.empty:
         raise ValueError(f"{before} and {after} have no variant and metric in common")
-    click.echo(table.to_string(index=False, float_format="{:.4f}".format, formatters={"change": revisions.signed}))
+    click.echo(table.to_string(index=False, float_format="{:.4f}".format))
     if images is not None:
         split = params.load().evaluate.split
         click.echo(f"wrote {revisions.images([before, after], variant, split, rows, images)}")
