@@ -20,6 +20,7 @@ PLUMBING = frozenset(
         "versat2i.params",
         "versat2i.progress",
         "versat2i.tracking",
+        "versat2i.validation",
         "versat2i.work",
     }
 )

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from versat2i.lora import Adapter
-from versat2i.params import hint
 from versat2i.seeds import stable_seed
+from versat2i.validation import hint
 
 # Share of the entries of A and B that are kept: the largest 20 % (TIES, Yadav et al. 2023, k = 20),
 # a random half (DARE, Yu et al. 2024, drop rate 0.5).

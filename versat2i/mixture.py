@@ -15,7 +15,7 @@ from versat2i.backbone import names
 from versat2i.gates import Mixed, MixedConv, MixedLinear, Scope
 from versat2i.lora import Adapter
 from versat2i.merges import concatenate, shapes, stack
-from versat2i.params import hint
+from versat2i.validation import hint
 
 
 class Mixture:

@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from versat2i import tensors
+from versat2i import tensors, validation
 from versat2i.gates import Scope
 from versat2i.layout import RECIPE
 from versat2i.lora import Adapter
@@ -96,7 +96,7 @@ def read_recipe(folder: Path) -> Recipe:
         raise ValueError(f"{path}: there is no such file. Run `dvc repro mix` or `dvc pull` first") from None
     except (ValidationError, UnicodeDecodeError) as error:
         reason = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        place = ".".join(str(part) for part in reason["loc"])
+        place = validation.place(reason)
         raise ValueError(
             f"{path}: not the recipe of a mixture ({place + ': ' if place else ''}{reason['msg']}). "
             "Delete it and run `dvc repro mix`"

@@ -4,15 +4,13 @@ Nothing is guessed: an unknown name, a wrong type or a value out of range is an 
 where it stands and what was expected.
 """
 
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from versat2i import yaml_files
-
-SHOWN = 200  # characters of a wrong value in an error
+from versat2i import validation, yaml_files
+from versat2i.validation import hint
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -254,40 +252,6 @@ def entry(section: dict[str, Entry], aspect: str, name: str) -> Entry:
     return section[aspect]
 
 
-def hint(name: str, known: list[str] | tuple[str, ...]) -> str:
-    """`` Did you mean 'x'?``, or nothing if no known name is close."""
-    close = get_close_matches(name, known, n=1)
-    return f". Did you mean {close[0]!r}?" if close else ""
-
-
-def _names(annotation: Any) -> set[str]:
-    """Every parameter name below a model or an annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = annotation.model_fields
-        return set(fields).union(*(_names(field.annotation) for field in fields.values()))
-    return set().union(*(_names(argument) for argument in get_args(annotation)))
-
-
-def _explain(error: Any) -> str:
-    """One line for one of pydantic's errors."""
-    place = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"{place} is not a parameter" + hint(str(error["loc"][-1]), sorted(_names(Params)))
-    if error["type"] == "missing":
-        return f"{place} is missing"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":
-        return f"{place}: {message}" if place else message
-    if error["type"] == "float_type" and isinstance(error["input"], str):
-        message += "; YAML reads 1e-4 as a text, write 1.0e-4"
-    return f"{place} is {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
 def parse(text: str, name: str = "params.yaml") -> Params:
     """Params from YAML text.
 
@@ -305,7 +269,7 @@ def parse(text: str, name: str = "params.yaml") -> Params:
     except ValidationError as error:
         problems = sorted(error.errors(), key=lambda e: e["type"] == "missing")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ValueError(f"{name}: {_explain(problems[0])}{more}") from None
+        raise ValueError(f"{name}: {validation.line(problems[0], Params)}{more}") from None
 
 
 def load(path: Path = Path("params.yaml")) -> Params:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
-from versat2i import layout
+from versat2i import layout, validation
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -82,6 +82,6 @@ def read(path: Path, shape: type[BaseModel]) -> dict[str, Any]:
         shape.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}. Run `dvc repro`") from None
+        what = f"{validation.place(first)}: {validation.lowered(first['msg'])}"
+        raise ValueError(f"{path}: {what}. Run `dvc repro`") from None
     return content
