@@ -38,7 +38,9 @@ def read(training: Mix) -> Gates | None:
     """The mixture's section, None where there is no mixture."""
     if MIXTURE not in training.variants:
         return None
-    table = layers(layout.adapter(MIXTURE) / layout.RECIPE)
+    saved = layout.adapter(MIXTURE) / layout.RECIPE
+    recipe = layout.read_json(saved)
+    table = layers(recipe, saved)
     losses = layout.read_csv(layout.plot("mix", MIXTURE), LOSSES)
     path = layout.metrics("mix", MIXTURE)
     summary = inputs.read(path, inputs.Mixing)
@@ -53,19 +55,24 @@ def read(training: Mix) -> Gates | None:
         len(table),
         charts.gates(table),
         charts.losses(MIXTURE, losses),
-        revision(layout.adapter(MIXTURE) / layout.RECIPE),
+        revision(recipe),
     )
 
 
-def layers(path: Path) -> pd.DataFrame:
+def layers(recipe: dict[str, Any], path: Path) -> pd.DataFrame:
     """Mean gates of a saved mixture, ``[layers, experts]``, layers in their order in the denoiser.
 
+    Args:
+        recipe: ``mixture.json``.
+        path: where it was read, for the error.
+
     Raises:
-        ValueError: the file is missing or a layer lacks an expert.
+        ValueError: a layer lacks an expert.
     """
-    recipe = layout.read_json(path)
     try:
         names = [expert["name"] for expert in recipe["experts"]]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("the name of an expert is a text")
         table = pd.DataFrame.from_dict(recipe["mean_gates"], orient="index", columns=names, dtype=float)
     except (KeyError, TypeError, ValueError, AttributeError):
         table = pd.DataFrame()
@@ -74,9 +81,9 @@ def layers(path: Path) -> pd.DataFrame:
     return table.loc[sorted(table.index, key=_natural)]
 
 
-def revision(path: Path) -> str | None:
+def revision(recipe: dict[str, Any]) -> str | None:
     """That of the base model of a saved mixture."""
-    metadata = layout.read_json(path).get("metadata")
+    metadata = recipe.get("metadata")
     return str(metadata["revision"]) if isinstance(metadata, dict) and "revision" in metadata else None
 
 
