@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, trained, work
+from versat2i import compute, layout, params, trained
 
 
 @click.command()
@@ -26,14 +26,13 @@ def main(variant: str) -> str:
     adapters = {aspect: layout.adapter(aspect) for aspect in settings.aspects}
     selected = {aspect: layout.selected(aspect) for aspect in settings.aspects}
 
-    def unite(out: Path) -> trained.Result:
-        return unions.unite(variant, settings, adapters, selected, out, compute.load().torch_device())
+    key = unions.fingerprint(variant, settings, adapters, selected)
 
-    made = trained.make("mix", unions.fingerprint(variant, settings, adapters, selected), unite)
-    with work.replaced(layout.adapter(variant)) as out:
-        work.assemble(made.adapter, out)
-    layout.write_csv(made.losses, layout.plot("mix", variant))
-    layout.write_json(made.metrics, layout.metrics("mix", variant))
+    def unite(out: Path) -> trained.Result:
+        return unions.unite(variant, settings, adapters, selected, key, out, compute.load().torch_device())
+
+    made = trained.make("mix", key, unite)
+    made.put("mix", variant)
     return f"{len(adapters)} experts, {len(made.losses)} steps,{made.source}"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, trained, work
+from versat2i import compute, layout, params, trained
 
 
 @click.command()
@@ -35,10 +35,7 @@ def main(aspect: str) -> str:
         return training.summary(losses), losses, checkpoint.remove
 
     made = trained.make("train_lora", checkpoint.path.stem, train)
-    with work.replaced(layout.adapter(aspect)) as out:
-        work.assemble(made.adapter, out)
-    layout.write_csv(made.losses, layout.plot("train_lora", aspect))
-    layout.write_json(made.metrics, layout.metrics("train_lora", aspect))
+    made.put("train_lora", aspect)
     return f"{len(made.losses)} steps of {rule.batch_size}, rank {rule.rank},{made.source}"
 
 

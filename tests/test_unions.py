@@ -36,7 +36,8 @@ def parts(tmp_path_factory, model_folder):
 
 
 def unite(variant, model, parts, out, **mix):
-    return unions.unite(variant, drawn.settings(model, **mix), *parts, out, "cpu")
+    settings = drawn.settings(model, **mix)
+    return unions.unite(variant, settings, *parts, unions.fingerprint(variant, settings, *parts), out, "cpu")
 
 
 def moved(model, folder):

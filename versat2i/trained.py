@@ -35,6 +35,13 @@ class Trained:
         """For a stage's summary: nothing, or that it is from the work store."""
         return "" if self.new else " taken from the work store,"
 
+    def put(self, stage: str, name: str) -> None:
+        """Write the outputs of a stage: the adapter's folder, its losses for `dvc plots`, its metrics."""
+        with work.replaced(layout.adapter(name)) as out:
+            work.assemble(self.adapter, out)
+        layout.write_csv(self.losses, layout.plot(stage, name))
+        layout.write_json(self.metrics, layout.metrics(stage, name))
+
 
 def make(stage: str, key: str, train: Callable[[Path], Result]) -> Trained:
     """Train, or find what was trained before.

@@ -20,6 +20,7 @@ def unite(
     settings: Params,
     adapters: dict[str, Path],
     selected: dict[str, Path],
+    key: str,
     out: Path,
     device: str,
 ) -> Result:
@@ -30,6 +31,7 @@ def unite(
         settings: all params.
         adapters: aspect -> folder of its expert.
         selected: aspect -> folder of its selected images.
+        key: their `fingerprint`, under which the state is kept while training.
         out: the folder to write the union to.
         device: to train on.
 
@@ -37,10 +39,11 @@ def unite(
         metrics, the loss of each step (kind `losses`, empty for a merge), and what to call once the
         outputs are in place.
     """
+    checkpoint = Checkpoint(work.Store("mix").folder / f"{key}.pt")
     if variant == "mixture":
-        return _mixture(settings, adapters, selected, out, device)
+        return _mixture(settings, adapters, selected, checkpoint, out, device)
     if variant == "joint":
-        return _joint(settings, selected, out, device)
+        return _joint(settings, selected, checkpoint, out, device)
     merged = merges.merge(variant, _read(adapters, settings.model), settings.seed)
     lora.write(merged, out)
     return {"rank": merged.rank}, pd.DataFrame(columns=tables.SCHEMAS["losses"].names), lambda: None
@@ -87,9 +90,15 @@ def _read(adapters: dict[str, Path], model: Model) -> list[lora.Adapter]:
     return found
 
 
-def _mixture(settings: Params, adapters: dict[str, Path], selected: dict[str, Path], out: Path, device: str) -> Result:
+def _mixture(
+    settings: Params,
+    adapters: dict[str, Path],
+    selected: dict[str, Path],
+    checkpoint: Checkpoint,
+    out: Path,
+    device: str,
+) -> Result:
     folders = list(selected.values())
-    checkpoint = training.checkpoint("mix", __name__, "mixture", settings, settings.mix, [*folders, *adapters.values()])
     mixed, identity, losses = train_mixture(
         settings.model, _read(adapters, settings.model), folders, settings.mix, settings.seed, checkpoint, device
     )
@@ -143,9 +152,8 @@ def joint_settings(settings: Params) -> TrainLora:
     return rules[0].model_copy(update=totals)
 
 
-def _joint(settings: Params, selected: dict[str, Path], out: Path, device: str) -> Result:
+def _joint(settings: Params, selected: dict[str, Path], checkpoint: Checkpoint, out: Path, device: str) -> Result:
     rule, folders = joint_settings(settings), list(selected.values())
-    checkpoint = training.checkpoint("mix", experts.__name__, "joint", settings, rule, folders)
     adapter, losses = experts.train_lora(settings.model, folders, rule, settings.seed, "joint", checkpoint, device)
     lora.write(adapter, out)
     return training.summary(losses) | {"rank": adapter.rank}, losses, checkpoint.remove
