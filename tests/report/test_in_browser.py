@@ -66,6 +66,20 @@ def test_the_verdict_is_in_sight_without_swiping(page):
     assert verdict.evaluate("cell => cell.getBoundingClientRect().right <= innerWidth")
 
 
+def test_the_first_screen_of_a_desk_has_verdict_and_conflicts(page):
+    bottom = page.locator("#verdict svg").evaluate("chart => chart.getBoundingClientRect().bottom")
+    if page.viewport_size == DESK:
+        assert bottom <= DESK["height"]
+    else:  # a phone shows the table first, and the chart large enough to be read
+        width = page.locator("#verdict svg").evaluate("chart => chart.getBoundingClientRect().width")
+        assert width > PHONE["width"]
+
+
+def test_the_pixels_of_small_pictures_are_enlarged_by_whole_numbers(page):
+    widths = page.locator("img.pixels").evaluate_all("all => all.map(image => image.getBoundingClientRect().width)")
+    assert set(widths) == {128}
+
+
 def test_best_and_worst_are_one_click_each(page):
     page.select_option("#metric", label="low_level")
     page.get_by_role("button", name="Best changes first").click()
@@ -87,8 +101,11 @@ def test_the_keyboard_steps_through_the_images(page):
     for key, place in (("ArrowRight", 0), ("j", 1), ("ArrowRight", 2), ("k", 1)):
         page.keyboard.press(key)
         assert page.locator("#cards article").nth(place).evaluate("card => card === document.activeElement")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.keyboard.press("w")
     assert page.locator("[data-order=worst]").get_attribute("aria-pressed") == "true"
+    top = page.locator("#status").evaluate("status => status.getBoundingClientRect().top")
+    assert -1 < top < page.viewport_size["height"], "the worst change is out of sight"
 
 
 def test_the_first_screen_is_not_blank_and_follows_the_colour_scheme(page, tmp_path):

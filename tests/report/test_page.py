@@ -14,7 +14,7 @@ from PIL import Image
 
 from stages import report as stage
 from versat2i import layout, picking, shards, tables, work
-from versat2i.report import browser, page
+from versat2i.report import aspects, browser, page
 from versat2i.rewards.base import OWN_LICENCE
 
 
@@ -34,6 +34,12 @@ def rows(run, table):
         for row in re.findall(r"<tr.*?>(.*?)</tr>", body, re.S)
     ]
     return {first.split()[0]: rest for first, *rest in cells}
+
+
+def signed(value):
+    """Four decimals with a sign, none where all of them are zero."""
+    text = f"{value:+.4f}"
+    return text if float(text) else text[1:]
 
 
 def test_the_page_is_well_formed_and_its_ids_are_unique(run):
@@ -87,7 +93,7 @@ def test_the_verdict_has_the_numbers_of_the_metrics(run):
     for metric, (base, mean, gain, verdict, wins, abstained) in shown.items():
         entry = table["mixture"][metric]
         assert base == f"{table['base'][metric]['mean']:.4f}" and mean == f"{entry['mean']:.4f}"
-        assert gain.split() == [f"{entry['gain']:+.4f}", f"{entry['low']:+.4f}", "to", f"{entry['high']:+.4f}"]
+        assert gain.split() == [signed(entry["gain"]), signed(entry["low"]), "to", signed(entry["high"])]
         assert wins == f"{100 * entry['win_rate']:.0f} %"
         assert abstained == str(entry["abstained"])
         expected = "better" if entry["low"] > 0 else "worse" if entry["high"] < 0 else "no clear change"
@@ -100,7 +106,16 @@ def test_the_table_of_all_variants_has_their_gains(run):
     for variant in synthetic.VARIANTS[1:]:
         entries = [*(table[variant][metric] for metric in rows(run, "verdict-table")), table["summary"][variant]]
         gains = [cell.split()[0] for cell in shown[variant]]
-        assert gains == [f"{entry.get('gain', entry.get('score')):+.4f}" for entry in entries]
+        assert gains == [signed(entry.get("gain", entry.get("score"))) for entry in entries]
+
+
+@pytest.mark.parametrize(
+    "value, score, gain",
+    [(0.5, "0.5000", "+0.5000"), (-0.5, "-0.5000", "-0.5000"), (12.345, "12.35", "+12.35"), (None, "–", "–")]
+    + [(value, "0.0000", "0.0000") for value in (0.0, -0.0, 0.00004, -0.00004)],
+)
+def test_what_is_zero_to_the_last_digit_has_no_sign(value, score, gain):
+    assert (page.number(value), page.signed(value)) == (score, gain)
 
 
 def test_each_aspect_says_what_was_picked(run):
@@ -159,6 +174,12 @@ def test_the_stage_writes_the_same_report_and_says_where(run):
     images = len(synthetic.VARIANTS) * len(data(run.report)["items"])
     assert f"report: {images} images in data/report/index.html, in " in result.output
     assert work.folder_hash(layout.REPORT) == before
+
+
+def test_the_sample_of_picks_has_one_of_each_prompt():
+    picks = pd.DataFrame([(f"p{n:02}", k) for n in (*range(20, 0, -1), 0) for k in (3, 1)], columns=["prompt_id", "k"])
+    shown = aspects.fair_sample(picks)
+    assert list(zip(shown["prompt_id"], shown["k"], strict=True)) == [(f"p{n:02}", 1) for n in range(aspects.EXAMPLES)]
 
 
 def moved(path, tmp_path):

@@ -56,8 +56,8 @@ def test_the_sentence_counts_what_it_says():
         "c": with_interval(-0.2, -0.1),
         "d": with_interval(-0.1, 0.1),
     }
-    said = results.sentence("mixture", changes)
-    assert said == "Of 4 aspects, mixture is better in 2, worse in 1, no clear change in 1."
+    said = results.sentence(changes)
+    assert said == "Better in 2 of 4 aspects, worse in 1, no clear change in 1."
 
 
 def test_gains_are_in_units_of_base_and_a_metric_without_spread_has_none():

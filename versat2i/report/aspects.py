@@ -61,8 +61,6 @@ def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> 
     scores = selection.judged(tables.read("scores", layout.scores(aspect)))
     picks = tables.read("picks", folder / picking.PICKS)
     losses = layout.read_csv(layout.plot("train_lora", aspect), LOSSES)
-    # a prompt's id is a hash: the first ones are a fair sample
-    shown = picks.sort_values(["prompt_id", "k"]).head(EXAMPLES)
     return Aspect(
         metric,
         settings.select[aspect],
@@ -72,9 +70,14 @@ def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> 
             aspect, scores["score"].to_numpy(float), picks["score"].to_numpy(float), summary.get("threshold")
         ),
         charts.losses(aspect, losses),
-        _examples(folder / picking.IMAGES, shown, texts, out, f"picked/{aspect}"),
+        _examples(folder / picking.IMAGES, fair_sample(picks), texts, out, f"picked/{aspect}"),
         _rejected(folder / picking.REJECTED, scores, texts, out, f"rejected/{aspect}", metric.negated),
     )
+
+
+def fair_sample(picks: pd.DataFrame) -> pd.DataFrame:
+    """A pick of each of the first prompts: a prompt's id is a hash, and k says nothing of the score."""
+    return picks.sort_values(["prompt_id", "k"]).drop_duplicates("prompt_id").head(EXAMPLES)
 
 
 def _rejected(

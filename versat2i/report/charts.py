@@ -31,8 +31,8 @@ STYLE = {
 }
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 WIDTH, HEIGHT = 5.4, 2.6  # inches
-ROW = 0.17  # inches, of a layer in the heat map
-LABELLED_ROWS = 64  # layers; with more, only blocks have room for a name, and only so many of them
+ROW = 0.15  # inches, of a layer in the heat map
+LABELLED_ROWS = 96  # layers; with more, only blocks have room for a name, and only so many of them
 MOST_BINS = 40
 MOST_COLOUR = 2.0  # standard deviations; larger gains get no more colour, or one would hide all others
 STRETCHES = 100  # points of a loss curve
@@ -127,7 +127,7 @@ def conflicts(gains: pd.DataFrame, texts: pd.DataFrame, clear: pd.DataFrame, asp
             axes.text(x, y, str(texts.iat[y, x]), ha="center", va="center", weight=weight, color=color)
         axes.set_xticks(range(len(gains.columns)), gains.columns, rotation=20, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(gains.index)), gains.index)
-        axes.axvline(aspects - 0.5, color=INK, linewidth=1.5)
+        axes.axvline(aspects - 0.5, color="#000000", linewidth=2)  # on the cells, which are light in dark mode too
         axes.figure.colorbar(image, ax=axes, extend="both", label="gain, sd of base")
 
     return _svg("conflicts", (1.9 + 0.95 * values.shape[1], 1.3 + 0.38 * values.shape[0]), draw)
@@ -146,8 +146,9 @@ def gates(table: pd.DataFrame) -> Markup:
     def draw(axes: Axes) -> None:
         image = axes.imshow(table, cmap="viridis", vmin=0.0, aspect="auto", interpolation="nearest")
         axes.set_xticks(range(table.shape[1]), table.columns)
+        axes.tick_params(axis="x", top=True, labeltop=True)  # the chart is taller than a window
         axes.set_yticks(labelled, [named[y] for y in labelled])
         axes.tick_params(axis="y", labelsize=7)
         axes.figure.colorbar(image, ax=axes, location="top", shrink=0.7, label="mean gate weight", pad=0.01)
 
-    return _svg("gates", (7.0, min(12.0, 1.4 + ROW * len(table))), draw)
+    return _svg("gates", (7.0, 1.6 + ROW * min(len(table), LABELLED_ROWS)), draw)

@@ -22,8 +22,12 @@ document.addEventListener("DOMContentLoaded", () => {
     return element;
   }
 
-  const show = (value) => value.toFixed(Math.abs(value) < 10 ? 4 : 2);
-  const signed = (value) => (value >= 0 ? "+" : "") + show(value);
+  /* A score; what is zero to the last digit shown has no sign. */
+  function show(value) {
+    const text = value.toFixed(Math.abs(value) < 10 ? 4 : 2);
+    return Number(text) ? text : text.replace("-", "");
+  }
+  const signed = (value) => (value > 0 && Number(show(value)) ? "+" : "") + show(value);
   const direction = (value) => (value > 0 ? "up" : value < 0 ? "down" : "same");
 
   function choice() {
@@ -152,9 +156,11 @@ document.addEventListener("DOMContentLoaded", () => {
     draw();
   }
 
+  /* Sort anew, and go back to where the list begins. */
   function sort(name) {
     state.order = name;
     restart();
+    find("status").scrollIntoView({ block: "nearest" });
   }
 
   /* Go to the image at a place in the list, on whichever page it is. */

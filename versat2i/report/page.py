@@ -96,7 +96,7 @@ def verdict(metrics: list[Metric], units: Mapping[str, float], variants: list[st
         "variants": variants,
         "headline": name,
         "changes": changes,
-        "sentence": results.sentence(name, {m.name: changes[name][m.name] for m in metrics if m.aspect}),
+        "sentence": results.sentence({m.name: changes[name][m.name] for m in metrics if m.aspect}),
         "summary": table["summary"],
         "against_uniform": table["summary"].get(f"{MIXTURE}_minus_{UNIFORM}"),
         "groups": {
@@ -125,12 +125,16 @@ def _conflicts(
 
 def number(value: float | None) -> str:
     """A score: four decimals, two of a large one, a dash where there is none."""
-    return "–" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+    if value is None:
+        return "–"
+    text = f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+    return text if float(text) else text.removeprefix("-")
 
 
 def signed(value: float | None) -> str:
-    """A gain: as `number`, with its sign."""
-    return number(value) if value is None or value < 0 else f"+{number(value)}"
+    """A gain: as `number`, with its sign; what is zero to the last digit shown has none."""
+    text = number(value)
+    return f"+{text}" if value is not None and value > 0 and float(text) else text
 
 
 def percent(value: float | None) -> str:

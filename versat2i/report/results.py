@@ -103,17 +103,16 @@ def change(comparison: Comparison, variant: str, metric: str) -> Change:
     )
 
 
-def sentence(variant: str, changes: Mapping[str, Change]) -> str:
+def sentence(changes: Mapping[str, Change]) -> str:
     """The verdict in words.
 
     Args:
-        variant: what is compared with base.
         changes: aspect -> its change.
     """
     verdicts = [each.verdict for each in changes.values()]
-    counts = [f"{word} in {verdicts.count(word)}" for word in (BETTER, WORSE)]
     rest = [f"{word} in {verdicts.count(word)}" for word in (UNCLEAR, UNKNOWN) if word in verdicts]
-    return f"Of {len(verdicts)} aspects, {variant} is {', '.join([*counts, *rest])}."
+    worse = f"{WORSE} in {verdicts.count(WORSE)}"
+    return f"{BETTER.capitalize()} in {verdicts.count(BETTER)} of {len(verdicts)} aspects, {', '.join([worse, *rest])}."
 
 
 def standardised(comparison: Comparison, units: Mapping[str, float]) -> pd.DataFrame:
