@@ -12,9 +12,9 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from versat2i import yaml_files
+from versat2i import validation, yaml_files
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -71,6 +71,8 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
         return Compute()
     try:
         return Compute.model_validate(yaml_files.parse(path.read_text()) or {})
+    except ValidationError as error:
+        raise ValueError(f"{path}: {validation.line(error.errors()[0], Compute)}") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
 
