@@ -139,16 +139,16 @@ with failures.terminable():
 
 @pytest.fixture
 def at_work():
-    """``at_work(seconds)`` starts two workers on such tasks, after two quick ones: the process, its children."""
+    """``at_work(seconds)`` starts two workers on such tasks, after two quick ones: the process, its workers."""
     started = []
 
-    def start(seconds):
+    def start(seconds, quick=2):
         command = [sys.executable, "-c", RUN, str(seconds)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
         started.append(process)
-        assert [process.stdout.readline() for _ in range(2)] == ["one\n"] * 2
+        assert [process.stdout.readline() for _ in range(quick)] == ["one\n"] * quick
         return process, children(process.pid)
 
     yield start
@@ -197,3 +197,12 @@ def test_asked_to_stop_the_running_tasks_are_ended_and_no_more_begun(at_work, nu
         "test: stopped; what is finished is kept, run again to go on from there"
     ]
     assert out.count("one") < 8
+
+
+def test_asked_to_stop_while_workers_are_starting_none_is_ended_by_it(at_work):
+    process, workers = at_work(0.5, quick=0)
+    while len(workers) < 2:
+        workers = children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert said.splitlines() == ["test: stopped; what is finished is kept, run again to go on from there"]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cache
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -84,7 +85,22 @@ def _start(make: Callable[[], Callable]) -> None:
     global _make
     _make = make
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: whoever gave the work out says when it ends
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, and in processes that the block starts until they let it come.
+
+    A worker that Ctrl-C ends before `_start` breaks the pool while its tasks are called off, and Python's executor
+    may then wait for ever (github.com/python/cpython/pull/108974).
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:
@@ -124,7 +140,9 @@ def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], com
     workers = min(compute.workers, len(tasks), os.cpu_count() or 1)
     try:
         with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
-            yield from pool.map(_work, tasks)
+            with _interrupts_wait():
+                results = pool.map(_work, tasks)
+            yield from results
     except BrokenProcessPool:
         raise ValueError(
             f"one of {workers} worker processes was killed, perhaps for want of memory. Run again to go on from "
