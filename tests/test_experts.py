@@ -57,13 +57,18 @@ def test_examples_of_a_contrast_are_pairs_and_leave_out_picks_without_a_rival(mo
         torch.testing.assert_close(data.prompts.hidden[row], loaded.embed([text]).hidden[0])
 
 
-def test_pairs_count_by_their_gap_and_aspects_alike(model, tmp_path):
-    """Three candidates a prompt have gaps of 0, 0.5 and 1: two thirds and four thirds of their mean, in any unit."""
+def test_pairs_count_by_their_gap_up_to_the_median_and_aspects_alike(model, tmp_path):
+    """Of 2n gaps, one of 1, n - 1 of 3 and n of 9, the (lower) median is 3, the mean up to there 3 - 1/n."""
     folders = [drawn.selected(tmp_path / name, per_prompt=3) for name in "ab"]
-    picks = tables.read("picks", folders[1] / picking.PICKS)
-    tables.write("picks", picks.assign(gap=100 * picks["gap"]), folders[1] / picking.PICKS)
+    count = len(drawn.TEXTS)
+    gaps = np.array([1.0, 9.0, *[3.0, 9.0] * (count - 1)])
+    for folder, unit in zip(folders, (1, 100), strict=True):
+        picks = tables.read("picks", folder / picking.PICKS)
+        picks.loc[picks["gap"] > 0, "gap"] = unit * gaps
+        tables.write("picks", picks, folder / picking.PICKS)
     data = experts.examples(backbone.load(model), folders, "contrast")
-    torch.testing.assert_close(data.weights, torch.tensor([2 / 3, 4 / 3]).repeat(2 * len(drawn.TEXTS)))
+    expected = torch.tensor([1.0, *[3.0] * (2 * count - 1)]) / (3 - 1 / count)
+    torch.testing.assert_close(data.weights, expected.repeat(2))
 
 
 def test_a_contrast_without_any_rival_is_an_error(model, tmp_path):

@@ -27,7 +27,7 @@ def examples(model: Backbone, selected: list[Path], objective: str) -> Examples:
         model: embeds the prompts.
         selected: folders of selected images.
         objective: `contrast` puts each pick's rival beside it, leaves out the picks that have none, and weights each
-            pair by its gap, 1 on average over an aspect: aspects with scores of any unit count alike.
+            pair by its gap (`_weights`).
     """
     sets = [picking.load(folder) for folder in selected]
     texts = pd.concat([picks["text"] for picks, _ in sets], ignore_index=True)
@@ -44,9 +44,22 @@ def examples(model: Backbone, selected: list[Path], objective: str) -> Examples:
             f"{', '.join(str(folder) for folder in selected)}: no pick has a worse candidate beside it, so there is no "
             "contrast to learn from. Draw more candidates, or use objective: sft"
         )
-    weights = torch.cat([gap / gap[gap > 0].mean() if gap.any() else gap for gap in gaps])
+    weights = torch.cat([_weights(gap) for gap in gaps])
     worse = weights > 0
     return Examples(torch.stack([latents, rivals], dim=1)[worse], prompts[worse], empty, weights[worse])
+
+
+def _weights(gaps: Tensor) -> Tensor:
+    """Weights of an aspect's pairs: ``min(gap, median)`` over its mean, of the gaps above 0; 0 stays 0.
+
+    Small gaps are mostly the evaluator's noise; beyond the median a gap is no better a teacher, and a few failed images
+    would have most of the weight. Divided by the mean, aspects with scores of any unit count alike.
+    """
+    worse = gaps > 0
+    if not worse.any():
+        return gaps
+    kept = gaps.clamp(max=gaps[worse].median())
+    return kept / kept[worse].mean()
 
 
 def _latents(candidates: list[Candidate]) -> Tensor:
