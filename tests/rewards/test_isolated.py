@@ -7,12 +7,13 @@ import sys
 import sysconfig
 from importlib.metadata import EntryPoint
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from versat2i import params, rewards, scoring
+from versat2i import fetching, params, rewards, scoring
 from versat2i.rewards import isolated_worker, locks, registry
 
 LOCK = "gauge==2.0\ntheir_reward==1.0  # the package that has the evaluator\n"
@@ -30,6 +31,12 @@ class Gauged:
 
     def __init__(self, device, offset=0.0, metric="gauged", protocol=None):
         self.device, self.offset, self.metric = device, offset, metric
+
+    def fetch(self):
+        if self.offset < 0:
+            raise OSError("no hub\\nthere")
+        with open("fetched", "w") as file:
+            file.write(f"{gauge.VERSION} {self.offset}")
 
     def score(self, images, prompts, questions):
         words = [prompt["text"] for prompt in prompts]
@@ -49,6 +56,12 @@ class Gauged:
             "too dark" if image.max() < 9 else gauge.VERSION + self.offset + image.mean() / 255 + (word == "naïve")
             for image, word in zip(images, words)
         ]
+
+class Quiet:
+    name, metric, higher_is_better, range, licence = "quiet", "quiet", True, (0.0, 1.0), "MIT"
+
+    def __init__(self, device):
+        pass
 """
 
 
@@ -56,6 +69,12 @@ class Gauged:
     """What this environment knows of the evaluator: its five attributes."""
 
     name, metric, higher_is_better, range, licence = "gauged", "gauged", True, (0.0, 10.0), "MIT"
+
+
+class Quiet:
+    """Another, that downloads nothing."""
+
+    name, metric, higher_is_better, range, licence = "quiet", "quiet", True, (0.0, 1.0), "MIT"
 
 
 def package(folder, name, version, code, points=""):
@@ -75,8 +94,9 @@ def environment(tmp_path_factory):
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "ours.pth").write_text(sysconfig.get_paths()["purelib"])  # looked through last
     package(site, "gauge", "2.0", "VERSION = 2.0\n")
-    points = "[versat2i.rewards]\nlow_level.gauged = their_reward:Gauged\nlow_level.piqe = their_reward:Gauged\n"
-    package(site, "their_reward", "1.0", THEIRS, points)
+    names = {"gauged": "Gauged", "piqe": "Gauged", "quiet": "Quiet"}
+    points = [f"low_level.{name} = their_reward:{kind}" for name, kind in names.items()]
+    package(site, "their_reward", "1.0", THEIRS, "\n".join(["[versat2i.rewards]", *points]))
     return folder
 
 
@@ -88,8 +108,8 @@ def place(tmp_path, environment, monkeypatch):
     package(tmp_path / "ours", "gauge", "1.0", "VERSION = 1.0\n")
     monkeypatch.syspath_prepend(tmp_path / "ours")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "ours"))  # must not reach the other side
-    point = EntryPoint("low_level.gauged", f"{__name__}:Gauged", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    points = [EntryPoint(f"low_level.{k.name}", f"{__name__}:{k.__name__}", registry.GROUP) for k in (Gauged, Quiet)]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
     (tmp_path / "two.lock").write_text(LOCK)
     machine = {"device": "cpu", "environments": {"two": str(environment)}}
     (tmp_path / "compute.yaml").write_text(yaml.safe_dump(machine))
@@ -161,6 +181,30 @@ def test_the_process_ends_with_its_reward(place):
     del reward
     gc.collect()
     assert process.poll() == 0
+
+
+def fetch(evaluator="gauged", **options):
+    """What `make fetch` does for that evaluator: the name of each thing that it looks for."""
+    settings = drawn.settings(params.Model(path="nowhere", dtype="float32", threads=1), ("low_level",))
+    reward = chosen(**options).model_copy(update={"evaluator": evaluator})
+    needs = fetching.needs(settings.model_copy(update={"rewards": {"low_level": reward}}))
+    for need in needs:
+        need.fetch()
+    return [need.name for need in needs]
+
+
+def test_what_it_loads_there_is_downloaded_there_ahead_of_time(place):
+    assert fetch(offset=0.25) == ["low_level gauged: low_level.gauged in environment 'two'"]
+    assert (place / "fetched").read_text() == "2.0 0.25"
+    with pytest.raises(ValueError, match=r"low_level\.gauged in environment .two.: OSError: no hub there$"):
+        fetch(offset=-1.0)
+
+
+def test_one_that_downloads_nothing_is_left_alone(place):
+    """As the mPLUG-Owl2 of examples/, whose weights lie in a folder."""
+    (place / "fetched").write_text("as before")
+    assert fetch("quiet") == ["low_level quiet: low_level.quiet in environment 'two'"]
+    assert (place / "fetched").read_text() == "as before"
 
 
 def test_another_lock_is_another_piece_of_work(place):

@@ -196,6 +196,13 @@ class Isolated:
             return f"its range there is {said['range']}, here {list(self.range)}. Install the same version in both"
         return None
 
+    def __str__(self) -> str:
+        return self._label
+
+    def fetch(self) -> None:
+        """Have it download what it loads, where its class there has a method `fetch` as evaluators here do."""
+        self._process.ask({"fetch": True})
+
     def _verdicts(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> list[float | str]:
         """A number or a reason an image, as the other side gives them."""
         rows = json.loads(prompts[["prompt_id", "text"]].to_json(orient="records"))

@@ -77,6 +77,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 reward = make(request["aspect"], request["evaluator"], request["options"])
                 said = {name: getattr(reward, name) for name in SAID}
                 answer = {"protocol": PROTOCOL, "installed": installed(), **said}
+            elif "fetch" in request:
+                getattr(reward, "fetch", lambda: None)()
+                answer = {}
             else:
                 height, width = request["images"][1:3]
                 pixels = requests.read(request["images"][0] * height * width * 3)
