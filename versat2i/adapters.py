@@ -28,7 +28,7 @@ def put(model: Backbone, folder: Path) -> Mixture | None:
     Raises:
         ValueError: there is no adapter, it is damaged, or it belongs to another base model.
     """
-    check_base(metadata(folder), model, folder)
+    lora.check_base(metadata(folder), model.identity, folder)
     if not mixture_files.holds(folder):
         try:
             model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
@@ -69,20 +69,6 @@ def metadata(folder: Path) -> dict[str, str]:
     if mixture_files.holds(folder):
         return mixture_files.read_recipe(folder).metadata
     return lora.read(folder, folder.name).metadata
-
-
-def check_base(made_from: dict[str, str], model: Backbone, folder: Path) -> None:
-    """Refuse an adapter that was made for another base model.
-
-    Raises:
-        ValueError: the base's revision is not the one in the adapter's metadata.
-    """
-    made_for, found = made_from.get("revision"), model.identity["revision"]
-    if made_for != found:
-        raise ValueError(
-            f"{folder}: made for {made_from.get('base_model')} at revision {made_for}, but the model in "
-            f"params.yaml is {model.identity['base_model']} at {found}. Train it again or change `model`"
-        )
 
 
 def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:

@@ -148,3 +148,22 @@ def read(folder: Path, name: str) -> Adapter:
                 f"(A {list(down.shape)}, B {list(up.shape)}). Run `dvc repro train_lora`"
             )
     return adapter
+
+
+def check_base(made_from: dict[str, str], model: dict[str, str], folder: Path) -> None:
+    """Refuse what was made for another base model.
+
+    Args:
+        made_from: metadata of an adapter or a mixture.
+        model: the base model's identity.
+        folder: where the adapter or mixture lies.
+
+    Raises:
+        ValueError: the base's revision is not the one in the metadata.
+    """
+    made_for, found = made_from.get("revision"), model["revision"]
+    if made_for != found:
+        raise ValueError(
+            f"{folder}: made for {made_from.get('base_model')} at revision {made_for}, but the model in "
+            f"params.yaml is {model['base_model']} at {found}. Train it again or change `model`"
+        )

@@ -80,13 +80,9 @@ def _read(adapters: dict[str, Path], model: Model) -> list[lora.Adapter]:
         ValueError: one is missing or damaged, or was made for another base model.
     """
     found = [lora.read(folder, aspect) for aspect, folder in adapters.items()]
-    base = backbone.identity(model)["revision"]
+    base = backbone.identity(model)
     for adapter, folder in zip(found, adapters.values(), strict=True):
-        if (made_for := adapter.metadata.get("revision")) != base:
-            raise ValueError(
-                f"{folder}: made for {adapter.metadata.get('base_model')} at revision {made_for}, but the model in "
-                f"params.yaml is at {base}. Run `dvc repro train_lora@{adapter.name}`"
-            )
+        lora.check_base(adapter.metadata, base, folder)
     return found
 
 
