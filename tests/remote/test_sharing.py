@@ -64,7 +64,9 @@ def test_a_second_clone_gets_every_artifact_and_has_nothing_to_run(pushed, clone
     assert team.ran(second.dvc("repro", "--pull")) == set()
 
 
-def test_a_new_rank_runs_its_expert_and_what_is_made_from_it_and_never_downloads_the_pool(pushed, clone, wire):
+def test_a_new_rank_runs_its_expert_and_what_is_made_from_it_and_never_downloads_the_pool(
+    pushed, clone, wire, counts
+):
     second = clone()
     second.change("params.yaml", "train_lora", "geometry", "rank", to=4)
     wire.reset()
@@ -72,6 +74,8 @@ def test_a_new_rank_runs_its_expert_and_what_is_made_from_it_and_never_downloads
     assert team.ran(output) == team.FROM_GEOMETRY
     assert not fetched(wire) & shards(pushed)
     assert wire.down < POOL_SHARDS * POOL_BYTES / 2
+    counts["bytes that came down in a partial pull"] = wire.down
+    counts["bytes of the pool, which stayed"] = POOL_SHARDS * POOL_BYTES
     assert not (second.root / "data/images").exists()
     second.make("push")
     third = clone("third")
