@@ -170,6 +170,17 @@ def test_mean_gates_average_over_all_images_since_the_reset(scope):
         torch.testing.assert_close(gate.sum(), torch.tensor(1.0))
 
 
+def test_silenced_it_is_its_base_and_no_gate_remembers():
+    model, mixed = attach("token", spread=0.5)
+    before = run(model)
+    mixed.reset()
+    with mixed.silenced():
+        assert torch.equal(run(model), run(tiny.unet()))
+    with pytest.raises(ValueError, match="has seen no image"):
+        mixed.mean_gates()
+    assert torch.equal(run(model), before) and not torch.equal(before, run(tiny.unet()))
+
+
 def test_mean_gates_without_an_image_say_so():
     _, mixed = attach("token")
     with pytest.raises(ValueError, match="has seen no image"):

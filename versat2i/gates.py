@@ -103,6 +103,7 @@ class Mixed(nn.Module):
         self.train(base.training)
         self.mask: Tensor | None = None  # of the text, while one is given
         self.fixed: Tensor | None = None  # weights that stand in for lambda g
+        self.silent = False  # the base layer alone speaks
         self.last: Tensor | None = None  # mean gate of the last forward pass in training, with gradient
         self.recorded: Tensor | None = None  # mean gate that a loaded mixture was saved with
         self.reset()
@@ -126,8 +127,8 @@ class Mixed(nn.Module):
         return self.base.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """``W x + lambda sum_i g_i s_i B_i A_i x``, of the shape of ``W x``."""
-        return self.base(x) + self.update(x)
+        """``W x + lambda sum_i g_i s_i B_i A_i x``, of the shape of ``W x``; ``W x`` while silent."""
+        return self.base(x) if self.silent else self.base(x) + self.update(x)
 
     def update(self, x: Tensor) -> Tensor:
         """``lambda sum_i g_i s_i B_i A_i x``."""

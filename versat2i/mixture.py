@@ -102,12 +102,14 @@ class Mixture:
 
     @contextmanager
     def silenced(self) -> Iterator[None]:
-        """No expert has a say, and no gate remembers, while the context lasts."""
-        self.override({})
+        """The model is its base, and no gate remembers, while the context lasts."""
+        for layer in self.layers.values():
+            layer.silent = True
         try:
             yield
         finally:
-            self.override(None)
+            for layer in self.layers.values():
+                layer.silent = False
 
     @contextmanager
     def masking(self, mask: Tensor | None) -> Iterator[None]:

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from versat2i import backbone, experts, lora, merges, mixture, mixture_files, tables, tracking, training, work
+from versat2i import backbone, experts, lora, losses, merges, mixture, mixture_files, tables, tracking, training, work
 from versat2i.params import Mix, Model, Params, TrainLora
 from versat2i.seeds import stable_seed
 from versat2i.trained import Result
@@ -95,11 +95,11 @@ def _mixture(
     device: str,
 ) -> Result:
     folders = list(selected.values())
-    mixed, identity, losses = train_mixture(
+    mixed, identity, curve = train_mixture(
         settings.model, _read(adapters, settings.model), folders, settings.mix, settings.seed, checkpoint, device
     )
     mixture_files.save(mixed, out, identity)
-    return training.summary(losses) | gate_summary(mixed), losses, checkpoint.remove
+    return training.summary(curve) | gate_summary(mixed), curve, checkpoint.remove
 
 
 def train_mixture(
@@ -114,7 +114,7 @@ def train_mixture(
     """Train the gates of a mixture of frozen experts on the union of their selected sets.
 
     ``L = L_diffusion + alpha L_balance`` (MoLE, Wu et al. 2024, eq. 9). Once trained, the gates see every
-    example again: a run that was stopped has forgotten those that they saw before.
+    pick again: what they say on average is that of the trained gates, in a run that was stopped too.
 
     Returns:
         the mixture, its metadata, and the loss of each step (kind `losses`).
@@ -132,13 +132,14 @@ def train_mixture(
 
     parameters, own_seed = mixed.parameters(), stable_seed(seed, "mix")
     with tracking.watching("mixture", model, data) as watch:
-        losses = training.train(parameters, loss, data, mix_settings, own_seed, checkpoint, "mixture", watch)
+        curve = training.train(parameters, loss, data, mix_settings, own_seed, checkpoint, "mixture", watch)
     mixed.reset()
     with torch.no_grad():
         once = mix_settings.model_copy(update={"steps": -(-len(data) // mix_settings.batch_size)})
         for _, batch, generator in training.batches(data, once, stable_seed(seed, "gates"), 0):
-            fit(batch, generator)
-    return mixed, model.identity, losses
+            picks = batch.latents[:, 0] if mix_settings.objective == "contrast" else batch.latents
+            losses.diffusion_loss(model, picks, batch.prompts, generator, None, mix_settings.timesteps)
+    return mixed, model.identity, curve
 
 
 def joint_settings(settings: Params) -> TrainLora:
@@ -150,9 +151,9 @@ def joint_settings(settings: Params) -> TrainLora:
 
 def _joint(settings: Params, selected: dict[str, Path], checkpoint: Checkpoint, out: Path, device: str) -> Result:
     rule, folders = joint_settings(settings), list(selected.values())
-    adapter, losses = experts.train_lora(settings.model, folders, rule, settings.seed, "joint", checkpoint, device)
+    adapter, curve = experts.train_lora(settings.model, folders, rule, settings.seed, "joint", checkpoint, device)
     lora.write(adapter, out)
-    return training.summary(losses) | {"rank": adapter.rank}, losses, checkpoint.remove
+    return training.summary(curve) | {"rank": adapter.rank}, curve, checkpoint.remove
 
 
 def gate_summary(mixed: mixture.Mixture) -> dict[str, Any]:

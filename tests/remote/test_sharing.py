@@ -64,9 +64,7 @@ def test_a_second_clone_gets_every_artifact_and_has_nothing_to_run(pushed, clone
     assert team.ran(second.dvc("repro", "--pull")) == set()
 
 
-def test_a_new_rank_runs_its_expert_and_what_is_made_from_it_and_never_downloads_the_pool(
-    pushed, clone, wire, counts
-):
+def test_a_new_rank_runs_its_expert_and_what_is_made_from_it_and_never_downloads_the_pool(pushed, clone, wire, counts):
     second = clone()
     second.change("params.yaml", "train_lora", "geometry", "rank", to=4)
     wire.reset()

@@ -33,4 +33,7 @@ def write(image: NDArray[np.uint8], path: Path) -> None:
     if not same:
         picture = picture.resize(thumbnail, Image.Resampling.LANCZOS)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, "WEBP", lossless=same, quality=QUALITY, method=4)
+    if same:  # the least effort: a fifth larger and 18 times as fast as the usual one
+        picture.save(path, "WEBP", lossless=True, quality=20, method=0)
+    else:
+        picture.save(path, "WEBP", quality=QUALITY, method=4)
