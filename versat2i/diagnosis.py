@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from versat2i import commands, compute, environment, params
 from versat2i.rewards import isolated
 
@@ -94,7 +96,7 @@ def _device() -> Finding:
 
 
 def _memory() -> Finding:
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = psutil.virtual_memory().available  # with what the system holds of files and would give back
     advice = "less than 2 GiB is free: close programs or lower generate.batch_size" if free < LOW_MEMORY else None
     return Finding("memory", f"{free / 2**30:.1f} GiB free", advice)
 
