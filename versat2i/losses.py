@@ -82,8 +82,8 @@ def contrast_loss(
     noise and one timestep. The prediction is drawn to the better image, its reflection about the base's to the
     worse one (the implicit negative policy of DiffusionNFT, Zheng et al. 2025, arXiv 2509.16117, eq. 5, at
     beta 1). What both images have in common cancels where v = v_base: that they were drawn with guidance, and
-    by this very model with its own errors. The plain loss learns that first. A pair that is twice as far apart in
-    its score counts twice, w: it says more about the aspect and no more of all else in which two images differ.
+    by this very model with its own errors. The plain loss learns that first. w lets a pair count more that is further
+    apart in its score: it says more about the aspect and no more of all else in which two images differ.
 
     Args:
         model: with the adapter or gate under training in place.
