@@ -8,7 +8,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup model fetch preset bench repro table test torture check format lock remote push pull parallel
+.PHONY: setup model fetch preset bench repro table test torture check format lock remote push pull
 
 setup: $(VENV)/.ready
 
@@ -43,7 +43,7 @@ bench: setup
 
 repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
-	dvc repro
+	@python -m stages.repro
 	@python -m stages.table
 
 table: setup
@@ -89,7 +89,3 @@ push: setup
 
 pull: setup
 	dvc pull --run-cache
-
-# e.g. make parallel STAGE=train_lora JOBS=2
-parallel: setup
-	dvc stage list --name-only $(STAGE) | xargs -P $(or $(JOBS),2) -I{} dvc --wait-for-lock repro -s {}

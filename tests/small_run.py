@@ -50,7 +50,7 @@ def settings(model: Path) -> dict:
         "prompts": {split: [{"grammar": 2, "seed": n}] for n, split in enumerate(("train", "dev", "eval"))},
         "generate": dict(_SAMPLING),
         "rewards": {"aesthetic": {"evaluator": "classical"}, "faithfulness": {"evaluator": "tifa", "vqa": "shapes"}},
-        "select": {aspect: json.loads(json.dumps(_RULE)) for aspect in ASPECTS},
+        "select": {"aesthetic": _RULE | {"guard": ["faithfulness"]}, "faithfulness": dict(_RULE)},
         "train_lora": {aspect: _TRAINING | {"rank": 2, "alpha": 2.0, "targets": "attention"} for aspect in ASPECTS},
         "mix": _TRAINING | {"scope": "token", "balance": 0.01, "variants": ["mixture", "uniform"]},
         "evaluate": _SAMPLING

@@ -149,6 +149,11 @@ def test_mix_reads_the_expert_and_the_selected_set_of_each_aspect_and_nothing_el
     assert listed == expected
 
 
+def test_select_reads_the_scores_of_every_aspect_that_may_guard_another():
+    listed = {dep for dep in deps("select") if dep.startswith("data/scores/")}
+    assert listed == {f"data/scores/{aspect}.parquet" for aspect in SETTINGS.aspects}
+
+
 def test_compare_reads_the_evaluation_of_each_variant():
     listed = {dep for dep in deps("compare") if dep.startswith("data/evaluation/")}
     assert listed == {f"data/evaluation/{variant}" for variant in SETTINGS.evaluate.variants}

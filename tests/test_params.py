@@ -268,6 +268,12 @@ def test_a_merge_that_is_not_made_cannot_be_evaluated():
     assert "'svd' is none of" in refused(changed("evaluate.variants.svd", "x"))
 
 
+def test_a_guard_is_another_aspect():
+    line = refused(changed("select.geometry.guard", ["low_levle"]))
+    assert "select.geometry.guard: 'low_levle' is none of the other aspects (low_level). Did you mean" in line
+    assert "'geometry' is none of" in refused(changed("select.geometry.guard", ["geometry"]))
+
+
 def test_without_base_there_is_nothing_to_measure_against():
     assert "'base' is missing" in refused(changed("evaluate.variants.base"))
 

@@ -190,6 +190,49 @@ def test_the_second_best_pick_gets_the_second_worst_and_none_gets_a_better_one()
     assert rivals["gap"].tolist() == pytest.approx([0.3, 0.1, 0, 0.2, 0, 0])
 
 
+def test_a_pick_reaches_its_prompts_median_in_every_guard_and_its_rival_does_not_exceed_it():
+    scores = table({"a": [0.9, 0.8, 0.7, 0.6, 0.1, 0.2]})
+    one = selection.merits(table({"a": [0.0, 0.5, 1.0, 0.4, 1.0, 0.0]}))  # median 0.45
+    other = selection.merits(table({"a": [0.0, 9.0, 0.0, 1.0, 0.0, 2.0]}), higher_is_better=False)  # median -0.5
+    for guards, pick, rival in (([], 0, 4), ([one], 1, 5), ([other], 0, 5), ([one, other], 2, 5)):
+        picks = selection.pick(scores, **rule(), guards=guards)
+        paired = selection.rivals(scores, picks, guards=guards)
+        assert paired[["k", "rival"]].values.tolist() == [[pick, rival]]
+
+
+def test_where_a_guard_abstains_it_keeps_nothing_out():
+    scores = table({"a": [0.9, 0.1, 0.5], "b": [0.3, 0.2]})
+    guard = selection.merits(table({"a": [None, None, 1.0]}))
+    picks = selection.pick(scores, **rule(), guards=[guard])
+    assert selection.rivals(scores, picks, guards=[guard])[["k", "rival"]].values.tolist() == [[0, 1], [0, 1]]
+
+
+def test_a_pick_with_no_rival_on_the_other_side_of_the_guard_teaches_nothing():
+    scores = table({"a": [0.1, 0.9]})
+    guard = selection.merits(table({"a": [1.0, 0.0]}))
+    picks = selection.pick(scores, **rule(), guards=[guard])
+    assert selection.rivals(scores, picks, guards=[guard])[["k", "rival", "gap"]].values.tolist() == [[0, 0, 0.0]]
+
+
+def test_too_few_picks_beside_a_guard_are_said_to_be_so():
+    scores = table({"a": [0.9, 0.1], "b": [0.2, 0.8]})
+    guard = selection.merits(table({"a": [0.0, 1.0], "b": [0.0, 1.0]}))
+    with pytest.raises(ValueError, match=re.escape("score >= 0.5 and pass the guard; min_selected is 2.")):
+        selection.pick(scores, **rule(absolute=0.5, min_selected=2), guards=[guard])
+
+
+@steady
+@given(st.lists(st.lists(st.tuples(values, values), min_size=2, max_size=6), min_size=1, max_size=6))
+def test_no_pick_beside_a_guard_is_bought_with_it(rows):
+    pool = {f"p{n}": row for n, row in enumerate(rows)}
+    scores = table({name: [own for own, _ in row] for name, row in pool.items()})
+    guard = selection.merits(table({name: [other for _, other in row] for name, row in pool.items()}))
+    picks = selection.pick(scores, **rule(per_prompt=2), guards=[guard])
+    found = selection.rivals(scores, picks, guards=[guard])
+    for row in found[found["gap"] > 0].itertuples():
+        assert pool[row.prompt_id][row.k][1] >= pool[row.prompt_id][row.rival][1]
+
+
 def test_rejected_are_the_worst_one_a_prompt_and_never_a_pick():
     scores = table({"a": [0.1, 0.2, 0.9], "b": [0.0, None, 0.8], "c": [0.7], "d": [0.5, 0.6]})
     picks = selection.pick(scores, **rule())

@@ -28,6 +28,7 @@ class Compute(BaseModel):
         device: `auto` takes a GPU where there is one.
         engine: `inline` works in this process, `processes` in several.
         workers: how many processes.
+        jobs: how many stages `make repro` runs at a time, see `stages_at_once`.
         tracker: `tensorboard` notes losses and samples of training in the work store.
         samples_every: steps between two sample grids.
         attention: torch's kernel for attention in the denoiser; `auto` leaves the choice to torch.
@@ -43,6 +44,7 @@ class Compute(BaseModel):
     device: str = "auto"
     engine: Literal["inline", "processes"] = "inline"
     workers: Annotated[int, Field(ge=1)] = 1
+    jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     tracker: Literal["none", "tensorboard"] = "none"
     samples_every: Annotated[int, Field(ge=1)] = 50
     attention: Literal["auto", "math", "flash", "efficient", "cudnn"] = "auto"
@@ -60,6 +62,16 @@ class Compute(BaseModel):
         import torch
 
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+    def stages_at_once(self) -> int:
+        """How many stages run side by side: `jobs`, or two on a CPU and one on an accelerator.
+
+        On a CPU the second computes while the first imports, writes, or waits for one of its threads; an accelerator's
+        memory may not hold two.
+        """
+        if self.jobs != "auto":
+            return self.jobs
+        return 2 if self.torch_device() == "cpu" and (os.cpu_count() or 1) > 1 else 1
 
 
 def load(path: Path = Path("compute.yaml")) -> Compute:

@@ -169,6 +169,7 @@ class Select(_Section):
     per_prompt: Positive
     margin: Annotated[float, Field(ge=0)]
     min_selected: Positive
+    guard: list[Name] = []  # other aspects, in which a pick must reach its prompt's median and its rival not exceed it
 
 
 class Training(_Section):
@@ -225,6 +226,14 @@ class Params(_Section):
             for aspect in self.aspects:
                 if aspect not in getattr(self, section):
                     raise ValueError(f"aspect {aspect!r} is in 'aspects' but has no entry in '{section}'")
+        for aspect in self.aspects:
+            others = [name for name in self.aspects if name != aspect]
+            for name in self.select[aspect].guard:
+                if name not in others:
+                    raise ValueError(
+                        f"select.{aspect}.guard: {name!r} is none of the other aspects ({', '.join(others)})"
+                        f"{hint(name, others)}"
+                    )
         known = ["base", *self.aspects, *self.mix.variants]
         for name in known:
             if known.count(name) > 1:

@@ -3,6 +3,7 @@
 Scores are compared as ``merit``: the score, or its negative where lower is better.
 """
 
+from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Context
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 SHOWN_QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
 ROUND_DOWN = Context(prec=6, rounding=ROUND_FLOOR)
+KEYS = ["prompt_id", "k"]
 
 
 def pick(
@@ -21,13 +23,14 @@ def pick(
     margin: float,
     min_selected: int,
     higher_is_better: bool = True,
+    guards: Sequence[pd.DataFrame] = (),
     label: str,
 ) -> pd.DataFrame:
     """Keep each prompt's best candidates among those that reach the threshold.
 
-    ``top_n {c : s(c) >= t}`` of each prompt that has ``max s - median s >= margin``. Dropping the
-    abstained comes first; ties go to the lower k. The margin looks at all of a prompt's candidates:
-    where they are all alike there is nothing to learn.
+    ``top_n {c : s(c) >= t, h(c) >= median h for each guard h}`` of each prompt that has ``max s - median s >= margin``.
+    Dropping the abstained comes first; ties go to the lower k. Medians are those of all of a prompt's candidates: where
+    these are all alike there is nothing to learn.
 
     Args:
         scores: one row a candidate: ``prompt_id, k, score, abstained`` (the reason, or null).
@@ -37,6 +40,7 @@ def pick(
         margin: least distance of a prompt's best from its median, in the unit of the score.
         min_selected: fewer picks than this are an error.
         higher_is_better: False for a score that counts faults.
+        guards: `merits` of the aspects that no pick may be bought with.
         label: who asks, opens the error message, e.g. ``select@geometry``.
 
     Returns:
@@ -49,12 +53,13 @@ def pick(
         )
     sign = _sign(higher_is_better)
     threshold = cutoff(scores, absolute=absolute, quantile=quantile, higher_is_better=higher_is_better)
-    ranked = _ranked(pool, per_prompt, margin)
+    ranked = _ranked(pool, per_prompt, margin, guards)
     picks = ranked[ranked["merit"] >= sign * threshold]
     if len(picks) < min_selected:
         found = (
             f"{label}: {len(picks)} picks from {scores['prompt_id'].nunique()} prompts have a "
-            f"{_criterion(threshold, margin, sign)}; min_selected is {min_selected}."
+            f"{_criterion(threshold, margin, sign)}{' and pass the guard' if guards else ''}; "
+            f"min_selected is {min_selected}."
         )
         advice = _advice(pool, ranked, min_selected, sign, by_quantile=quantile is not None)
         raise ValueError(f"{found} {_distribution(pool, len(scores))} {advice}")
@@ -84,6 +89,11 @@ def cutoff(
 def judged(scores: pd.DataFrame) -> pd.DataFrame:
     """The rows that did not abstain: they have a score and no reason against it."""
     return scores[scores["score"].notna() & scores["abstained"].isna()]
+
+
+def merits(scores: pd.DataFrame, *, higher_is_better: bool = True) -> pd.DataFrame:
+    """The judged candidates with how good each is, higher is better: ``prompt_id, k, merit``, for `pick`'s guards."""
+    return _pool(scores, higher_is_better)[[*KEYS, "merit"]]
 
 
 def summary(scores: pd.DataFrame, picks: pd.DataFrame, *, threshold: float) -> dict[str, float]:
@@ -135,16 +145,31 @@ def distribution(scores: pd.DataFrame, picks: pd.DataFrame, bins: int) -> pd.Dat
     return pd.DataFrame({"score": (edges[:-1] + edges[1:]) / 2, **shares})
 
 
-def rivals(scores: pd.DataFrame, picks: pd.DataFrame, *, higher_is_better: bool = True) -> pd.DataFrame:
+def rivals(
+    scores: pd.DataFrame,
+    picks: pd.DataFrame,
+    *,
+    higher_is_better: bool = True,
+    guards: Sequence[pd.DataFrame] = (),
+) -> pd.DataFrame:
     """The worst judged candidate of each pick's prompt, for the contrast to learn from.
 
-    The i-th best pick of a prompt gets the i-th worst; a pick than which that one is no worse is its own rival, which
-    teaches nothing.
+    The i-th best pick of a prompt gets the i-th worst of those that are no better than the prompt's median in any
+    guard; a pick than which that one is no worse, or for which there is none, is its own rival, which teaches nothing.
+
+    Args:
+        scores: what `pick` was given.
+        picks: what it returned.
+        higher_is_better: as for `pick`.
+        guards: as for `pick`: with both on their sides of the median, the pick loses to its rival in none of them.
 
     Returns:
         the picks with ``rival``, its k, and ``gap``, how much worse its score is; 0 for its own rival.
     """
-    worst_first = _pool(scores, higher_is_better).sort_values(["prompt_id", "merit", "k"])
+    pool = _pool(scores, higher_is_better)
+    for guard in guards:
+        pool = pool[_lead(pool, guard) <= 0]
+    worst_first = pool.sort_values(["prompt_id", "merit", "k"])
     worst_first = worst_first.assign(rank=worst_first.groupby("prompt_id").cumcount() + 1)
     columns = worst_first[["prompt_id", "rank", "k", "merit"]].rename(columns={"k": "rival", "merit": "worst"})
     found = picks.merge(columns, on=["prompt_id", "rank"], how="left", validate="one_to_one")
@@ -162,11 +187,10 @@ def rejected(scores: pd.DataFrame, picks: pd.DataFrame, amount: int, *, higher_i
     Returns:
         At most ``amount`` rows: ``prompt_id, k, score``.
     """
-    keys = ["prompt_id", "k"]
     pool = _pool(scores, higher_is_better)
-    picked = pd.MultiIndex.from_frame(pool[keys]).isin(pd.MultiIndex.from_frame(picks[keys]))
-    worst_first = pool[~picked].sort_values(["merit", *keys]).drop_duplicates("prompt_id")
-    return worst_first.head(amount)[[*keys, "score"]].reset_index(drop=True)
+    picked = pd.MultiIndex.from_frame(pool[KEYS]).isin(pd.MultiIndex.from_frame(picks[KEYS]))
+    worst_first = pool[~picked].sort_values(["merit", *KEYS]).drop_duplicates("prompt_id")
+    return worst_first.head(amount)[[*KEYS, "score"]].reset_index(drop=True)
 
 
 def _sign(higher_is_better: bool) -> float:
@@ -178,14 +202,22 @@ def _pool(scores: pd.DataFrame, higher_is_better: bool) -> pd.DataFrame:
     return pool.assign(merit=_sign(higher_is_better) * pool["score"])
 
 
-def _ranked(pool: pd.DataFrame, per_prompt: int, margin: float) -> pd.DataFrame:
+def _lead(pool: pd.DataFrame, guard: pd.DataFrame) -> np.ndarray:
+    """How far each candidate lies above its prompt's median in a guard's merit; 0 where the guard abstained."""
+    merit = guard.set_index(KEYS)["merit"]
+    lead = merit - merit.groupby("prompt_id").transform("median")
+    return lead.reindex(pd.MultiIndex.from_frame(pool[KEYS])).fillna(0.0).to_numpy()
+
+
+def _ranked(pool: pd.DataFrame, per_prompt: int, margin: float, guards: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """What would be picked if there were no threshold.
 
     The best n of those above a threshold are those above it of the best n: it can be applied last.
     """
-    merits = pool.groupby("prompt_id")["merit"]
-    lead = merits.transform("max") - merits.transform("median")
-    eligible = pool[lead >= margin]
+    own = pool.groupby("prompt_id")["merit"]
+    eligible = pool[own.transform("max") - own.transform("median") >= margin]
+    for guard in guards:
+        eligible = eligible[_lead(eligible, guard) >= 0]
     best_first = eligible.sort_values(["prompt_id", "merit", "k"], ascending=[True, False, True])
     ranked = best_first.assign(rank=best_first.groupby("prompt_id").cumcount() + 1)
     return ranked[ranked["rank"] <= per_prompt]
@@ -207,7 +239,7 @@ def _advice(pool: pd.DataFrame, ranked: pd.DataFrame, min_selected: int, sign: f
     if len(ranked) < min_selected:
         return (
             f"No threshold would give enough: without one there are {len(ranked)} picks. Draw more "
-            "prompts or candidates, lower margin or min_selected, or raise per_prompt."
+            "prompts or candidates, lower margin or min_selected, raise per_prompt, or leave a guard out."
         )
     needed = ranked["merit"].nlargest(min_selected).iloc[-1]
     if by_quantile:
