@@ -27,10 +27,11 @@ def main(variant: str) -> str:
     device, safety = machine.torch_device(), settings.generate.safety
     recipe = generation.Recipe(settings.model, prepare, options, settings.seed, device, "evaluate", safety)
     evaluators = evaluation.of_aspects(settings) + evaluation.of_judges(settings)
+    results = compute.run(recipe, plan, machine.processes("evaluate"))
     drawn = 0
     with work.replaced(layout.evaluation(variant)) as out:
         images = out / "images"
-        for shard, piece, new in progress.track(compute.run(recipe, plan, machine), f"evaluate@{variant}", len(plan)):
+        for shard, piece, new in progress.track(results, f"evaluate@{variant}", len(plan)):
             work.assemble(piece, images)
             drawn += new * len(shard.keys)
         questions = tables.read("questions", layout.questions(options.split))

@@ -30,9 +30,10 @@ def main() -> str:
         "generate",
         settings.generate.safety,
     )
+    results = compute.run(recipe, plan, machine.processes("generate"))
     drawn = 0
     with work.replaced(layout.IMAGES) as out:
-        for shard, piece, new in progress.track(compute.run(recipe, plan, machine), "generate", len(plan)):
+        for shard, piece, new in progress.track(results, "generate", len(plan)):
             work.assemble(piece, out)
             drawn += new * len(shard.keys)
     counts = shards.count(layout.IMAGES)

@@ -23,7 +23,7 @@ def main(aspect: str) -> str:
     questions = tables.read("questions", layout.questions("train"))
     recipe = scoring.Recipe(aspect, evaluator, texts, questions)
     paths = shards.paths(layout.IMAGES)
-    results = compute.run(recipe, paths, compute.load())
+    results = compute.run(recipe, paths, compute.load().processes("score"))
     pieces = list(progress.track(results, f"score@{aspect}", len(paths)))
     scores = pd.concat([table for table, _ in pieces], ignore_index=True)
     scoring.expect_all(scores, texts, layout.IMAGES)

@@ -86,6 +86,7 @@ def copy_project(root: Path, model: Path) -> Path:
     shutil.copytree(codebase.ROOT, root, ignore=skipped)
     shutil.copytree(model, root / "versat2i/shapes/model")
     (root / "params.yaml").write_text(yaml.safe_dump(tiny_params(root)))
+    (root / "compute.yaml").write_text("device: cpu\n")  # workers would import for seconds what forks have
     run(root, "git", "init", "-q")
     commit(root, "start")
     return root

@@ -3,7 +3,6 @@
 import copy
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

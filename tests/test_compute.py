@@ -15,7 +15,6 @@ import pytest
 from versat2i import compute
 
 ROOT = Path(__file__).parents[1]
-PROCESSES = compute.Compute(engine="processes", workers=2)
 
 factorial = partial(partial, math.factorial)  # makes a worker; of the library, so that processes can import it
 
@@ -33,41 +32,40 @@ class Maker:
 def test_results_are_in_the_order_of_the_tasks_in_one_process_or_several():
     tasks = [20, 3, 0, 7, 1]
     expected = [math.factorial(task) for task in tasks]
-    assert list(compute.run(factorial, tasks, compute.Compute())) == expected
-    assert list(compute.run(factorial, tasks, PROCESSES)) == expected
+    assert list(compute.run(factorial, tasks, 1)) == expected
+    assert list(compute.run(factorial, tasks, 2)) == expected
 
 
 def test_an_error_in_a_process_reaches_the_caller_as_it_is():
     with pytest.raises(ValueError, match="factorial"):
-        list(compute.run(factorial, [3, -1], PROCESSES))
+        list(compute.run(factorial, [3, -1], 2))
 
 
 def test_an_error_while_a_worker_is_made_reaches_the_caller_as_it_is():
     with pytest.raises(ValueError, match="'no number'"):
-        list(compute.run(partial(int, "no number"), [1, 2], PROCESSES))
+        list(compute.run(partial(int, "no number"), [1, 2], 2))
 
 
-@pytest.mark.parametrize("machine", [compute.Compute(), compute.Compute(engine="processes", workers=1)])
-def test_one_worker_does_all_tasks_of_a_process(machine):
+def test_one_worker_does_all_tasks_of_a_process():
     maker = Maker()
-    assert list(compute.run(maker, [1, 2, 3], machine)) == [2, 3, 4]
+    assert list(compute.run(maker, [1, 2, 3], 1)) == [2, 3, 4]
     assert maker.made == 1
 
 
-@pytest.mark.parametrize("machine", [compute.Compute(), PROCESSES])
-def test_without_tasks_no_worker_is_made(machine):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_without_tasks_no_worker_is_made(processes):
     maker = Maker()
-    assert list(compute.run(maker, [], machine)) == []
+    assert list(compute.run(maker, [], processes)) == []
     assert maker.made == 0
 
 
 def test_a_single_task_is_done_without_processes():
-    assert list(compute.run(Maker(), [1], PROCESSES)) == [2]  # whose worker could not be sent to one
+    assert list(compute.run(Maker(), [1], 2)) == [2]  # whose worker could not be sent to one
 
 
 def test_results_come_one_at_a_time():
     started = []
-    results = compute.run(lambda: started.append, [1, 2, 3], compute.Compute())
+    results = compute.run(lambda: started.append, [1, 2, 3], 1)
     next(results)
     assert started == [1]
 
@@ -83,7 +81,7 @@ def test_auto_finds_a_device_that_torch_has():
 
 
 def test_without_a_file_work_runs_in_this_process(tmp_path):
-    assert compute.load(tmp_path / "compute.yaml") == compute.Compute(device="auto", engine="inline", workers=1)
+    assert compute.load(tmp_path / "compute.yaml") == compute.Compute(device="auto", engine="inline", workers="auto")
 
 
 def test_an_empty_file_says_nothing(tmp_path):
@@ -97,7 +95,24 @@ def test_a_file_says_how_to_run(tmp_path):
 
 
 def test_the_file_in_the_repository_loads():
-    assert compute.load(Path(__file__).parent.parent / "compute.yaml").workers >= 1
+    assert compute.load(Path(__file__).parent.parent / "compute.yaml").stages_at_once() >= 1
+
+
+def test_two_work_side_by_side_on_a_cpu_and_one_on_an_accelerator(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    on = {device: compute.Compute(device=device, engine="processes") for device in ("cpu", "cuda:1")}
+    assert {device: machine.stages_at_once() for device, machine in on.items()} == {"cpu": 2, "cuda:1": 1}
+    assert {device: machine.processes("generate") for device, machine in on.items()} == {"cpu": 2, "cuda:1": 1}
+    assert on["cpu"].processes("evaluate") == 1
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert on["cpu"].stages_at_once() == on["cpu"].processes("generate") == 1
+
+
+def test_what_is_asked_for_is_done_on_any_device():
+    asked = {"device": "cuda", "workers": 3, "jobs": 4}
+    machine = compute.Compute(engine="processes", **asked)
+    assert (machine.stages_at_once(), machine.processes("generate"), machine.processes("score")) == (4, 3, 3)
+    assert compute.Compute(engine="inline", **asked).processes("generate") == 1
 
 
 @pytest.mark.parametrize(
@@ -129,8 +144,7 @@ from functools import partial
 from versat2i import compute, failures
 with failures.terminable():
     try:
-        machine = compute.Compute(engine="processes", workers=2)
-        for result in compute.run(partial(partial, time.sleep), [0.0, 0.0, *[float(sys.argv[1])] * 8], machine):
+        for result in compute.run(partial(partial, time.sleep), [0.0, 0.0, *[float(sys.argv[1])] * 8], 2):
             print("one", flush=True)
     except (ValueError, KeyboardInterrupt) as error:
         sys.exit(failures.line(error, "test"))

@@ -27,7 +27,7 @@ class Compute(BaseModel):
     Attributes:
         device: `auto` takes a GPU where there is one.
         engine: `inline` works in this process, `processes` in several.
-        workers: how many processes.
+        workers: how many processes a stage has, see `processes`.
         jobs: how many stages `make repro` runs at a time, see `stages_at_once`.
         tracker: `tensorboard` notes losses and samples of training in the work store.
         samples_every: steps between two sample grids.
@@ -43,7 +43,7 @@ class Compute(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     device: str = "auto"
     engine: Literal["inline", "processes"] = "inline"
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     tracker: Literal["none", "tensorboard"] = "none"
     samples_every: Annotated[int, Field(ge=1)] = 50
@@ -63,14 +63,24 @@ class Compute(BaseModel):
 
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
-    def stages_at_once(self) -> int:
-        """How many stages run side by side: `jobs`, or two on a CPU and one on an accelerator.
+    def processes(self, stage: str) -> int:
+        """How many processes work on a stage's shards: 1 by the engine `inline`, else `workers`.
 
-        On a CPU the second computes while the first imports, writes, or waits for one of its threads; an accelerator's
-        memory may not hold two.
+        `auto` is two for ``generate`` on a CPU, beside which little else can run, else one: a process takes seconds
+        to start, and `make repro` runs stages side by side.
         """
-        if self.jobs != "auto":
-            return self.jobs
+        if self.engine == "inline":
+            return 1
+        if self.workers != "auto":
+            return self.workers
+        return self._side_by_side() if stage == "generate" else 1
+
+    def stages_at_once(self) -> int:
+        """How many stages run side by side: `jobs`, or two on a CPU and one on an accelerator."""
+        return self._side_by_side() if self.jobs == "auto" else self.jobs
+
+    def _side_by_side(self) -> int:
+        """Two on a CPU, where two with one thread each do more than one with two; an accelerator may not hold two."""
         return 2 if self.torch_device() == "cpu" and (os.cpu_count() or 1) > 1 else 1
 
 
@@ -133,23 +143,23 @@ def _work(task: Any) -> Any:
     return _worker()(task)
 
 
-def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], compute: Compute) -> Iterator[Result]:
+def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], processes: int) -> Iterator[Result]:
     """Work on tasks, results in their order.
 
     Args:
-        make: makes the worker, once a process; must be picklable for the engine `processes`.
+        make: makes the worker, once a process; must be picklable where there are several.
         tasks: what each call of the worker is given.
-        compute: how to run.
+        processes: how many share the tasks out; a single one is this process.
 
     Raises:
         ValueError: a worker process was killed; else whatever a worker raises.
     """
-    if compute.engine == "inline" or compute.workers == 1 or len(tasks) < 2:
+    workers = min(processes, len(tasks), os.cpu_count() or 1)
+    if workers < 2:
         worker = make() if tasks else None
         yield from (worker(task) for task in tasks if worker)
         return
     context = multiprocessing.get_context("spawn")
-    workers = min(compute.workers, len(tasks), os.cpu_count() or 1)
     try:
         with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
             with _interrupts_wait():

@@ -92,7 +92,9 @@ def _device() -> Finding:
     if device.startswith("cuda") and not torch.cuda.is_available():
         return Finding("compute", device, "torch sees no GPU: install its driver, or set device: auto in compute.yaml")
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{os.cpu_count()} CPU cores"
-    return Finding("compute", f"{device} ({name}), engine {machine.engine}, {machine.workers} workers")
+    return Finding(
+        "compute", f"{device} ({name}), engine {machine.engine}, {machine.workers} workers, {machine.jobs} jobs"
+    )
 
 
 def _memory() -> Finding:
