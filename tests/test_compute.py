@@ -98,14 +98,17 @@ def test_the_file_in_the_repository_loads():
     assert compute.load(Path(__file__).parent.parent / "compute.yaml").stages_at_once() >= 1
 
 
-def test_two_work_side_by_side_on_a_cpu_and_one_on_an_accelerator(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    on = {device: compute.Compute(device=device, engine="processes") for device in ("cpu", "cuda:1")}
-    assert {device: machine.stages_at_once() for device, machine in on.items()} == {"cpu": 2, "cuda:1": 1}
-    assert {device: machine.processes("generate") for device, machine in on.items()} == {"cpu": 2, "cuda:1": 1}
-    assert on["cpu"].processes("evaluate") == 1
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert on["cpu"].stages_at_once() == on["cpu"].processes("generate") == 1
+@pytest.mark.parametrize("cores, most", [(1, 1), (2, 2), (64, 4)])
+def test_a_cpu_has_room_for_as_many_as_its_cores_up_to_four(monkeypatch, cores, most):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    machine = compute.Compute(device="cpu", engine="processes")
+    assert machine.stages_at_once() == machine.processes("generate") == most
+    assert machine.processes("evaluate") == 1
+
+
+def test_an_accelerator_has_room_for_one():
+    machine = compute.Compute(device="cuda:1", engine="processes")
+    assert machine.stages_at_once() == machine.processes("generate") == 1
 
 
 def test_what_is_asked_for_is_done_on_any_device():

@@ -20,6 +20,8 @@ from versat2i import validation, yaml_files
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+MOST = 4  # processes side by side where nobody says how many: each holds a model in memory
+
 
 class Compute(BaseModel):
     """How to run.
@@ -66,22 +68,25 @@ class Compute(BaseModel):
     def processes(self, stage: str) -> int:
         """How many processes work on a stage's shards: 1 by the engine `inline`, else `workers`.
 
-        `auto` is two for ``generate`` on a CPU, beside which little else can run, else one: a process takes seconds
-        to start, and `make repro` runs stages side by side.
+        `auto` is `side_by_side` for ``generate``, beside which little else can run, else one: a process takes seconds to
+        start, and `make repro` runs whole stages side by side.
         """
         if self.engine == "inline":
             return 1
         if self.workers != "auto":
             return self.workers
-        return self._side_by_side() if stage == "generate" else 1
+        return self.side_by_side() if stage == "generate" else 1
 
     def stages_at_once(self) -> int:
-        """How many stages run side by side: `jobs`, or two on a CPU and one on an accelerator."""
-        return self._side_by_side() if self.jobs == "auto" else self.jobs
+        """How many stages `make repro` runs at a time: `jobs`, or as many as `side_by_side`."""
+        return self.side_by_side() if self.jobs == "auto" else self.jobs
 
-    def _side_by_side(self) -> int:
-        """Two on a CPU, where two with one thread each do more than one with two; an accelerator may not hold two."""
-        return 2 if self.torch_device() == "cpu" and (os.cpu_count() or 1) > 1 else 1
+    def side_by_side(self) -> int:
+        """How many processes this machine has room for: one on an accelerator, whose memory may not hold two.
+
+        On a CPU one a core, at most `MOST`: two of one thread do more than one of two.
+        """
+        return min(os.cpu_count() or 1, MOST) if self.torch_device() == "cpu" else 1
 
 
 def load(path: Path = Path("compute.yaml")) -> Compute:
