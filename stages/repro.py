@@ -52,7 +52,8 @@ class Processes:
         with process:
             for line in process.stdout or ():
                 click.echo(line, nl=False)
-        self.running.discard(process)
+        with self.lock:
+            self.running.discard(process)
         return process.returncode == 0
 
     def stop(self, *_: object) -> None:

@@ -68,8 +68,8 @@ class Compute(BaseModel):
     def processes(self, stage: str) -> int:
         """How many processes work on a stage's shards: 1 by the engine `inline`, else `workers`.
 
-        `auto` is `side_by_side` for ``generate``, beside which little else can run, else one: a process takes seconds to
-        start, and `make repro` runs whole stages side by side.
+        `auto` is `side_by_side` for ``generate``, beside which little else can run, else one: a process takes seconds
+        to start, and `make repro` runs whole stages side by side.
         """
         if self.engine == "inline":
             return 1
