@@ -70,9 +70,12 @@ def without(dropped: set[str], pipeline: dict, settings: dict) -> None:
     for stage in pipeline["stages"].values():
         body = stage.get("do", stage)
         body["deps"] = [dep for dep in body["deps"] if Path(dep).stem not in dropped]
+        body["params"] = [p for p in body["params"] if p not in {f"rewards.{aspect}" for aspect in dropped}]
     pipeline["plots"] = [plot for plot in pipeline["plots"] if not set(next(iter(plot)).split()) & dropped]
     settings["aspects"] = [aspect for aspect in settings["aspects"] if aspect not in dropped]
     settings["mix"]["variants"] = [variant for variant in settings["mix"]["variants"] if variant not in dropped]
+    for rule in settings["select"].values():
+        rule["guard"] = [aspect for aspect in rule.get("guard", []) if aspect not in dropped]
     named = [settings[section] for section in ("rewards", "select", "train_lora")]
     for table in [pipeline["artifacts"], settings["evaluate"]["variants"], *named]:
         for name in dropped & set(table):

@@ -149,9 +149,12 @@ def test_mix_reads_the_expert_and_the_selected_set_of_each_aspect_and_nothing_el
     assert listed == expected
 
 
-def test_select_reads_the_scores_of_every_aspect_that_may_guard_another():
+def test_select_reads_all_of_each_aspect_that_guards_another():
+    guards = {name for aspect in SETTINGS.aspects for name in SETTINGS.select[aspect].guard}
     listed = {dep for dep in deps("select") if dep.startswith("data/scores/")}
-    assert listed == {f"data/scores/{aspect}.parquet" for aspect in SETTINGS.aspects}
+    assert listed == {f"data/scores/{aspect}.parquet" for aspect in ("${item.aspect}", *guards)}
+    assert {f"versat2i/rewards/{guard}" for guard in guards} <= set(deps("select"))
+    assert {f"rewards.{guard}" for guard in guards} <= tracked_params("select")
 
 
 def test_compare_reads_the_evaluation_of_each_variant():

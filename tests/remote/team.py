@@ -21,7 +21,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 ASPECTS = ("aesthetic", "geometry")
 FROM_GEOMETRY = {"train_lora@geometry", "mix@mixture", "evaluate@geometry", "evaluate@mixture", "compare", "report"}
 FILES = ("dvc.yaml", "params.yaml", "environment.json", "Makefile", ".gitignore", ".dvcignore", ".dvc/config")
-FILES += ("stages/__init__.py", "stages/runs.py")
+FILES += ("stages/__init__.py", "stages/dvc.py", "stages/repro.py", "stages/runs.py")
 
 
 def environment(keys: dict[str, str]) -> dict[str, str]:
@@ -106,6 +106,7 @@ def start(root: Path) -> Clone:
     (model / "model_index.json").write_text("{}\n")
     for name in pipeline["stages"]:
         shutil.copy(HERE / "standin.py", root / f"stages/{name}.py")
+    (root / "compute.yaml").write_text("jobs: 2\n")
     (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline))
     (root / "params.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(settings))))  # no YAML aliases
     clone = Clone(root)
