@@ -70,7 +70,7 @@ def without(dropped: set[str], pipeline: dict, settings: dict) -> None:
     for stage in pipeline["stages"].values():
         body = stage.get("do", stage)
         body["deps"] = [dep for dep in body["deps"] if Path(dep).stem not in dropped]
-        body["params"] = [p for p in body["params"] if p not in {f"rewards.{aspect}" for aspect in dropped}]
+        body["params"] = [param for param in body["params"] if param not in [f"rewards.{name}" for name in dropped]]
     pipeline["plots"] = [plot for plot in pipeline["plots"] if not set(next(iter(plot)).split()) & dropped]
     settings["aspects"] = [aspect for aspect in settings["aspects"] if aspect not in dropped]
     settings["mix"]["variants"] = [variant for variant in settings["mix"]["variants"] if variant not in dropped]
