@@ -74,17 +74,18 @@ def main() -> None:
         python -m stages.repro
     """
     try:
-        jobs = compute.load().stages_at_once()
+        changed = set(json.loads(dvc.output("status", "--json")))
+        jobs = compute.load().stages_at_once() if changed else 1  # to find the device, torch is imported
         if jobs > 1:
-            _side_by_side(jobs)
+            _side_by_side(changed, jobs)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(subprocess.call(["dvc", "repro"]))  # what is left, or that nothing is
 
 
-def _side_by_side(jobs: int) -> None:
+def _side_by_side(changed: set[str], jobs: int) -> None:
     needs = _needs()
-    stale = scheduling.affected(needs, json.loads(dvc.output("status", "--json")).keys() & needs.keys())
+    stale = scheduling.affected(needs, changed & needs.keys())
     processes = Processes()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, processes.stop)
