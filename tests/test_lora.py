@@ -84,6 +84,22 @@ def test_attach_draws_by_its_seed_and_leaves_the_global_random_state_alone(model
     assert not all(torch.equal(a, b) for a, b in zip(first, start(1), strict=True))
 
 
+def test_excluded_parts_stay_as_they_are(loaded, model_folder, tmp_path):
+    whole = trained(backbone.load(Model(path=str(model_folder), dtype="float32", threads=1)).denoiser)
+    parts = ["mid_block", "up_blocks.0.attentions.0"]
+    lora.attach(loaded.denoiser, "geometry", 2, 2.0, "attention", 0, parts)
+    left = lora.extract(loaded.denoiser, "geometry", 2.0, {})
+    assert set(left.down) == {m for m in whole.down if not m.startswith(("mid_block.", "up_blocks.0.attentions.0."))}
+    assert 0 < len(left.down) < len(whole.down) - 8
+    lora.write(left, tmp_path)
+    StableDiffusionPipeline.from_pretrained(model_folder).load_lora_weights(str(tmp_path))
+
+
+def test_a_part_that_is_not_there_cannot_be_excluded(loaded):
+    with pytest.raises(ValueError, match=r"exclude: the denoiser has no part 'mid_blok'.*'mid_block'"):
+        lora.attach(loaded.denoiser, "geometry", 2, 2.0, "attention", 0, ["mid_blok"])
+
+
 @pytest.mark.parametrize("targets", lora.TARGETS)
 def test_plain_diffusers_loads_what_was_trained(loaded, model_folder, tmp_path, targets):
     base = run(loaded.denoiser)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny_families
 import torch
+import torch.nn.functional as F
 import yaml
 from diffusers import StableDiffusionPipeline
 
@@ -162,3 +163,30 @@ def test_every_kernel_of_compute_yaml_is_one_of_torch():
     for kernel in kernels:
         with running.attention(kernel), contextlib.nullcontext():
             pass
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_attention_in_training_is_no_narrower_than_float32(dtype):
+    query, key, value = torch.randn(3, 2, 4, 9, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    inputs = [tensor.to(dtype) for tensor in (query, key, value)]
+    wide = torch.promote_types(dtype, torch.float32)
+    expected = F.scaled_dot_product_attention(*(tensor.to(wide) for tensor in inputs), scale=0.5).to(dtype)
+    with torch.autocast("cpu", torch.bfloat16), running.WideAttention():
+        found = F.scaled_dot_product_attention(*inputs, scale=0.5)
+    assert found.dtype == dtype
+    assert torch.equal(found, expected)
+
+
+def test_training_attends_widely(load, monkeypatch):
+    attention, seen = running._wide_attention, []
+
+    def noted(query, *args, **kwargs):
+        seen.append(query)
+        return attention(query, *args, **kwargs)
+
+    monkeypatch.setattr(running, "_wide_attention", noted)
+    model = load()
+    running.mixed(model.denoiser, "cpu", torch.bfloat16)
+    found = gradients(model, lora.attach(model.denoiser, "colour", 2, 3.0, "attention", 0))
+    assert seen
+    assert all(grad.isfinite().all() for grad in found)

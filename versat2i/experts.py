@@ -89,7 +89,7 @@ def objective(
 def train_lora(
     settings: Model,
     selected: list[Path],
-    lora_settings: TrainLora,
+    rule: TrainLora,
     seed: int,
     name: str,
     checkpoint: Checkpoint,
@@ -100,7 +100,7 @@ def train_lora(
     Args:
         settings: the base model.
         selected: folders of selected images; one for an expert, all for the joint LoRA.
-        lora_settings: rank, alpha, targets, steps and the rest.
+        rule: rank, alpha, targets, steps and the rest.
         seed: of the run; the adapter's name is mixed in.
         name: of the adapter.
         checkpoint: where the state is kept while training.
@@ -111,11 +111,11 @@ def train_lora(
     """
     model = backbone.load(settings, device)
     seed = stable_seed(seed, "train_lora", name)
-    data = examples(model, selected, lora_settings.objective)
-    parameters = lora.attach(model.denoiser, name, lora_settings.rank, lora_settings.alpha, lora_settings.targets, seed)
+    data = examples(model, selected, rule.objective)
+    parameters = lora.attach(model.denoiser, name, rule.rank, rule.alpha, rule.targets, seed, rule.exclude)
 
-    loss = objective(model, lora_settings, partial(lora.detached, model.denoiser))
+    loss = objective(model, rule, partial(lora.detached, model.denoiser))
     with tracking.watching(name, model, data) as watch:
-        curve = training.train(parameters, loss, data, lora_settings, seed, checkpoint, name, watch)
+        curve = training.train(parameters, loss, data, rule, seed, checkpoint, name, watch)
     metadata = {**model.identity, "adapter": name}
-    return lora.extract(model.denoiser, name, lora_settings.alpha, metadata), curve
+    return lora.extract(model.denoiser, name, rule.alpha, metadata), curve

@@ -1,7 +1,8 @@
 """LoRA adapters: attach to a denoiser, read back, save as diffusers does, load."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from versat2i import tensors
 from versat2i.backbone import names
+from versat2i.validation import hint
 
 FILE = "pytorch_lora_weights.safetensors"
 TARGETS = {
@@ -54,16 +56,40 @@ class Adapter:
         return self.alpha / self.rank
 
 
-def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str, seed: int) -> list[nn.Parameter]:
+def attach(
+    denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str, seed: int, exclude: Sequence[str] = ()
+) -> list[nn.Parameter]:
     """Add a new LoRA to a frozen denoiser: A random, B zero, so that nothing changes yet.
 
     The global random state is left as it was.
 
+    Args:
+        denoiser: of the base model.
+        name: of the adapter.
+        rank: of A and B.
+        alpha: the numerator of the scale.
+        targets: a key of `TARGETS`.
+        seed: of A.
+        exclude: parts of the denoiser that are left as they are, e.g. ``mid_block``, ``down_blocks.2``.
+
     Returns:
         the parameters to train, in float32.
+
+    Raises:
+        ValueError: the denoiser has no such part, or no target is left.
     """
     denoiser.requires_grad_(False)
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(TARGETS[targets]), init_lora_weights="gaussian")
+    parts = [part for part, _ in denoiser.named_modules()]
+    for part in exclude:
+        if part not in parts:
+            raise ValueError(f"exclude: the denoiser has no part {part!r}{hint(part, parts)}")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=list(TARGETS[targets]),
+        exclude_modules="|".join(rf"{re.escape(part)}(\..*)?" for part in exclude) or None,
+        init_lora_weights="gaussian",
+    )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPUs too
         denoiser.add_adapter(config, adapter_name=name)

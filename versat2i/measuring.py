@@ -84,7 +84,7 @@ def _examples(model: Backbone, prompts: Embeddings, rule: Training) -> Examples:
 
 def lora_step(model: Backbone, prompts: Embeddings, rule: TrainLora) -> Step:
     """One training step of a new LoRA, which stays in the model: an expert's."""
-    parameters = lora.attach(model.denoiser, "measured", rule.rank, rule.alpha, rule.targets, 0)
+    parameters = lora.attach(model.denoiser, "measured", rule.rank, rule.alpha, rule.targets, 0, rule.exclude)
     fit = experts.objective(model, rule, lambda: lora.detached(model.denoiser))
     batch = _examples(model, prompts, rule)
     return _training(model, parameters, lambda: fit(batch, torch.Generator().manual_seed(0)), rule.learning_rate)
@@ -94,7 +94,7 @@ def untrained(model: Backbone, rules: dict[str, TrainLora]) -> list[lora.Adapter
     """An adapter of each rule's shape, which changes nothing yet; none stays in the model."""
     made = []
     for name, rule in rules.items():
-        lora.attach(model.denoiser, name, rule.rank, rule.alpha, rule.targets, 0)
+        lora.attach(model.denoiser, name, rule.rank, rule.alpha, rule.targets, 0, rule.exclude)
         made.append(lora.extract(model.denoiser, name, rule.alpha, model.identity))
         model.denoiser.unload_lora()
     return made

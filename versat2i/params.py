@@ -190,6 +190,7 @@ class TrainLora(Training):
     rank: Positive
     alpha: Annotated[float, Field(gt=0)]
     targets: Literal["attention", "attention+feedforward", "convolutions", "attention+convolutions"]
+    exclude: list[str] = []  # parts of the denoiser that are left as they are, e.g. mid_block
 
 
 class Mix(Training):

@@ -205,7 +205,7 @@ class Backbone:
         """The denoiser's output for noisy latents, in the prediction type of `schedule`."""
         dtype, device = self.denoiser.dtype, self.device
         hidden, pooled = embeddings.hidden.to(device, dtype), embeddings.pooled
-        with self.running(embeddings.mask.to(device)):
+        with self.running(embeddings.mask.to(device)), running.WideAttention():
             return self._denoise(
                 noisy.to(dtype), timesteps, hidden, None if pooled is None else pooled.to(device, dtype)
             )

@@ -5,9 +5,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from accelerate.utils import convert_outputs_to_fp32
 from diffusers import DiffusionPipeline
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from versat2i.compute import Compute
@@ -46,6 +49,27 @@ def mixed(denoiser: Any, device: str, dtype: torch.dtype | None) -> None:
     """
     if dtype is not None:
         denoiser.forward = convert_outputs_to_fp32(torch.autocast(device.split(":")[0], dtype)(denoiser.forward))
+
+
+class WideAttention(TorchFunctionMode):
+    """On a CPU, attention in float32 within a model of a smaller dtype, for training.
+
+    Backwards, torch's kernel for bfloat16 takes up to three times as long there: 38 ms for 14 with 32 x 4 heads of 256
+    queries and 32 keys.
+    """
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        chosen = _wide_attention if function is F.scaled_dot_product_attention else function
+        return chosen(*args, **(kwargs or {}))
+
+
+def _wide_attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> Tensor:
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, *rest, **options)
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    wide = [tensor.to(dtype) for tensor in (query, key, value)]
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(*wide, *rest, **options).to(query.dtype)
 
 
 def compiled(denoiser: Any, machine: Compute) -> None:
