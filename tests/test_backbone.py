@@ -10,6 +10,7 @@ from diffusers import StableDiffusionPipeline
 from pydantic import ValidationError
 
 from versat2i import backbone
+from versat2i.backbone import running
 from versat2i.params import Model
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -168,7 +169,8 @@ def test_a_revision_that_is_not_there_is_one_line():
     )
 
 
-def test_mixed_precision_answers_in_float32_and_nearly_the_same(model_folder):
+def test_mixed_precision_answers_in_float32_and_nearly_the_same(model_folder, monkeypatch):
+    monkeypatch.setattr(running, "multiplies_in", lambda dtype, device: True)
     settings = Model(path=str(model_folder), dtype="float32", threads=1)
     exact, mixed = (
         backbone.load(settings.model_copy(update=change)) for change in ({}, {"mixed_precision": "bfloat16"})
@@ -182,3 +184,21 @@ def test_mixed_precision_answers_in_float32_and_nearly_the_same(model_folder):
     latents = mixed.draw(prompts, mixed.embed([""]), [1, 2], steps=2, guidance_scale=2.0)
     assert latents.dtype == torch.float32
     assert not torch.equal(latents, latents.bfloat16().float())  # no step rounded them
+
+
+def test_a_cpu_that_has_no_products_in_the_smaller_dtype_computes_in_float32_and_says_so(
+    model_folder, monkeypatch, caplog
+):
+    monkeypatch.setattr(running, "multiplies_in", lambda dtype, device: False)
+    settings = Model(path=str(model_folder), dtype="float32", threads=1)
+    exact, mixed = (
+        backbone.load(settings.model_copy(update=change)) for change in ({}, {"mixed_precision": "bfloat16"})
+    )
+    assert caplog.messages == [
+        "model.mixed_precision: this CPU has no products in bfloat16, they are computed in float32"
+    ]
+    prompts = exact.embed(["a red circle"])
+    noisy = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = (m.predict(noisy, torch.tensor([500]), prompts) for m in (exact, mixed))
+    assert torch.equal(found, expected)

@@ -223,3 +223,16 @@ def test_asked_to_stop_while_workers_are_starting_none_is_ended_by_it(at_work):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert said.splitlines() == ["test: stopped; what is finished is kept, run again to go on from there"]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_gpu_multiplies_in_a_smaller_dtype_and_a_cpu_where_it_has_instructions(dtype, monkeypatch):
+    import torch
+
+    assert compute.multiplies_in(dtype, "cuda:1") and compute.multiplies_in(dtype, "mps")
+    kernels = "_is_mkldnn_bf16_supported" if dtype == "bfloat16" else "_is_mkldnn_fp16_supported"
+    for answer in (True, False):
+        monkeypatch.setattr(torch.ops.mkldnn, kernels, lambda answer=answer: answer)
+        assert compute.multiplies_in(dtype, "cpu") is answer
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not compute.multiplies_in(dtype, "cpu")

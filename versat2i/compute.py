@@ -89,6 +89,23 @@ class Compute(BaseModel):
         return min(os.cpu_count() or 1, MOST) if self.torch_device() == "cpu" else 1
 
 
+def multiplies_in(dtype: str, device: str) -> bool:
+    """Whether a device has instructions for products in `dtype`, float16 or bfloat16; a GPU is taken to.
+
+    A CPU without them is better off in float32: there torch's kernels of a smaller dtype take up to thirty times as
+    long (a forward pass of the embedded denoiser on AMD Zen 3: 14 ms a sample in float32, 410 ms in bfloat16).
+    """
+    import torch
+
+    if torch.device(device).type != "cpu":
+        return True
+    if not torch.backends.mkldnn.is_available():
+        return False
+    kernels = torch.ops.mkldnn
+    asked = {"bfloat16": kernels._is_mkldnn_bf16_supported, "float16": kernels._is_mkldnn_fp16_supported}
+    return bool(asked[dtype]())
+
+
 def load(path: Path = Path("compute.yaml")) -> Compute:
     """compute.yaml, or what holds without one.
 

@@ -91,7 +91,11 @@ def _device() -> Finding:
     device = machine.torch_device()
     if device.startswith("cuda") and not torch.cuda.is_available():
         return Finding("compute", device, "torch sees no GPU: install its driver, or set device: auto in compute.yaml")
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{os.cpu_count()} CPU cores"
+    if device.startswith("cuda"):
+        name = torch.cuda.get_device_name(device)
+    else:
+        without = "" if compute.multiplies_in("bfloat16", device) else " without bfloat16"
+        name = f"{os.cpu_count()} CPU cores{without}"
     return Finding(
         "compute", f"{device} ({name}), engine {machine.engine}, {machine.workers} workers, {machine.jobs} jobs"
     )

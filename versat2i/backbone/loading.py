@@ -129,7 +129,7 @@ def load(model: Model, device: str = "cpu") -> Backbone:
     machine = compute.load()
     running.place(pipe, device, machine)
     loaded = family(pipe, identity(model), machine)
-    running.mixed(loaded.denoiser, device, DTYPES[model.mixed_precision] if model.mixed_precision else None)
+    running.mixed(loaded.denoiser, device, model.mixed_precision)
     for part in loaded.parts:
         part.requires_grad_(False).eval()
     return loaded

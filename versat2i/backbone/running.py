@@ -1,5 +1,6 @@
 """How a loaded pipeline runs on this machine, as compute.yaml says: place, kernels, memory saved for time."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -10,8 +11,9 @@ from diffusers import DiffusionPipeline
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
-from versat2i.compute import Compute
+from versat2i.compute import Compute, multiplies_in
 
+logger = logging.getLogger(__name__)
 KERNELS = {
     "math": SDPBackend.MATH,
     "flash": SDPBackend.FLASH_ATTENTION,
@@ -39,13 +41,18 @@ def place(pipe: DiffusionPipeline, device: str, machine: Compute) -> None:
         switch()
 
 
-def mixed(denoiser: Any, device: str, dtype: torch.dtype | None) -> None:
+def mixed(denoiser: Any, device: str, dtype: str | None) -> None:
     """Have the denoiser compute its products in a smaller dtype and answer in float32, as accelerate prepares a model.
 
-    Sampler, loss and trained weights stay in float32.
+    Sampler, loss and trained weights stay in float32, and where `multiplies_in` says no the products too.
     """
-    if dtype is not None:
-        denoiser.forward = convert_outputs_to_fp32(torch.autocast(device.split(":")[0], dtype)(denoiser.forward))
+    if dtype is None:
+        return
+    if not multiplies_in(dtype, device):
+        logger.warning("model.mixed_precision: this CPU has no products in %s, they are computed in float32", dtype)
+        return
+    smaller = torch.autocast(device.split(":")[0], getattr(torch, dtype))
+    denoiser.forward = convert_outputs_to_fp32(smaller(denoiser.forward))
 
 
 def compiled(denoiser: Any, machine: Compute) -> None:

@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from versat2i.backbone import words
+from versat2i.compute import multiplies_in
 from versat2i.seeds import stable_seed
 from versat2i.shapes.optimizers import MuonAdamW
 
@@ -215,6 +216,7 @@ def steps(
     """
     scheduler = DDPMScheduler.from_config(build_scheduler().config)
     device = next(model.parameters()).device
+    smaller = torch.autocast(device.type, torch.bfloat16, enabled=multiplies_in("bfloat16", device.type))
     amount = config["batch_size"]
     for step in range(first, config["steps"]):
         generator = torch.Generator().manual_seed(stable_seed(seed, "denoiser", step))
@@ -224,7 +226,7 @@ def steps(
         timesteps = draw_timesteps(amount, scheduler.config.num_train_timesteps, config["timestep_exponent"], generator)
         latents, noise, timesteps, tokens = (t.to(device) for t in (latents, noise, timesteps, tokens))
         # PyTorch's fast attention is slow backwards in bfloat16 on a CPU
-        with torch.autocast(device.type, torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+        with smaller, sdpa_kernel(SDPBackend.MATH):
             value = velocity_loss(model, latents, noise, timesteps, tokens, scheduler)
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
