@@ -77,7 +77,9 @@ def expert(settings, tmp_path):
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
 def test_an_image_is_the_one_that_plain_diffusers_draws(loaded, folder, guidance_scale):
-    np.testing.assert_array_equal(ours(loaded, guidance_scale), image(plain(folder), guidance_scale))
+    found, expected = (np.asarray(x, int) for x in (ours(loaded, guidance_scale), image(plain(folder), guidance_scale)))
+    difference = np.abs(found - expected)
+    assert difference.max() <= 1 and difference.mean() < 0.001  # kernels of some CPUs round a batch otherwise
 
 
 def test_the_prediction_is_what_the_denoiser_says_within_the_pipeline(loaded):

@@ -191,7 +191,7 @@ def test_collapse_of_layer_scope_is_exact_as_an_ordinary_lora():
     model, mixed = attach("layer", spread=0.5)
     adapter = mixture.collapse(mixed, "mixture")
     assert adapter.rank == 6 and adapter.scale == 1
-    torch.testing.assert_close(run(load_plain(adapter)), run(model), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(run(load_plain(adapter)), run(model), atol=5e-5, rtol=5e-5)
 
 
 def test_collapse_of_token_scope_uses_the_mean_gates():
