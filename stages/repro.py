@@ -15,6 +15,11 @@ from versat2i import compute, scheduling
 
 ARROW = re.compile(r'"(.+?)" -> "(.+?)";')
 NODE = re.compile(r'^"(.+?)";$', re.MULTILINE)
+# what DVC says of work that goes well; `--quiet` would hide with it why it failed
+CHATTER = re.compile(
+    r"Running stage '|> |Stage '.+' didn't change|(Generating|Updating) lock file|Use `dvc push`|$"
+    r"|To track the changes with git|\tgit add |To enable auto staging|\tdvc config core\.autostage"
+)
 
 
 def _needs() -> dict[str, set[str]]:
@@ -33,8 +38,8 @@ class Processes:
         self.lock, self.running, self.stopped = threading.Lock(), set[subprocess.Popen[str]](), False
 
     def run(self, stage: str) -> bool:
-        """Run a stage if it has changed, and show what it says line by line; False if it failed."""
-        command = ["dvc", "--wait-for-lock", "repro", "--quiet", "--single-item", stage]
+        """Run a stage if it has changed, and show what it and DVC's errors say line by line; False if it failed."""
+        command = ["dvc", "--wait-for-lock", "repro", "--single-item", stage]
         # threads that wait must not spin where others could work
         environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
         with self.lock:
@@ -51,7 +56,8 @@ class Processes:
             self.running.add(process)
         with process:
             for line in process.stdout or ():
-                click.echo(line, nl=False)
+                if not CHATTER.match(line):
+                    click.echo(line, nl=False)
         with self.lock:
             self.running.discard(process)
         return process.returncode == 0

@@ -104,6 +104,14 @@ def test_after_a_failure_what_runs_ends_and_nothing_else_begins(tmp_path):
     assert (tmp_path / "good").exists() and not (tmp_path / "after.began").exists()
 
 
+def test_what_dvc_itself_refuses_is_said(tmp_path):
+    pipeline(tmp_path, bad=([], f"{sys.executable} -c pass"), good=([], turn("good")))
+    code, output, errors = ended(repro(tmp_path))
+    assert code == 1 and errors.splitlines()[-1].startswith("Error: bad: see above")
+    assert "output 'bad' does not exist" in output
+    assert not any(line.startswith(("Running stage", "> ", "Updating")) for line in output.splitlines())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_reaches_every_stage_and_none_begins(tmp_path, number):
     pipeline(
