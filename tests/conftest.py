@@ -11,6 +11,8 @@ TORTURE = int(
 COUNTS: Counter[str] = Counter()
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", DVC_NO_ANALYTICS="1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # processes share the cores: threads of several would wait for each other
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +41,16 @@ def torture() -> int:
 def counts() -> Counter[str]:
     """What was tried so far, by what it is called; told at the end."""
     return COUNTS
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist: handed to the process that tells it
+        session.config.workeroutput["counts"] = dict(COUNTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    COUNTS.update(getattr(node, "workeroutput", {}).get("counts", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

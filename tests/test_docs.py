@@ -261,7 +261,15 @@ def test_every_kind_of_snippet_is_tested():
     assert kinds <= {"", "python", "yaml", "toml"}
 
 
-def test_every_file_that_a_page_links_is_there():
+def anchors(page: Path) -> set[str]:
+    """What a link into a page can name: its headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_file_and_heading_that_a_page_links_is_there():
     for page in PAGES:
-        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
+        for link, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
+            if "://" not in link:
+                target = page.parent / link if link else page
+                assert target.exists() and (not anchor or anchor in anchors(target)), f"{page.name}: {link}#{anchor}"
