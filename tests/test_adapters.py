@@ -63,6 +63,20 @@ def test_a_plain_lora_is_put_as_diffusers_puts_it(loaded, model_folder, plain_lo
     torch.testing.assert_close(predict(loaded), expected)
 
 
+def test_a_plain_lora_is_merged_before_it_draws(loaded, model, plain_lora):
+    adapters.Put(plain_lora)(loaded)
+    beside = backbone.load(model)
+    adapters.put(beside, plain_lora)
+    assert not any("lora" in name for name, _ in loaded.denoiser.named_parameters())
+    torch.testing.assert_close(predict(loaded), predict(beside))
+
+
+def test_weights_of_eight_bits_are_not_merged_into(model, plain_lora):
+    coarse = backbone.load(model.model_copy(update={"dtype": "bfloat16"}))
+    adapters.Put(plain_lora)(coarse)
+    assert any("lora" in name for name, _ in coarse.denoiser.named_parameters())
+
+
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_mixture_is_put_with_its_masks(loaded, mix, scope):
     folder = mix(scope)

@@ -48,12 +48,19 @@ def _name(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Put:
-    """`put` with its folder: a preparation of `generation.Recipe`."""
+    """`put` with its folder: a preparation of `generation.Recipe`.
+
+    A plain LoRA is merged into the weights, ``W + scale B A``: an image takes three quarters to nine tenths of the
+    time. Weights in bfloat16 stay as they are: its 8 bits would round much of the update away.
+    """
 
     folder: Path
 
     def __call__(self, model: Backbone) -> None:
-        put(model, self.folder)
+        mixed = put(model, self.folder)
+        if mixed is None and model.denoiser.dtype != torch.bfloat16:
+            model.pipe.fuse_lora()
+            model.pipe.unload_lora_weights()
 
     def identity(self) -> str:
         """Hash of the adapter's files."""
