@@ -49,9 +49,9 @@ repro: setup $(MODEL)
 table: setup
 	@python -m stages.table
 
-# a process a core, at most 4, each with whole files: their tests share what they set up
+# a process a core, at most 4, each with whole files: their tests share what they set up; the slow ones come early
 test: setup
-	pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # every fault at every change to a file, KILLS real kills of each stage, every bad input: about half an hour
 KILLS := 100
