@@ -68,12 +68,16 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return [(page, body) for page, (found, body) in fences if found == language]
 
 
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return FENCE.sub("", page.read_text())
+
+
 def inline() -> list[tuple[str, str]]:
     """Page and text of what stands in backticks within sentences and is a command."""
     found = []
     for page in PAGES:
-        prose = FENCE.sub("", page.read_text())
-        found += [(page.name, text) for text in re.findall(r"`([^`\n]+)`", prose)]
+        found += [(page.name, text) for text in re.findall(r"`([^`\n]+)`", prose(page))]
     return [(page, text) for page, text in found if text.split()[0] in PROGRAMS and " " in text]
 
 
@@ -263,7 +267,7 @@ def test_every_kind_of_snippet_is_tested():
 
 def anchors(page: Path) -> set[str]:
     """What a link into a page can name: its headings, as GitHub spells them."""
-    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.M)
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
