@@ -21,7 +21,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 # trained from nothing where it is not there yet; goes on where it was stopped
 MODEL := versat2i/shapes/model/model_index.json
 $(MODEL): | $(VENV)/.ready
-	python -m versat2i.shapes.pretrain
+	python -m versat2i.shapes.pretraining.pretrain
 
 model: $(MODEL)
 
@@ -43,11 +43,11 @@ bench: setup
 
 repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
-	@python -m stages.repro
-	@python -m stages.table
+	@python -m versat2i.tools.repro
+	@python -m versat2i.tools.table
 
 table: setup
-	@python -m stages.table
+	@python -m versat2i.tools.table
 
 # a process a core, at most 4, each with whole files: their tests share what they set up; the slow ones come early
 test: setup
@@ -71,7 +71,7 @@ lock:
 	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --quiet -o requirements.lock $(UPGRADE)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	python -m versat2i.environment
+	python -m versat2i.settings.environment
 
 # Where the team's data lies: make remote URL=s3://BUCKET/FOLDER [ENDPOINT=https://HOST] [REMOTE=NAME];
 # keys never go here, but into .dvc/config.local or the environment: docs/team.md
@@ -86,7 +86,7 @@ remote: setup
 # the second line: what the run cache needs beside, docs/team.md
 push: setup
 	dvc push --run-cache
-	python -m stages.runs
+	python -m versat2i.tools.push_runs
 
 pull: setup
 	dvc pull --run-cache

@@ -18,10 +18,10 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from versat2i.backbone import Backbone
-from versat2i.backbone.loading import DTYPES, FAMILIES
-from versat2i.compute import Compute
-from versat2i.shapes import denoiser, scenes
+from versat2i.models.diffusion import Backbone
+from versat2i.models.diffusion.loading import DTYPES, FAMILIES
+from versat2i.settings.compute import Compute
+from versat2i.shapes.pretraining import denoiser, scenes
 
 Config = dict[str, Any]
 

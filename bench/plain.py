@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler, DiffusionPipeline
 from peft import LoraConfig
 
-from versat2i.backbone import Embeddings
-from versat2i.params import Sampling
+from versat2i.models.diffusion import Embeddings
+from versat2i.settings.params import Sampling
 
 
 def drawing(pipe: DiffusionPipeline, texts: Embeddings, empty: Embeddings, sampling: Sampling) -> Callable[[], object]:

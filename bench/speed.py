@@ -11,10 +11,10 @@ import click
 import torch
 
 from bench import models, plain
-from versat2i import measuring
-from versat2i.backbone import Backbone
-from versat2i.compute import Compute
-from versat2i.params import Mix, Sampling, TrainLora
+from versat2i.models.diffusion import Backbone
+from versat2i.settings.compute import Compute
+from versat2i.settings.params import Mix, Sampling, TrainLora
+from versat2i.tools import measure as measuring
 
 STEPS, GUIDANCE = 20, 5.0
 EXPERTS, RANK = 4, 16

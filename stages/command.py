@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from versat2i import environment, failures, timings
+from versat2i.settings import environment
+from versat2i.work import failures, timings
 
 
 def stage(main: Callable[..., str]) -> Callable[..., None]:

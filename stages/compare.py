@@ -3,7 +3,11 @@
 import click
 
 from stages.command import stage
-from versat2i import comparison, evaluation, gallery, layout, params, tables
+from versat2i.compare import grid, statistics
+from versat2i.evaluate import score
+from versat2i.formats import tables
+from versat2i.settings import params
+from versat2i.work import places
 
 SHOWN = 8  # prompts in the grid of samples for `dvc plots`
 
@@ -19,20 +23,20 @@ def main() -> str:
     """
     settings = params.load()
     options = settings.evaluate
-    folders = {variant: layout.evaluation(variant) for variant in options.variants}
+    folders = {variant: places.evaluation(variant) for variant in options.variants}
     found = {variant: tables.read("evaluation", folder / "scores.parquet") for variant, folder in folders.items()}
-    scores = {variant: evaluation.by_metric(table) for variant, table in found.items()}
-    metrics = evaluation.metric_names(evaluation.of_aspects(settings))
-    table = comparison.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
-    elements = {variant: evaluation.by_element(table) for variant, table in found.items()}
-    sources = tables.read("prompts", layout.prompts(options.split)).set_index("prompt_id")["source"]
-    groups = comparison.by_group(scores, sources, metrics=metrics, seed=settings.seed, resamples=options.resamples)
+    scores = {variant: score.by_metric(table) for variant, table in found.items()}
+    metrics = score.metric_names(score.of_aspects(settings))
+    table = statistics.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
+    elements = {variant: score.by_element(table) for variant, table in found.items()}
+    sources = tables.read("prompts", places.prompts(options.split)).set_index("prompt_id")["source"]
+    groups = statistics.by_group(scores, sources, metrics=metrics, seed=settings.seed, resamples=options.resamples)
     # first, since it reads images: nothing is written unless all that is read is sound
-    gallery.show(list(options.variants), layout.prompts(options.split), SHOWN, layout.SAMPLES)
-    layout.write_json(table, layout.metrics("evaluate"))
-    layout.write_json(elements, layout.metrics("elements"))
-    layout.write_json(groups, layout.metrics("groups"))
-    layout.write_csv(comparison.gains(table), layout.plot("gains"))
+    grid.show(list(options.variants), places.prompts(options.split), SHOWN, places.SAMPLES)
+    places.write_json(table, places.metrics("evaluate"))
+    places.write_json(elements, places.metrics("elements"))
+    places.write_json(groups, places.metrics("groups"))
+    places.write_csv(statistics.gains(table), places.plot("gains"))
     return f"{len(scores)} variants"
 
 

@@ -3,7 +3,9 @@
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, progress, tables, work
+from versat2i.formats import tables
+from versat2i.settings import compute, params
+from versat2i.work import places, progress, store
 
 
 @click.command()
@@ -19,23 +21,25 @@ def main(variant: str) -> str:
     settings, machine = params.load(), compute.load()
     options = settings.evaluate
 
-    from versat2i import adapters, evaluation, generation  # torch and diffusers take seconds to import
+    from versat2i.adapters import loading
+    from versat2i.evaluate import score
+    from versat2i.generate import painter  # torch and diffusers take seconds to import
 
-    prepare = None if variant == "base" else adapters.Put(layout.adapter(variant))
-    texts = tables.texts(layout.prompts(options.split))
-    plan = generation.plan(texts, options.per_prompt, options.prompts_per_shard)
+    prepare = None if variant == "base" else loading.Put(places.adapter(variant))
+    texts = tables.texts(places.prompts(options.split))
+    plan = painter.plan(texts, options.per_prompt, options.prompts_per_shard)
     device, safety = machine.torch_device(), settings.generate.safety
-    recipe = generation.Recipe(settings.model, prepare, options, settings.seed, device, "evaluate", safety)
-    evaluators = evaluation.of_aspects(settings) + evaluation.of_judges(settings)
+    recipe = painter.Recipe(settings.model, prepare, options, settings.seed, device, "evaluate", safety)
+    evaluators = score.of_aspects(settings) + score.of_judges(settings)
     results = compute.run(recipe, plan, machine.processes("evaluate"))
     drawn = 0
-    with work.replaced(layout.evaluation(variant)) as out:
+    with store.replaced(places.evaluation(variant)) as out:
         images = out / "images"
         for shard, piece, new in progress.track(results, f"evaluate@{variant}", len(plan)):
-            work.assemble(piece, images)
+            store.assemble(piece, images)
             drawn += new * len(shard.keys)
-        questions = tables.read("questions", layout.questions(options.split))
-        scores = evaluation.score(images, evaluators, texts, questions)
+        questions = tables.read("questions", places.questions(options.split))
+        scores = score.score(images, evaluators, texts, questions)
         tables.write("evaluation", scores, out / "scores.parquet")
     return f"{sum(len(shard.keys) for shard in plan)} images, {drawn} of them drawn now,"
 

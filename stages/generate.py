@@ -3,7 +3,9 @@
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, progress, shards, tables, work
+from versat2i.formats import shards, tables
+from versat2i.settings import compute, params
+from versat2i.work import places, progress, store
 
 
 @click.command()
@@ -17,11 +19,11 @@ def main() -> str:
     """
     settings, machine = params.load(), compute.load()
 
-    from versat2i import generation  # torch and diffusers take seconds to import
+    from versat2i.generate import painter  # torch and diffusers take seconds to import
 
-    texts = tables.texts(layout.prompts("train"))
-    plan = generation.plan(texts, settings.generate.per_prompt, settings.generate.prompts_per_shard)
-    recipe = generation.Recipe(
+    texts = tables.texts(places.prompts("train"))
+    plan = painter.plan(texts, settings.generate.per_prompt, settings.generate.prompts_per_shard)
+    recipe = painter.Recipe(
         settings.model,
         None,
         settings.generate,
@@ -32,12 +34,12 @@ def main() -> str:
     )
     results = compute.run(recipe, plan, machine.processes("generate"))
     drawn = 0
-    with work.replaced(layout.IMAGES) as out:
+    with store.replaced(places.IMAGES) as out:
         for shard, piece, new in progress.track(results, "generate", len(plan)):
-            work.assemble(piece, out)
+            store.assemble(piece, out)
             drawn += new * len(shard.keys)
-    counts = shards.count(layout.IMAGES)
-    layout.write_json(counts, layout.metrics("generate"))
+    counts = shards.count(places.IMAGES)
+    places.write_json(counts, places.metrics("generate"))
     flagged = f" and {counts['flagged']} flagged as unsafe" if settings.generate.safety == "drop" else ""
     return f"{counts['candidates']} candidates of {len(texts)} prompts, {drawn} of them drawn now{flagged},"
 

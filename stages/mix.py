@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, trained
+from versat2i.settings import compute, params
+from versat2i.train import kept
+from versat2i.work import places
 
 
 @click.command()
@@ -21,17 +23,17 @@ def main(variant: str) -> str:
     """
     settings = params.load()
 
-    from versat2i import unions  # torch and diffusers take seconds to import
+    from versat2i.mix import unions  # torch and diffusers take seconds to import
 
-    adapters = {aspect: layout.adapter(aspect) for aspect in settings.aspects}
-    selected = {aspect: layout.selected(aspect) for aspect in settings.aspects}
+    adapters = {aspect: places.adapter(aspect) for aspect in settings.aspects}
+    selected = {aspect: places.selected(aspect) for aspect in settings.aspects}
 
     key = unions.fingerprint(variant, settings, adapters, selected)
 
-    def unite(out: Path) -> trained.Result:
+    def unite(out: Path) -> kept.Result:
         return unions.unite(variant, settings, adapters, selected, key, out, compute.load().torch_device())
 
-    made = trained.make("mix", key, unite)
+    made = kept.make("mix", key, unite)
     made.put("mix", variant)
     return f"{len(adapters)} experts, {len(made.losses)} steps,{made.source}"
 

@@ -5,8 +5,10 @@ from functools import partial
 import click
 
 from stages.command import stage
-from versat2i import layout, params, progress, tables, work
+from versat2i.formats import tables
 from versat2i.prompts import sources
+from versat2i.settings import params
+from versat2i.work import places, progress, store
 
 
 @click.command()
@@ -19,12 +21,12 @@ def main() -> str:
         python -m stages.prompts
     """
     splits = sources.collect(params.load().prompts, partial(progress.track, every=50))
-    with work.replaced(layout.DATA / "prompts") as prompts, work.replaced(layout.DATA / "questions") as questions:
+    with store.replaced(places.DATA / "prompts") as prompts, store.replaced(places.DATA / "questions") as questions:
         for split, (texts, asked, _) in splits.items():
             tables.write("prompts", texts, prompts / f"{split}.parquet")
             tables.write("questions", asked, questions / f"{split}.parquet")
     counts = {split: numbers for split, (_, _, numbers) in splits.items()}
-    layout.write_json(counts, layout.metrics("prompts"))
+    places.write_json(counts, places.metrics("prompts"))
     return ", ".join(f"{numbers['prompts']} {split} prompts" for split, numbers in counts.items())
 
 

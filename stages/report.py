@@ -3,8 +3,9 @@
 import click
 
 from stages.command import stage
-from versat2i import layout, params, work
 from versat2i.report import page
+from versat2i.settings import params
+from versat2i.work import places, store
 
 
 @click.command()
@@ -16,9 +17,9 @@ def main() -> str:
     Example:
         python -m stages.report
     """
-    with work.replaced(layout.REPORT) as out:
+    with store.replaced(places.REPORT) as out:
         shown = page.write(params.load(), out)
-    return f"{shown} images in {layout.REPORT / page.PAGE},"
+    return f"{shown} images in {places.REPORT / page.PAGE},"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,11 @@ import click
 import pandas as pd
 
 from stages.command import stage
-from versat2i import compute, layout, params, progress, rewards, scoring, shards, tables
+from versat2i import rewards
+from versat2i.formats import shards, tables
+from versat2i.rewards.common import scoring
+from versat2i.settings import compute, params
+from versat2i.work import places, progress
 
 
 @click.command()
@@ -19,15 +23,15 @@ def main(aspect: str) -> str:
     """
     settings = params.load()
     evaluator = params.entry(settings.rewards, aspect, "rewards")
-    texts = tables.texts(layout.prompts("train"))
-    questions = tables.read("questions", layout.questions("train"))
+    texts = tables.texts(places.prompts("train"))
+    questions = tables.read("questions", places.questions("train"))
     recipe = scoring.Recipe(aspect, evaluator, texts, questions)
-    paths = shards.paths(layout.IMAGES)
+    paths = shards.paths(places.IMAGES)
     results = compute.run(recipe, paths, compute.load().processes("score"))
     pieces = list(progress.track(results, f"score@{aspect}", len(paths)))
     scores = pd.concat([table for table, _ in pieces], ignore_index=True)
-    scoring.expect_all(scores, texts, layout.IMAGES)
-    tables.write("scores", scores, layout.scores(aspect))
+    scoring.expect_all(scores, texts, places.IMAGES)
+    tables.write("scores", scores, places.scores(aspect))
     abstained = int(scores["abstained"].notna().sum())
     licence = rewards.from_params(aspect, evaluator).licence  # not recipe(): it hashes a model folder
     now = sum(len(table) for table, new in pieces if new)

@@ -4,7 +4,12 @@ import click
 import pandas as pd
 
 from stages.command import stage
-from versat2i import layout, params, picking, rewards, selection, tables, work
+from versat2i import rewards
+from versat2i.formats import tables
+from versat2i.select import chosen
+from versat2i.select import rule as selection_rule
+from versat2i.settings import params
+from versat2i.work import places, store
 
 REJECTED = 12  # thumbnails for the report
 BINS = 20  # of the histogram for `dvc plots`
@@ -23,11 +28,11 @@ def main(aspect: str) -> str:
     settings = params.load()
     rule = params.entry(settings.select, aspect, "select")
     higher = _higher_is_better(settings, aspect)
-    scores = tables.read("scores", layout.scores(aspect))
+    scores = tables.read("scores", places.scores(aspect))
     guards = [_merits(settings, other) for other in rule.guard]
     limits = rule.threshold.model_dump()
-    threshold = selection.cutoff(scores, **limits, higher_is_better=higher)
-    picks = selection.pick(
+    threshold = selection_rule.cutoff(scores, **limits, higher_is_better=higher)
+    picks = selection_rule.pick(
         scores,
         **limits,
         per_prompt=rule.per_prompt,
@@ -37,13 +42,13 @@ def main(aspect: str) -> str:
         guards=guards,
         label=f"select@{aspect}",
     )
-    picks = selection.rivals(scores, picks, higher_is_better=higher, guards=guards)
-    rejected = selection.rejected(scores, picks, REJECTED, higher_is_better=higher)
-    with work.replaced(layout.selected(aspect)) as out:
-        picking.copy(layout.IMAGES, picks, rejected, tables.texts(layout.prompts("train")), out)
-    summary = selection.summary(scores, picks, threshold=threshold)
-    layout.write_json(summary, layout.metrics("select", aspect))
-    layout.write_csv(selection.distribution(scores, picks, BINS), layout.plot("select", aspect))
+    picks = selection_rule.rivals(scores, picks, higher_is_better=higher, guards=guards)
+    rejected = selection_rule.rejected(scores, picks, REJECTED, higher_is_better=higher)
+    with store.replaced(places.selected(aspect)) as out:
+        chosen.copy(places.IMAGES, picks, rejected, tables.texts(places.prompts("train")), out)
+    summary = selection_rule.summary(scores, picks, threshold=threshold)
+    places.write_json(summary, places.metrics("select", aspect))
+    places.write_csv(selection_rule.distribution(scores, picks, BINS), places.plot("select", aspect))
     return f"{len(picks)} of {len(scores)}, mean {summary['pool_mean']:.3f} -> {summary['picks_mean']:.3f},"
 
 
@@ -52,8 +57,8 @@ def _higher_is_better(settings: params.Params, aspect: str) -> bool:
 
 
 def _merits(settings: params.Params, aspect: str) -> pd.DataFrame:
-    scores = tables.read("scores", layout.scores(aspect))
-    return selection.merits(scores, higher_is_better=_higher_is_better(settings, aspect))
+    scores = tables.read("scores", places.scores(aspect))
+    return selection_rule.merits(scores, higher_is_better=_higher_is_better(settings, aspect))
 
 
 if __name__ == "__main__":

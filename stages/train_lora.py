@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from stages.command import stage
-from versat2i import compute, layout, params, trained
+from versat2i.settings import compute, params
+from versat2i.train import kept
+from versat2i.work import places
 
 
 @click.command()
@@ -20,21 +22,20 @@ def main(aspect: str) -> str:
     """
     settings = params.load()
     rule = params.entry(settings.train_lora, aspect, "train_lora")
-    selected = layout.selected(aspect)
+    selected = places.selected(aspect)
 
-    from versat2i import experts, lora, training  # torch and diffusers take seconds to import
+    from versat2i.adapters import lora
+    from versat2i.train import expert, loop  # torch and diffusers take seconds to import
 
-    checkpoint = training.checkpoint("train_lora", experts.__name__, aspect, settings, rule, [selected])
+    checkpoint = loop.checkpoint("train_lora", expert.__name__, aspect, settings, rule, [selected])
 
-    def train(out: Path) -> trained.Result:
+    def train(out: Path) -> kept.Result:
         device = compute.load().torch_device()
-        adapter, losses = experts.train_lora(
-            settings.model, [selected], rule, settings.seed, aspect, checkpoint, device
-        )
+        adapter, losses = expert.train_lora(settings.model, [selected], rule, settings.seed, aspect, checkpoint, device)
         lora.write(adapter, out)
-        return training.summary(losses), losses, checkpoint.remove
+        return loop.summary(losses), losses, checkpoint.remove
 
-    made = trained.make("train_lora", checkpoint.path.stem, train)
+    made = kept.make("train_lora", checkpoint.path.stem, train)
     made.put("train_lora", aspect)
     return f"{len(made.losses)} steps of {rule.batch_size}, rank {rule.rank},{made.source}"
 

@@ -26,7 +26,7 @@ def model_folder(tmp_path_factory):
 @pytest.fixture
 def model(model_folder):
     """That pipeline as params name it."""
-    from versat2i.params import Model
+    from versat2i.settings.params import Model
 
     return Model(path=str(model_folder), dtype="float32", threads=1)
 

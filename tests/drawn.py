@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from versat2i import params, picking, shards
+from versat2i.formats import shards
+from versat2i.select import chosen
+from versat2i.settings import params
 
 TEXTS = {"p0": "a red circle", "p1": "two blue squares on a navy background", "p2": "a green star"}
 
@@ -41,7 +43,7 @@ def selected(folder: Path, texts: dict[str, str] = TEXTS, per_prompt: int = 2) -
     picks = pd.DataFrame(keys, columns=["prompt_id", "k"]).assign(score=1.0, rank=1, rival=0)
     picks["gap"] = 0.5 * picks["k"]
     folder.mkdir(parents=True)
-    picking.copy(pool(folder.with_name(f"{folder.name}-pool"), texts, per_prompt), picks, picks.head(0), texts, folder)
+    chosen.copy(pool(folder.with_name(f"{folder.name}-pool"), texts, per_prompt), picks, picks.head(0), texts, folder)
     return folder
 
 

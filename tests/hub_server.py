@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from versat2i import codebase
+from versat2i.work import fingerprint
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"  # of every repository
 API = re.compile(r"^/api/models/(?P<repo>[^/]+/[^/]+)/(?P<what>revision|tree)/(?P<revision>[^/]+)$")
@@ -142,7 +142,7 @@ def _hash(data: bytes) -> str:
 
 def run(program: str, environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess:
     """Run Python code in a process of its own: hub libraries read their environment when they are imported."""
-    paths = os.pathsep.join([str(codebase.ROOT), str(codebase.ROOT / "tests")])
+    paths = os.pathsep.join([str(fingerprint.ROOT), str(fingerprint.ROOT / "tests")])
     command = [sys.executable, "-c", program]
     return subprocess.run(
         command, env=environment | {"PYTHONPATH": paths}, cwd=folder, capture_output=True, text=True, check=False

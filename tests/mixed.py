@@ -3,7 +3,7 @@
 import tiny
 import torch
 
-from versat2i import mixture
+from versat2i.adapters import mixture
 
 SCOPES = ("token", "image", "layer")
 

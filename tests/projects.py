@@ -11,7 +11,7 @@ from pathlib import Path
 import forks
 import yaml
 
-from versat2i import codebase
+from versat2i.work import fingerprint
 
 TINY = {
     "prompts": {
@@ -86,7 +86,7 @@ def copy_project(root: Path, model: Path) -> Path:
     """The project as a new git repository with a tiny model and tiny settings."""
     made = (".venv", ".work", "data", "metrics", "plots", "dvc.lock", "__pycache__", ".*_cache")
     skipped = shutil.ignore_patterns(".git", "model", "cache", "tmp", *made)
-    shutil.copytree(codebase.ROOT, root, ignore=skipped)
+    shutil.copytree(fingerprint.ROOT, root, ignore=skipped)
     shutil.copytree(model, root / "versat2i/shapes/model")
     (root / "params.yaml").write_text(yaml.safe_dump(tiny_params(root)))
     (root / "compute.yaml").write_text("device: cpu\n")  # workers would import for seconds what forks have

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from versat2i.codebase import ROOT
+from versat2i.work.fingerprint import ROOT
 
 FOLDER = ROOT.parent / "shared" / "benchmarks"
 

@@ -14,9 +14,11 @@ import yaml
 from click.testing import CliRunner, Result
 from markupsafe import Markup
 
-from versat2i import backbone, codebase, environment, params
+from versat2i.models import diffusion
 from versat2i.report import charts
-from versat2i.rewards import registry
+from versat2i.rewards.common import registry
+from versat2i.settings import environment, params
+from versat2i.work import fingerprint
 
 ASPECTS = ("aesthetic", "faithfulness")
 VARIANTS = ("base", "aesthetic", "mixture")
@@ -59,10 +61,10 @@ def settings(model: Path) -> dict:
 
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """Load the model, read params and what is installed, and hash the code once; make no charts."""
-    load = functools.cache(backbone.load)
-    patch.setattr(backbone, "load", lambda *arguments: copy.deepcopy(load(*arguments)))
+    load = functools.cache(diffusion.load)
+    patch.setattr(diffusion, "load", lambda *arguments: copy.deepcopy(load(*arguments)))
     for place, name in (
-        (codebase, "digest"),
+        (fingerprint, "digest"),
         (environment, "installed"),
         (params, "load"),
         (registry, "entry_points"),

@@ -13,23 +13,18 @@ import pandas as pd
 import torch
 import yaml
 
-from versat2i import (
-    codebase,
-    comparison,
-    environment,
-    evaluation,
-    layout,
-    params,
-    picking,
-    rewards,
-    scoring,
-    selection,
-    shards,
-    tables,
-)
+from versat2i import rewards
+from versat2i.compare import statistics
+from versat2i.evaluate import score
+from versat2i.formats import shards, tables
 from versat2i.prompts import sources
+from versat2i.rewards.common import scoring
 from versat2i.seeds import stable_seed
-from versat2i.shapes import drawing, grammar
+from versat2i.select import chosen as chosen_files
+from versat2i.select import rule
+from versat2i.settings import environment, params
+from versat2i.shapes.world import drawing, grammar
+from versat2i.work import fingerprint, places
 
 HOSTILE = "</title></script><script>alert(1)</script><img src=x onerror=alert(2)> 'q' \"q\" & {{ 7 * 7 }} $x$ \u2028"
 VARIANTS = ("base", "geometry", "uniform", "mixture")
@@ -41,7 +36,7 @@ FLAWS = drawing.Flaws(noise=16.0, blur=1.2, jitter=20.0, rotation=12.0, bend=0.1
 
 def settings() -> params.Params:
     """The project's own params, smaller."""
-    content = yaml.safe_load((codebase.ROOT / "params.yaml").read_text())
+    content = yaml.safe_load((fingerprint.ROOT / "params.yaml").read_text())
     content["prompts"] = {
         "train": [{"grammar": 5, "seed": 1}],
         "dev": [{"grammar": 2, "seed": 2}],
@@ -61,8 +56,8 @@ def write() -> params.Params:
     Path("params.yaml").write_text(yaml.safe_dump(content))
     environment.write()
     for split, (texts, questions, _) in sources.collect(chosen.prompts).items():
-        tables.write("prompts", texts, layout.prompts(split))
-        tables.write("questions", questions, layout.questions(split))
+        tables.write("prompts", texts, places.prompts(split))
+        tables.write("questions", questions, places.questions(split))
     _select(chosen)
     _train(chosen)
     _evaluate(chosen)
@@ -88,20 +83,20 @@ def draw(folder: Path, texts: dict[str, str], per_prompt: int, share: float) -> 
 
 
 def _select(chosen: params.Params) -> None:
-    texts, questions = tables.texts(layout.prompts("train")), tables.read("questions", layout.questions("train"))
+    texts, questions = tables.texts(places.prompts("train")), tables.read("questions", places.questions("train"))
     pool = draw(Path("pool"), texts, 3, 1.0)
     for aspect in chosen.aspects:
         reward = rewards.load(aspect, chosen.rewards[aspect].evaluator, **chosen.rewards[aspect].options)
         parts = [scoring.score_shard(reward, path, texts, questions) for path in shards.paths(pool)]
         scores = pd.concat(parts, ignore_index=True)
-        tables.write("scores", scores, layout.scores(aspect))
-        picks = selection.pick(scores, quantile=0.2, per_prompt=1, margin=0.0, min_selected=1, label=aspect)
-        picks = selection.rivals(scores, picks)
-        rejected = selection.rejected(scores, picks, 4)
-        layout.selected(aspect).mkdir(parents=True)
-        picking.copy(pool, picks, rejected, texts, layout.selected(aspect))
-        summary = selection.summary(scores, picks, threshold=selection.cutoff(scores, quantile=0.2))
-        layout.write_json(summary, layout.metrics("select", aspect))
+        tables.write("scores", scores, places.scores(aspect))
+        picks = rule.pick(scores, quantile=0.2, per_prompt=1, margin=0.0, min_selected=1, label=aspect)
+        picks = rule.rivals(scores, picks)
+        rejected = rule.rejected(scores, picks, 4)
+        places.selected(aspect).mkdir(parents=True)
+        chosen_files.copy(pool, picks, rejected, texts, places.selected(aspect))
+        summary = rule.summary(scores, picks, threshold=rule.cutoff(scores, quantile=0.2))
+        places.write_json(summary, places.metrics("select", aspect))
 
 
 def _train(chosen: params.Params) -> None:
@@ -109,7 +104,7 @@ def _train(chosen: params.Params) -> None:
     for number, place in enumerate([*[("train_lora", aspect) for aspect in chosen.aspects], ("mix", "mixture")]):
         steps = np.arange(1, 301)
         noise = np.random.default_rng(number).normal(0, 0.02, len(steps))
-        layout.write_csv(pd.DataFrame({"step": steps, "loss": 0.2 + 0.3 / np.sqrt(steps) + noise}), layout.plot(*place))
+        places.write_csv(pd.DataFrame({"step": steps, "loss": 0.2 + 0.3 / np.sqrt(steps) + noise}), places.plot(*place))
     raw = np.random.default_rng(0).random((len(LAYERS), len(chosen.aspects)))
     gates = pd.DataFrame(raw / raw.sum(1, keepdims=True), LAYERS, chosen.aspects)
     recipe = {
@@ -117,31 +112,31 @@ def _train(chosen: params.Params) -> None:
         "experts": [{"name": name} for name in gates],
         "mean_gates": dict(zip(LAYERS, gates.values.tolist(), strict=True)),
     }
-    layout.write_json(recipe, layout.adapter("mixture") / layout.RECIPE)
+    places.write_json(recipe, places.adapter("mixture") / places.RECIPE)
     numbers = {"entropy": 0.9, "distance": 0.2, "scale": 1.1, "temperature": 0.8}
-    layout.write_json({"gate": gates.mean().to_dict(), **numbers}, layout.metrics("mix", "mixture"))
+    places.write_json({"gate": gates.mean().to_dict(), **numbers}, places.metrics("mix", "mixture"))
 
 
 def _evaluate(chosen: params.Params) -> None:
     """Images of each variant, scored by all; then one prompt gets hostile texts, questions and a hostile reason."""
-    texts, questions = tables.texts(layout.prompts("eval")), tables.read("questions", layout.questions("eval"))
+    texts, questions = tables.texts(places.prompts("eval")), tables.read("questions", places.questions("eval"))
     first = next(iter(texts))
     for number, variant in enumerate(VARIANTS):
-        folder = draw(layout.evaluation(variant) / "images", texts, PER_PROMPT, 1 - number / len(VARIANTS))
-        scores = pd.concat([_scores(chosen, folder, texts, questions), evaluation.diversity(folder)])
+        folder = draw(places.evaluation(variant) / "images", texts, PER_PROMPT, 1 - number / len(VARIANTS))
+        scores = pd.concat([_scores(chosen, folder, texts, questions), score.diversity(folder)])
         theirs = (scores["prompt_id"] == first) & (scores["k"] == 0)
         scores.loc[theirs, "details"] = scores.loc[theirs, "details"].map(_hostile)
         scores.loc[theirs & (scores["metric"] == "aesthetic"), ["score", "abstained"]] = [np.nan, HOSTILE]
-        tables.write("evaluation", scores, layout.evaluation(variant) / "scores.parquet")
+        tables.write("evaluation", scores, places.evaluation(variant) / "scores.parquet")
     for split in ("train", "eval"):
-        prompts = tables.read("prompts", layout.prompts(split))
+        prompts = tables.read("prompts", places.prompts(split))
         prompts.loc[0, ["text", "category", "source"]] = HOSTILE
-        tables.write("prompts", prompts, layout.prompts(split))
+        tables.write("prompts", prompts, places.prompts(split))
 
 
 def _scores(chosen: params.Params, folder: Path, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:
-    """As `evaluation.score`, without the work store: hashing the code for each shard takes longer than to score it."""
-    judges = [(evaluation.JUDGES, judge) for judge in chosen.evaluate.judges]
+    """As `score.score`, without the work store: hashing the code for each shard takes longer than to score it."""
+    judges = [(score.JUDGES, judge) for judge in chosen.evaluate.judges]
     frames = []
     for aspect, evaluator in [*((aspect, chosen.rewards[aspect]) for aspect in chosen.aspects), *judges]:
         reward = rewards.load(aspect, evaluator.evaluator, **evaluator.options)
@@ -161,11 +156,11 @@ def _hostile(details: str | None) -> str | None:
 
 def _compare(chosen: params.Params) -> None:
     scores = {
-        variant: evaluation.by_metric(tables.read("evaluation", layout.evaluation(variant) / "scores.parquet"))
+        variant: score.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
         for variant in VARIANTS
     }
-    metrics = evaluation.metric_names([(aspect, chosen.rewards[aspect]) for aspect in chosen.aspects])
+    metrics = score.metric_names([(aspect, chosen.rewards[aspect]) for aspect in chosen.aspects])
     options = {"metrics": metrics, "seed": 0, "resamples": chosen.evaluate.resamples}
-    layout.write_json(comparison.compare(scores, **options), layout.metrics("evaluate"))
-    groups = tables.read("prompts", layout.prompts("eval")).set_index("prompt_id")["source"]
-    layout.write_json(comparison.by_group(scores, groups, **options), layout.metrics("groups"))
+    places.write_json(statistics.compare(scores, **options), places.metrics("evaluate"))
+    groups = tables.read("prompts", places.prompts("eval")).set_index("prompt_id")["source"]
+    places.write_json(statistics.by_group(scores, groups, **options), places.metrics("groups"))

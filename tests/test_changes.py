@@ -15,9 +15,10 @@ import pytest
 import yaml
 from projects import copy_project, edit, ran, run, tiny_params, without
 
-from versat2i import codebase, environment, params
+from versat2i.settings import environment, params
+from versat2i.work import fingerprint
 
-DOCS = codebase.ROOT / "docs" / "pipeline.md"
+DOCS = fingerprint.ROOT / "docs" / "pipeline.md"
 STORED = ("generate", "score@", "train_lora@", "mix@", "evaluate@")  # stages with a work store
 ASPECTS = ("aesthetic", "low_level")
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \|$", re.M)
@@ -55,8 +56,8 @@ def work_done(output: str) -> dict[str, int]:
 
 def tailor(root: Path, aspects: tuple[str, ...]) -> None:
     """dvc.yaml and params.yaml for these aspects."""
-    pipeline = yaml.safe_load((codebase.ROOT / "dvc.yaml").read_text())
-    shutil.copy(codebase.ROOT / "params.yaml", root)
+    pipeline = yaml.safe_load((fingerprint.ROOT / "dvc.yaml").read_text())
+    shutil.copy(fingerprint.ROOT / "params.yaml", root)
     settings = tiny_params(root)
     settings["prompts"]["train"] = [{"grammar": 20, "seed": 1}]
     settings["generate"]["prompts_per_shard"] = 10
@@ -93,7 +94,7 @@ def upgrade(root: Path, package: str) -> None:
     folder = root / f"{package}-{found}.1.dist-info"  # found before the real one, which lies further down the path
     folder.mkdir()
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {found}.1\n")
-    run(root, "python", "-m", "versat2i.environment")
+    run(root, "python", "-m", "versat2i.settings.environment")
 
 
 def compute(root: Path) -> None:
@@ -115,11 +116,13 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "the gates' alpha: `mix.balance`": lambda root: edit(root, mix__balance=0.5),
     "the aspect `geometry` added": lambda root: tailor(root, (*ASPECTS, "geometry")),
     "the aspect `aesthetic` removed": lambda root: tailor(root, ("low_level",)),
-    "a comment in `versat2i/generation.py`": lambda root: replace(
+    "a comment in `versat2i/generate/painter.py`": lambda root: replace(
         root, "generation.py", "class Painter:", "# as it was\nclass Painter:"
     ),
-    "a comment in `versat2i/lora.py`": lambda root: replace(root, "lora.py", "import json\n", "import json  # text\n"),
-    "code in `versat2i/generation.py`": lambda root: replace(
+    "a comment in `versat2i/adapters/lora.py`": lambda root: replace(
+        root, "lora.py", "import json\n", "import json  # text\n"
+    ),
+    "code in `versat2i/generate/painter.py`": lambda root: replace(
         root, "generation.py", "stable_seed(self.seed, ", "stable_seed(self.seed + 1, "
     ),
     "a comment in an evaluator, `aesthetic/classical.py`": lambda root: replace(
@@ -148,13 +151,13 @@ def test_a_change_reruns_what_the_page_says_and_nothing_else(project, change):
 
 
 def test_the_page_says_how_much_of_the_default_pool_ten_percent_more_prompts_draw():
-    from versat2i import generation  # torch, which the tests above leave to their stages
+    from versat2i.generate import painter  # torch, which the tests above leave to their stages
 
-    settings = params.load(codebase.ROOT / "params.yaml")
+    settings = params.load(fingerprint.ROOT / "params.yaml")
     [source] = settings.prompts.train
     shape = (settings.generate.per_prompt, settings.generate.prompts_per_shard)
     amounts = (source.grammar, source.grammar * 11 // 10)
-    before, after = (generation.plan({str(i): "" for i in range(amount)}, *shape) for amount in amounts)
+    before, after = (painter.plan({str(i): "" for i in range(amount)}, *shape) for amount in amounts)
     drawn = sum(len(shard.keys) for shard in after if shard not in before)
     total = sum(len(shard.keys) for shard in after)
     says = f"({amounts[0]} to {amounts[1]}) draw {drawn} of {total:,} images, {100 * drawn / total:.1f} %"

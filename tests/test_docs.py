@@ -19,10 +19,14 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from versat2i import backbone, codebase, compute, lora, losses, mixture, mixture_files, params
+from versat2i.adapters import lora, mixture, mixture_files
 from versat2i.cli import main
+from versat2i.models import diffusion
+from versat2i.settings import compute, params
+from versat2i.train import losses
+from versat2i.work import fingerprint
 
-ROOT = codebase.ROOT
+ROOT = fingerprint.ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 PROGRAMS = (
     "versat2i",
@@ -52,9 +56,9 @@ COSTLY = {
     "chgrp *": "gives it to the group (there too)",
     "chmod *": "lets the group write into it (there too)",
     "python -m versat2i.shapes.*": "trains or measures the embedded model for minutes to hours",
-    "uv pip install *": "changes the environment (tests/rewards/test_plug_in.py installs into a folder)",
-    "uv venv *": "makes a second environment (tests/rewards/test_isolated.py makes one)",
-    "uv pip freeze *": "lists an environment that is not here (tests/rewards/test_isolated.py reads such lists)",
+    "uv pip install *": "changes the environment (tests/rewards/common/test_plug_in.py installs into a folder)",
+    "uv venv *": "makes a second environment (tests/rewards/common/test_isolated.py makes one)",
+    "uv pip freeze *": "lists an environment that is not here (tests/rewards/common/test_isolated.py reads such lists)",
     "pip install *": "changes the environment; the extra that it names is in pyproject.toml, see below",
     "tensorboard --logdir *": "serves until it is stopped",
     "hf upload *": "reaches a hub",
@@ -189,7 +193,7 @@ def finished(tmp_path_factory, model_folder):
 
 
 def _train(settings: params.Params) -> None:
-    model = backbone.load(settings.model)
+    model = diffusion.load(settings.model)
     experts = [
         dataclasses.replace(tiny.adapter(model.denoiser, aspect, alpha=0.2), metadata=model.identity)
         for aspect in settings.aspects

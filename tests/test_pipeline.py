@@ -11,7 +11,8 @@ import tiny
 import yaml
 from projects import commit, copy_project, edit, ran, run
 
-from versat2i import layout, params
+from versat2i.settings import params
+from versat2i.work import places
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +38,21 @@ def test_every_stage_runs_and_says_what_it_did(project):
 
 def test_the_results_have_the_promised_shape(project):
     settings = params.load(project / "params.yaml")
-    table = json.loads((project / layout.metrics("evaluate")).read_text())
+    table = json.loads((project / places.metrics("evaluate")).read_text())
     assert set(table) == {*settings.evaluate.variants, "summary"}
     for variant in settings.evaluate.variants:
         for entry in table[variant].values():
             gained = set() if variant == "base" else {"gain", "low", "high", "win_rate", "more_abstentions"}
             assert set(entry) <= {"mean", "abstained"} | gained
     assert {"aesthetic", "low_level", "diversity"} <= set(table["base"])
-    elements = json.loads((project / layout.metrics("elements")).read_text())
+    elements = json.loads((project / places.metrics("elements")).read_text())
     assert set(elements) == set(settings.evaluate.variants)
     assert all(set(found) == {"tifa"} and "color" in found["tifa"] for found in elements.values())
 
 
 def test_a_selected_set_is_the_best_of_each_prompt(project):
-    scores = pd.read_parquet(project / layout.scores("aesthetic"))
-    picks = pd.read_parquet(project / layout.selected("aesthetic") / "picks.parquet")
+    scores = pd.read_parquet(project / places.scores("aesthetic"))
+    picks = pd.read_parquet(project / places.selected("aesthetic") / "picks.parquet")
     best = scores.groupby("prompt_id")["score"].max()
     assert picks.set_index("prompt_id")["score"].to_dict() == best.to_dict()
 
@@ -98,7 +99,7 @@ def test_ones_own_prompts_take_one_edit_a_split(project):
     edit(project, prompts__train=mine, generate__per_prompt=2)
     run(project, "python", "-m", "stages.prompts")
     assert "4 candidates of 2 prompts" in run(project, "python", "-m", "stages.generate").stdout
-    questions = pd.read_parquet(project / layout.questions("train"))
+    questions = pd.read_parquet(project / places.questions("train"))
     assert "How many blue stars are there?" in set(questions["question"])
 
 
@@ -128,9 +129,9 @@ def test_a_word_that_the_model_does_not_know_is_named(project):
 
 def test_an_empty_prompt_file_is_one_clear_line(project):
     (project / "mine.txt").write_text("\n\n")
-    before = (project / layout.prompts("train")).read_bytes()
+    before = (project / places.prompts("train")).read_bytes()
     assert "mine.txt: has no prompt" in fails(project, "stages.prompts")
-    assert (project / layout.prompts("train")).read_bytes() == before
+    assert (project / places.prompts("train")).read_bytes() == before
 
 
 def test_a_threshold_that_nothing_reaches_is_one_clear_line(project):
@@ -146,7 +147,7 @@ def test_a_misspelt_param_names_the_close_match(project):
 
 
 def test_a_table_with_a_missing_column_is_one_clear_line(project):
-    path = project / layout.scores("aesthetic")
+    path = project / places.scores("aesthetic")
     pd.read_parquet(path).drop(columns="score").to_parquet(path)
     assert "column 'score' is missing" in fails(project, "stages.select", "aesthetic")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from diffusers import UNet2DConditionModel
 
-from versat2i.lora import Adapter
-from versat2i.shapes import autoencoder, denoiser, pretrain, scenes
+from versat2i.adapters.lora import Adapter
+from versat2i.shapes.pretraining import autoencoder, denoiser, pretrain, scenes
 
 TEXT_DIM = 12
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")

@@ -30,8 +30,8 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from versat2i.backbone import words
-from versat2i.shapes import denoiser, scenes
+from versat2i.models.diffusion import words
+from versat2i.shapes.pretraining import denoiser, scenes
 
 HIDDEN, POOLED = 16, 8
 THRESHOLD = -0.093  # of the cosine of an image and the checker's first concept

@@ -20,6 +20,6 @@ def load(folder: str | Path, device: str = "cpu", dtype: str = "float32") -> "Di
     Raises:
         ValueError: there is no adapter in the folder, it is damaged, or its base model is not there.
     """
-    from versat2i import adapters  # torch and diffusers take seconds to import
+    from versat2i.adapters import loading  # torch and diffusers take seconds to import
 
-    return adapters.load(Path(folder), device, dtype)
+    return loading.load(Path(folder), device, dtype)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from versat2i.rewards.base import Images, Scores, score_each
+from versat2i.rewards.common.base import Images, Scores, score_each
 
 
 class Brightness:

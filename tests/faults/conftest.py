@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import small_run
 
-from versat2i import generation, shards, training
+from versat2i.formats import shards
+from versat2i.generate import painter
+from versat2i.train import loop
 
 
 @contextmanager
 def quick_stages():
     """Counts each shard that is drawn and each step that is trained; quick stand-ins last as long as the context."""
     done: Counter[str] = Counter()
-    clip = training.nn.utils.clip_grad_norm_
+    clip = loop.nn.utils.clip_grad_norm_
 
     def paint(self, shard):
         done[shard.name] += 1
@@ -30,8 +32,8 @@ def quick_stages():
 
     with pytest.MonkeyPatch.context() as patch:
         small_run.quicken(patch)
-        patch.setattr(generation.Worker, "_paint", paint)
-        patch.setattr(training.nn.utils, "clip_grad_norm_", step)
+        patch.setattr(painter.Worker, "_paint", paint)
+        patch.setattr(loop.nn.utils, "clip_grad_norm_", step)
         yield done
 
 

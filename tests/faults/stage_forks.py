@@ -36,7 +36,7 @@ def noting(function: Callable, note: Callable[..., str]) -> Callable:
 
 def prepare() -> None:
     """Import what stages import and hash the code that they run: each fork has both."""
-    codebase = importlib.import_module("versat2i.codebase")
+    codebase = importlib.import_module("versat2i.work.fingerprint")
     codebase.digest = functools.cache(codebase.digest)
     modules = {name: importlib.import_module(f"versat2i.{name}") for name in MODULES}
     rewards = importlib.import_module("versat2i.rewards")

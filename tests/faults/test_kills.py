@@ -18,7 +18,7 @@ import stage_forks
 import yaml
 from test_every_write import OUTS, remove, visible
 
-from versat2i import codebase
+from versat2i.work import fingerprint
 
 KILLS = 2  # of each stage, outside of `make torture`
 LONG = ("generate", "score aesthetic", "train_lora aesthetic", "mix mixture", "evaluate base")
@@ -35,7 +35,7 @@ class Forks:
     """The process that is forked."""
 
     def __init__(self) -> None:
-        path = os.pathsep.join([str(codebase.ROOT), str(codebase.ROOT / "tests")])
+        path = os.pathsep.join([str(fingerprint.ROOT), str(fingerprint.ROOT / "tests")])
         environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
         command = [sys.executable, stage_forks.__file__]
         self.process = subprocess.Popen(

@@ -8,15 +8,15 @@ import damage
 import pytest
 import torch
 
-from versat2i import backbone
-from versat2i.params import Model
+from versat2i.models import diffusion
+from versat2i.settings.params import Model
 
 WEIGHTS = ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model")
 
 
 def load(folder):
     """A picture drawn by the model of a folder."""
-    loaded = backbone.load(Model(path=str(folder), dtype="float32", threads=1))
+    loaded = diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
     return loaded.draw(loaded.embed(["a red circle"]), loaded.embed([""]), [0], 1, 2.0)
 
 

@@ -11,7 +11,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from versat2i import codebase, lora, params, selection, shards, tables
+from versat2i.adapters import lora
+from versat2i.formats import shards, tables
+from versat2i.select import rule as selection_rule
+from versat2i.settings import params
+from versat2i.work import fingerprint
 
 tried = settings(derandomize=True, max_examples=2000 if "VERSAT2I_TORTURE" in os.environ else 60, deadline=None)
 damages = st.lists(
@@ -123,7 +127,7 @@ def test_any_scores_that_a_table_may_hold_are_picked_from_or_refused(
     try:
         tables.write("scores", frame, path)
         table = tables.read("scores", path)
-        picks = selection.pick(
+        picks = selection_rule.pick(
             table, **rule, per_prompt=per_prompt, margin=margin, min_selected=least, higher_is_better=higher, label="x"
         )
     except ValueError as error:
@@ -144,7 +148,7 @@ values = st.recursive(
 @tried
 @given(section=st.sampled_from(sorted(params.Params.model_fields)), value=values)
 def test_params_of_any_shape(counts, section, value):
-    content = yaml.safe_load((codebase.ROOT / "params.yaml").read_text())
+    content = yaml.safe_load((fingerprint.ROOT / "params.yaml").read_text())
     counts["bad inputs, params of any shape"] += 1
     try:
         found = params.parse(yaml.safe_dump(content | {section: value}, allow_unicode=True))

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import tiny
 
-from versat2i import lora, shards, tables
+from versat2i.adapters import lora
+from versat2i.formats import shards, tables
 
 ROWS = {
     "prompt_id": ["p0", "p1"],

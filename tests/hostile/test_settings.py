@@ -14,7 +14,8 @@ import small_run
 import yaml
 from test_stage_inputs import complaint, put
 
-from versat2i import params, tables
+from versat2i.formats import tables
+from versat2i.settings import params
 
 BOMB = "a: &a [1, 1]\n" + "".join(
     f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghij", "bcdefghijk", strict=True)

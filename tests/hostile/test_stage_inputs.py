@@ -8,7 +8,7 @@ import damage
 import pytest
 import small_run
 
-from versat2i import tables
+from versat2i.formats import tables
 
 PROMPTS, QUESTIONS = "data/prompts/{}.parquet", "data/questions/{}.parquet"
 SHARD = "00000-000"

@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from versat2i import codebase
-from versat2i.params import Asked, Source
 from versat2i.prompts import sources
 from versat2i.prompts.asking import ask, parse, word_f1
 from versat2i.prompts.records import Prompt
+from versat2i.settings.params import Asked, Source
+from versat2i.work import fingerprint
 
-TEMPLATES = codebase.ROOT / "templates"
+TEMPLATES = fingerprint.ROOT / "templates"
 REPLY = """Certainly!
 About dogs (animal):
 Q: are there dogs?

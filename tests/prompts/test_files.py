@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from versat2i import tables
-from versat2i.params import Format
+from versat2i.formats import tables
 from versat2i.prompts import files, formats
 from versat2i.prompts.records import MAX_LENGTH, normalise, to_tables
+from versat2i.settings.params import Format
 
 steady = settings(derandomize=True, max_examples=25, deadline=None)
 

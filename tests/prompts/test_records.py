@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from versat2i import tables
+from versat2i.formats import tables
 from versat2i.prompts.records import MAX_LENGTH, Prompt, normalise, prompt_id, to_tables
 
 steady = settings(derandomize=True, max_examples=60, deadline=None)

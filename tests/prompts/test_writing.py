@@ -7,14 +7,14 @@ import tiny_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from versat2i import codebase
-from versat2i.params import Prompts, Source, Written
 from versat2i.prompts import sources, writing
 from versat2i.prompts.writing import Distinct, parse, write
+from versat2i.settings.params import Prompts, Source, Written
 from versat2i.words import words
+from versat2i.work import fingerprint
 
 steady = settings(derandomize=True, max_examples=30, deadline=None)
-TEMPLATE = codebase.ROOT / "templates/write_prompts.txt"
+TEMPLATE = fingerprint.ROOT / "templates/write_prompts.txt"
 THINGS = [f"{color} {thing}" for color in ("red", "green", "gray", "pink") for thing in ("dog", "cup", "tree", "bus")]
 
 

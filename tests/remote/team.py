@@ -13,7 +13,7 @@ import yaml
 from projects import GIT, without
 from servers import BUCKET, KEY, SECRET
 
-from versat2i import codebase
+from versat2i.work import fingerprint
 
 HERE = Path(__file__).parent
 OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -21,7 +21,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 ASPECTS = ("aesthetic", "geometry")
 FROM_GEOMETRY = {"train_lora@geometry", "mix@mixture", "evaluate@geometry", "evaluate@mixture", "compare", "report"}
 FILES = ("dvc.yaml", "params.yaml", "environment.json", "Makefile", ".gitignore", ".dvcignore", ".dvc/config")
-FILES += ("stages/__init__.py", "stages/dvc.py", "stages/repro.py", "stages/runs.py")
+FILES += ("stages/__init__.py", "versat2i/tools/dvc.py", "versat2i/tools/repro.py", "versat2i/tools/push_runs.py")
 
 
 def environment(keys: dict[str, str]) -> dict[str, str]:
@@ -31,7 +31,7 @@ def environment(keys: dict[str, str]) -> dict[str, str]:
     path = os.pathsep.join([str(forks.for_dvc()), os.environ["PATH"]])
     # without retries: a server that a test kills does not come back while they go on
     client = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
-    return {**inherited, **client, "PATH": path, "PYTHONPATH": str(codebase.ROOT), **keys}
+    return {**inherited, **client, "PATH": path, "PYTHONPATH": str(fingerprint.ROOT), **keys}
 
 
 class Clone:
@@ -98,7 +98,7 @@ def start(root: Path) -> Clone:
     """The repository before its first run."""
     for name in FILES:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(codebase.ROOT / name, root / name)
+        shutil.copy(fingerprint.ROOT / name, root / name)
     pipeline, settings = (yaml.safe_load((root / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
     smaller(pipeline, settings)
     model = root / settings["model"]["path"]

@@ -1,4 +1,4 @@
-"""Stages side by side, and experiments: `stages.repro` and `dvc exp`, on stand-ins for the stages."""
+"""Stages side by side, and experiments: `versat2i.tools.repro` and `dvc exp`, on stand-ins for the stages."""
 
 import csv
 import shutil
@@ -7,7 +7,7 @@ import pytest
 import team
 import yaml
 
-from versat2i import params
+from versat2i.settings import params
 
 TRAINING = {f"train_lora@{aspect}" for aspect in team.ASPECTS}
 
@@ -29,7 +29,9 @@ def test_stages_side_by_side_leave_the_lock_of_stages_one_after_another(first_ru
     shutil.rmtree(project.root / "data/adapters")
     shutil.rmtree(project.cache / "runs")
     project.keys = project.keys | {"MEET": "2"}
-    assert team.ran(project.run("python", "-m", "stages.repro")) == set()  # none is left to the `dvc repro` at its end
+    assert (
+        team.ran(project.run("python", "-m", "versat2i.tools.repro")) == set()
+    )  # none is left to the `dvc repro` at its end
     assert lock(project) == lock(first_run)
     assert project.files() == first_run.files()
 

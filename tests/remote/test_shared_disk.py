@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 import team
 
-from versat2i import codebase
+from versat2i.work import fingerprint
 
 USERS = sorted({entry.pw_uid for entry in pwd.getpwall()} - {0})[:3]  # DVC wants users that have a name
 OWNER, COLLEAGUE, STRANGER = USERS if len(USERS) == 3 else (0, 0, 0)
 GROUP, OTHERS = 60_001, 60_002
 PLACE = "/shared/versat2i/cache"  # as the page calls it
-PAGE = codebase.ROOT / "docs/team.md"
+PAGE = fingerprint.ROOT / "docs/team.md"
 
 
 def acting_as(user: int, group: int) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from versat2i import params
 from versat2i.report import page
+from versat2i.settings import params
 
 VOID = {"meta", "link", "img", "input", "br", "path", "use", "image", "rect"}
 

@@ -13,9 +13,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from stages import report as stage
-from versat2i import layout, picking, shards, tables, work
+from versat2i.formats import shards, tables
 from versat2i.report import aspects, browser, page
-from versat2i.rewards.base import OWN_LICENCE
+from versat2i.rewards.common.base import OWN_LICENCE
+from versat2i.select import chosen
+from versat2i.work import places, store
 
 
 def data(folder):
@@ -87,7 +89,7 @@ def test_hostile_texts_reach_the_browser_as_they_are(run):
 
 
 def test_the_verdict_has_the_numbers_of_the_metrics(run):
-    table = layout.read_json(layout.metrics("evaluate"))
+    table = places.read_json(places.metrics("evaluate"))
     shown = rows(run, "verdict-table")
     assert set(shown) == set(table["base"])
     for metric, (base, mean, gain, verdict, wins, abstained) in shown.items():
@@ -101,7 +103,7 @@ def test_the_verdict_has_the_numbers_of_the_metrics(run):
 
 
 def test_the_table_of_all_variants_has_their_gains(run):
-    table = layout.read_json(layout.metrics("evaluate"))
+    table = places.read_json(places.metrics("evaluate"))
     shown = rows(run, "variants-table")
     for variant in synthetic.VARIANTS[1:]:
         entries = [*(table[variant][metric] for metric in rows(run, "verdict-table")), table["summary"][variant]]
@@ -120,7 +122,7 @@ def test_what_is_zero_to_the_last_digit_has_no_sign(value, score, gain):
 
 def test_each_aspect_says_what_was_picked(run):
     for aspect in run.settings.aspects:
-        summary = layout.read_json(layout.metrics("select", aspect))
+        summary = places.read_json(places.metrics("select", aspect))
         text = f"{summary['picks']} picks from {summary['candidates']} candidates of {summary['prompts']} prompts"
         assert text in run.parsed.text
         assert f"{summary['pool_mean']:.4f} of the pool, {summary['picks_mean']:.4f} of the picks" in run.parsed.text
@@ -143,14 +145,14 @@ def test_nothing_tells_the_time_or_the_place(run):
 
 def test_two_builds_are_the_same_bytes(run, tmp_path):
     page.write(run.settings, tmp_path / "again")
-    assert work.folder_hash(tmp_path / "again") == work.folder_hash(run.report)
+    assert store.folder_hash(tmp_path / "again") == store.folder_hash(run.report)
 
 
 def test_the_images_of_each_variant_lie_under_their_items_pixel_by_pixel(run):
     shown = data(run.report)
     assert len(shown["items"]) == len(shown["prompts"]) * synthetic.PER_PROMPT
     for variant in shown["variants"]:
-        images = {(c.prompt_id, c.k): c.image for c in shards.read_all(layout.evaluation(variant) / "images")}
+        images = {(c.prompt_id, c.k): c.image for c in shards.read_all(places.evaluation(variant) / "images")}
         for number, (prompt, k, *_) in enumerate(shown["items"]):
             with Image.open(browser.picture(run.report, variant, number)) as thumbnail:
                 assert np.array_equal(np.asarray(thumbnail), images[shown["prompts"][prompt][0], k])
@@ -158,22 +160,22 @@ def test_the_images_of_each_variant_lie_under_their_items_pixel_by_pixel(run):
 
 def test_picked_and_rejected_examples_are_those_of_the_selected_set(run):
     for aspect in run.settings.aspects:
-        picks = tables.read("picks", layout.selected(aspect) / picking.PICKS).sort_values("prompt_id")
-        images = {c.prompt_id: c.image for c in shards.read_all(layout.selected(aspect) / picking.IMAGES)}
+        picks = tables.read("picks", places.selected(aspect) / chosen.PICKS).sort_values("prompt_id")
+        images = {c.prompt_id: c.image for c in shards.read_all(places.selected(aspect) / chosen.IMAGES)}
         for number, prompt_id in enumerate(picks["prompt_id"]):
             with Image.open(run.report / f"images/picked/{aspect}/{number}.webp") as thumbnail:
                 assert np.array_equal(np.asarray(thumbnail), images[prompt_id])
-        rejected = list(shards.read_all(layout.selected(aspect) / picking.REJECTED))
+        rejected = list(shards.read_all(places.selected(aspect) / chosen.REJECTED))
         assert len(list((run.report / f"images/rejected/{aspect}").iterdir())) == len(rejected) > 0
 
 
 def test_the_stage_writes_the_same_report_and_says_where(run):
-    before = work.folder_hash(run.report)
+    before = store.folder_hash(run.report)
     result = CliRunner().invoke(stage.main)
     assert result.exit_code == 0, result.output
     images = len(synthetic.VARIANTS) * len(data(run.report)["items"])
     assert f"report: {images} images in data/report/index.html, in " in result.output
-    assert work.folder_hash(layout.REPORT) == before
+    assert store.folder_hash(places.REPORT) == before
 
 
 def test_the_sample_of_picks_has_one_of_each_prompt():
@@ -191,10 +193,10 @@ def moved(path, tmp_path):
 @pytest.mark.parametrize(
     "path",
     [
-        layout.metrics("evaluate"),
-        layout.plot("mix", "mixture"),
-        layout.adapter("mixture") / layout.RECIPE,
-        layout.evaluation("base") / "scores.parquet",
+        places.metrics("evaluate"),
+        places.plot("mix", "mixture"),
+        places.adapter("mixture") / places.RECIPE,
+        places.evaluation("base") / "scores.parquet",
     ],
 )
 def test_a_missing_input_is_one_line_that_names_it(run, tmp_path, path):
@@ -207,7 +209,7 @@ def test_a_missing_input_is_one_line_that_names_it(run, tmp_path, path):
 
 
 def test_a_missing_image_is_named(run, tmp_path):
-    folder = layout.evaluation("mixture") / "images"
+    folder = places.evaluation("mixture") / "images"
     first = shards.paths(folder)[0]
     for path in (first, first.with_suffix(".parquet")):
         path.rename(tmp_path / path.name)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from versat2i.shapes import drawing, grammar
-from versat2i.shapes.questions import questions as ask
+from versat2i.shapes.world import drawing, grammar
+from versat2i.shapes.world.questions import questions as ask
 
 SCENES = 12
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from versat2i.shapes import grammar
-from versat2i.shapes.accuracy import answers, by_element, held_out_prompts
-from versat2i.shapes.pretrain import MODEL
+from bench.accuracy import answers, by_element, held_out_prompts
+from versat2i.shapes.pretraining.pretrain import MODEL
+from versat2i.shapes.world import grammar
 
 pytestmark = pytest.mark.skipif(
     not (MODEL / "model_index.json").exists(), reason="the embedded model is not trained: make model"

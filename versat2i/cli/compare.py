@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from versat2i import params
+from versat2i.settings import params
 
 
 @click.command()
@@ -21,7 +21,7 @@ def main(before: str, after: str, images: Path | None, variant: str, rows: int) 
         versat2i compare HEAD
         versat2i compare v1 main --images grid.png --variant geometry
     """
-    from versat2i import revisions  # pandas takes a second to import
+    from versat2i.tools import revisions  # pandas takes a second to import
 
     table = revisions.changes(revisions.metrics(before), revisions.metrics(after))
     if table.empty:

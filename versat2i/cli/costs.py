@@ -2,7 +2,7 @@
 
 import click
 
-from versat2i import timings
+from versat2i.work import timings
 
 
 @click.command()

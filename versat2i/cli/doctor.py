@@ -2,7 +2,7 @@
 
 import click
 
-from versat2i import diagnosis
+from versat2i.tools import doctor
 
 
 @click.command()
@@ -16,7 +16,7 @@ def main(context: click.Context) -> None:
     Example:
         versat2i doctor
     """
-    found = diagnosis.findings()
+    found = doctor.findings()
     for finding in found:
         mark = "ok" if finding.advice is None else "!!"
         click.echo(f"{mark}  {finding.what:<9} {finding.found}")

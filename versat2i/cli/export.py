@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from versat2i import params
+from versat2i.settings import params
 
 
 @click.command()
@@ -22,11 +22,12 @@ def main(adapters: tuple[Path, ...], out: Path) -> None:
         versat2i export data/adapters/* --out export
         hf upload OWNER/NAME export/mixture
     """
-    from versat2i import cards, exporting, mixture_files  # torch takes seconds to import
+    from versat2i.adapters import mixture_files
+    from versat2i.tools import card, export  # torch takes seconds to import
 
     for folder in adapters:
-        written = exporting.export(folder, out)
+        written = export.export(folder, out)
         if mixture_files.holds(folder):
-            written.append(cards.publishable(folder, out / folder.name, params.load()))
+            written.append(card.publishable(folder, out / folder.name, params.load()))
         for path in written:
             click.echo(f"wrote {path}")

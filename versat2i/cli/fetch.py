@@ -2,7 +2,8 @@
 
 import click
 
-from versat2i import fetching, params
+from versat2i.settings import params
+from versat2i.tools import fetch
 
 
 @click.command()
@@ -15,5 +16,5 @@ def main() -> None:
     Example:
         versat2i fetch
     """
-    amount = fetching.everything(params.load(), click.echo)
+    amount = fetch.everything(params.load(), click.echo)
     click.echo(f"{amount} fetched or found" if amount else "nothing to fetch: params.yaml names no model of a hub")

@@ -2,7 +2,7 @@
 
 import click
 
-from versat2i import compute, params
+from versat2i.settings import compute, params
 
 
 @click.command()
@@ -20,6 +20,6 @@ def main(untimed: bool) -> None:
     """
     settings, machine = params.load(), compute.load()
 
-    from versat2i import planning  # torch and diffusers take seconds to import
+    from versat2i.tools import plan  # torch and diffusers take seconds to import
 
-    click.echo("\n".join(planning.report(settings, machine.torch_device(), timed=not untimed)))
+    click.echo("\n".join(plan.report(settings, machine.torch_device(), timed=not untimed)))

@@ -3,7 +3,7 @@
 import click
 
 from versat2i import rewards
-from versat2i.rewards.registry import factory, required, unknown
+from versat2i.rewards.common.registry import factory, required, unknown
 
 
 @click.command()

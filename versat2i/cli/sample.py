@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from versat2i import layout, params
+from versat2i.settings import params
+from versat2i.work import places
 
 
 @click.command()
@@ -36,18 +37,20 @@ def main(
         versat2i sample "a red circle above a blue square" --compare base
         versat2i sample "three green stars" --images 4 --seed 1 --weight geometry=0.5 --weight aesthetic=0.5
     """
-    from versat2i import compute, gallery, sampling  # torch takes seconds to import
+    from versat2i.compare import grid
+    from versat2i.settings import compute
+    from versat2i.tools import sample  # torch takes seconds to import
 
     settings = params.load()
     fixed = dict(_weight(text) for text in weights)
     columns = {}
     for name in dict.fromkeys([*others, variant]):
-        adapter = None if name == sampling.BASE else layout.adapter(name)
+        adapter = None if name == sample.BASE else places.adapter(name)
         chosen = fixed if name == variant else {}
-        model = sampling.load(settings.model, adapter, chosen, compute.load().torch_device())
-        columns[name] = list(sampling.draw(model, list(prompts), images, seed, settings.evaluate))
+        model = sample.load(settings.model, adapter, chosen, compute.load().torch_device())
+        columns[name] = list(sample.draw(model, list(prompts), images, seed, settings.evaluate))
     labels = [text for text in prompts for _ in range(images)]
-    for path in gallery.save(columns, labels, out):
+    for path in grid.save(columns, labels, out):
         click.echo(f"wrote {path}")
 
 

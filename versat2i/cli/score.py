@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from versat2i import params
+from versat2i.settings import params
 
 ALL = "all of params.yaml"
 
@@ -23,9 +23,9 @@ def main(images: tuple[Path, ...], prompt: str, aspects: tuple[str, ...]) -> Non
         versat2i score samples/*.png --prompt "a red circle above a blue square"
         versat2i score photo.png --prompt "a house" --aspect low_level
     """
-    from versat2i import judging  # pandas and OpenCV take a second to import
+    from versat2i.tools import judge  # pandas and OpenCV take a second to import
 
     settings = params.load()
     evaluators = [(a, params.entry(settings.rewards, a, "rewards")) for a in aspects or settings.aspects]
-    for line in judging.score_files(list(images), prompt, evaluators):
+    for line in judge.score_files(list(images), prompt, evaluators):
         click.echo(line)

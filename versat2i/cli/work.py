@@ -2,7 +2,7 @@
 
 import click
 
-from versat2i import work
+from versat2i.work import store
 
 
 @click.command()
@@ -17,10 +17,10 @@ def main(prune: bool) -> None:
         versat2i work
         versat2i work --prune
     """
-    sizes = work.sizes()
+    sizes = store.sizes()
     for stage, (pieces, size) in sizes.items():
         click.echo(f"{stage:<26} {pieces:6d} pieces {size / 2**20:10.1f} MiB")
     total = sum(size for _, size in sizes.values())
     if prune:
-        work.prune(list(sizes))
-    click.echo(f"{'deleted' if prune else 'total'} {total / 2**20:.1f} MiB in {work.home()}")
+        store.prune(list(sizes))
+    click.echo(f"{'deleted' if prune else 'total'} {total / 2**20:.1f} MiB in {store.home()}")

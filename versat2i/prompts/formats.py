@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from versat2i import tables
+from versat2i.formats import tables
 from versat2i.prompts.rows import Row, text_column
 
 Place = tuple[str, dict[str, Any]]  # where in the file, e.g. "line 3", and what stands there

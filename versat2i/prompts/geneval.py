@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from versat2i import validation
 from versat2i.prompts.records import YES_NO, Prompt, Question, question
 from versat2i.prompts.rows import Row
+from versat2i.settings import complaints
 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
 """Those that GenEval tells apart."""
@@ -54,7 +54,7 @@ def _things(row: Row) -> list[Thing]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, ("include", *first["loc"])))
-        raise row.error(f"{place} is {first['input']!r}: {validation.lowered(first['msg'])}") from None
+        raise row.error(f"{place} is {first['input']!r}: {complaints.lowered(first['msg'])}") from None
     for thing in things:
         if thing.color not in (None, *COLORS):
             raise row.error(f"the color {thing.color!r} is none of {', '.join(COLORS)}")

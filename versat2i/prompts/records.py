@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from versat2i import tables
+from versat2i.formats import tables
 
 MAX_LENGTH = tables.LONGEST_TEXT
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # the last are halves of a character

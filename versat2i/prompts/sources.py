@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from versat2i import language_model
-from versat2i.params import Prompts, Source
+from versat2i.models.pretrained import language_model
 from versat2i.prompts import files
 from versat2i.prompts.asking import ask as ask_model
 from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
 from versat2i.prompts.writing import write
+from versat2i.settings.params import Prompts, Source
 
 SPLITS = ("eval", "dev", "train")  # a prompt in several is kept in the first
-GRAMMAR = "versat2i.shapes.prompts"  # a plug-in: imported by name, when asked for
+GRAMMAR = "versat2i.shapes.world.prompts"  # a plug-in: imported by name, when asked for
 
 
 Track = Callable[[Iterable[Prompt], str, int], Iterable[Prompt]]

@@ -8,12 +8,12 @@ from pathlib import Path
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from versat2i.language_model import Replier
-from versat2i.params import Written
+from versat2i.models.pretrained.language_model import Replier
 from versat2i.prompts import files
 from versat2i.prompts.records import Prompt, readable
 from versat2i.prompts.templates import Template
 from versat2i.seeds import stable_seed
+from versat2i.settings.params import Written
 from versat2i.words import words
 
 SOURCE = "written"

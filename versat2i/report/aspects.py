@@ -7,10 +7,13 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from versat2i import layout, picking, selection, shards, tables
-from versat2i.params import Params, Select, TrainLora
+from versat2i.formats import shards, tables
 from versat2i.report import charts, inputs, thumbnails
 from versat2i.report.results import Metric
+from versat2i.select import chosen
+from versat2i.select import rule as selection_rule
+from versat2i.settings.params import Params, Select, TrainLora
+from versat2i.work import places
 
 EXAMPLES = 12  # picks shown, as many as `select` keeps rejected ones
 LOSSES = tables.SCHEMAS["losses"].names
@@ -57,10 +60,10 @@ def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> 
         out: the report's folder.
     """
     aspect = str(metric.aspect)
-    folder, summary = layout.selected(aspect), inputs.read(layout.metrics("select", aspect), inputs.Selection)
-    scores = selection.judged(tables.read("scores", layout.scores(aspect)))
-    picks = tables.read("picks", folder / picking.PICKS)
-    losses = layout.read_csv(layout.plot("train_lora", aspect), LOSSES)
+    folder, summary = places.selected(aspect), inputs.read(places.metrics("select", aspect), inputs.Selection)
+    scores = selection_rule.judged(tables.read("scores", places.scores(aspect)))
+    picks = tables.read("picks", folder / chosen.PICKS)
+    losses = places.read_csv(places.plot("train_lora", aspect), LOSSES)
     return Aspect(
         metric,
         settings.select[aspect],
@@ -70,8 +73,8 @@ def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> 
             aspect, scores["score"].to_numpy(float), picks["score"].to_numpy(float), summary.get("threshold")
         ),
         charts.losses(aspect, losses),
-        _examples(folder / picking.IMAGES, fair_sample(picks), texts, out, f"picked/{aspect}"),
-        _rejected(folder / picking.REJECTED, scores, texts, out, f"rejected/{aspect}", metric.negated),
+        _examples(folder / chosen.IMAGES, fair_sample(picks), texts, out, f"picked/{aspect}"),
+        _rejected(folder / chosen.REJECTED, scores, texts, out, f"rejected/{aspect}", metric.negated),
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from versat2i import shards
-from versat2i.comparison import BASE, Scores
+from versat2i.compare.statistics import BASE, Scores
+from versat2i.formats import shards
 from versat2i.report import thumbnails
 from versat2i.report.results import Metric
 
@@ -44,7 +44,7 @@ def describe(
     """Everything the browser shows but the pictures.
 
     Args:
-        scores: variant -> metric -> frame, as `comparison.compare` takes it.
+        scores: variant -> metric -> frame, as `statistics.compare` takes it.
         prompts: the prompts table of the evaluation.
         metrics: those to show.
         units: metric -> the gain that counts as one where metrics are averaged, 0: none does.

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from versat2i import layout
-from versat2i.comparison import MIXTURE
-from versat2i.params import Mix
+from versat2i.compare.statistics import MIXTURE
 from versat2i.report import charts, inputs
 from versat2i.report.aspects import LOSSES
+from versat2i.settings.params import Mix
+from versat2i.work import places
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ def read(training: Mix) -> Gates | None:
     """The mixture's section, None where there is no mixture."""
     if MIXTURE not in training.variants:
         return None
-    saved = layout.adapter(MIXTURE) / layout.RECIPE
-    recipe = layout.read_json(saved)
+    saved = places.adapter(MIXTURE) / places.RECIPE
+    recipe = places.read_json(saved)
     table = layers(recipe, saved)
-    losses = layout.read_csv(layout.plot("mix", MIXTURE), LOSSES)
-    path = layout.metrics("mix", MIXTURE)
+    losses = places.read_csv(places.plot("mix", MIXTURE), LOSSES)
+    path = places.metrics("mix", MIXTURE)
     summary = inputs.read(path, inputs.Mixing)
     if set(summary["gate"]) != set(table.columns):
         raise ValueError(
-            f"{path}: has the gates of {', '.join(summary['gate'])}, {layout.RECIPE} those of "
+            f"{path}: has the gates of {', '.join(summary['gate'])}, {places.RECIPE} those of "
             f"{', '.join(map(str, table.columns))}. Run `dvc repro mix@{MIXTURE}`"
         )
     return Gates(

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
-from versat2i import layout, validation
+from versat2i.settings import complaints
+from versat2i.work import places
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -77,11 +78,11 @@ def read(path: Path, shape: type[BaseModel]) -> dict[str, Any]:
     Raises:
         ValueError: it does not; the place in it is named.
     """
-    content = layout.read_json(path)
+    content = places.read_json(path)
     try:
         shape.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        what = f"{validation.place(first)}: {validation.lowered(first['msg'])}"
+        what = f"{complaints.place(first)}: {complaints.lowered(first['msg'])}"
         raise ValueError(f"{path}: {what}. Run `dvc repro`") from None
     return content

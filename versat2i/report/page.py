@@ -8,12 +8,16 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from versat2i import comparison, environment, evaluation, layout, tables
-from versat2i.comparison import BASE, MIXTURE, UNIFORM, Comparison
-from versat2i.params import Model, Params
+from versat2i.compare import statistics
+from versat2i.compare.statistics import BASE, MIXTURE, UNIFORM, Comparison
+from versat2i.evaluate import score
+from versat2i.formats import tables
 from versat2i.report import aspects, browser, charts, gates, inputs, results
 from versat2i.report.results import Metric
-from versat2i.rewards.base import OWN_LICENCE
+from versat2i.rewards.common.base import OWN_LICENCE
+from versat2i.settings import environment
+from versat2i.settings.params import Model, Params
+from versat2i.work import places
 
 PAGE = "index.html"
 SOURCES = Path(__file__).parent
@@ -37,17 +41,17 @@ def write(settings: Params, out: Path) -> int:
     variants = list(settings.evaluate.variants)
     metrics = results.metrics(settings)
     scores = {
-        variant: evaluation.by_metric(tables.read("evaluation", layout.evaluation(variant) / "scores.parquet"))
+        variant: score.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
         for variant in variants
     }
-    comparison.check(scores, [metric.name for metric in metrics])
+    statistics.check(scores, [metric.name for metric in metrics])
     units = spreads(scores)
     sections = verdict(metrics, units, variants) | {"gates": gates.read(settings.mix)}
-    prompts = tables.read("prompts", layout.prompts(settings.evaluate.split))
+    prompts = tables.read("prompts", places.prompts(settings.evaluate.split))
     shown = browser.describe(scores, prompts, metrics, units, results.headline(variants))
     browser.write_script(shown, out)
-    size = browser.write_images(shown, {v: layout.evaluation(v) / "images" for v in variants}, out)
-    texts = tables.texts(layout.prompts("train"))
+    size = browser.write_images(shown, {v: places.evaluation(v) / "images" for v in variants}, out)
+    texts = tables.texts(places.prompts("train"))
     sections |= {
         "browser": shown.content,
         "items": len(shown.items),
@@ -56,17 +60,17 @@ def write(settings: Params, out: Path) -> int:
         "settings": settings,
         "model": model_name(settings.model),
         "model_licence": model_licence(settings.model),
-        "versions": layout.read_json(environment.FILE),
+        "versions": places.read_json(environment.FILE),
     }
     (out / PAGE).write_text(render(sections), encoding="utf-8")
     return len(shown.items) * len(variants)
 
 
-def spreads(scores: comparison.Scores) -> dict[str, float]:
-    """metric -> standard deviation over prompts of base's score, the unit of `comparison.standardised_gain`."""
-    means = comparison.prompt_means(scores)
+def spreads(scores: statistics.Scores) -> dict[str, float]:
+    """metric -> standard deviation over prompts of base's score, the unit of `statistics.standardised_gain`."""
+    means = statistics.prompt_means(scores)
     deviations = {metric: float(table[BASE].std(ddof=0)) for metric, table in means.items()}
-    return {metric: value if value > comparison.ROUNDING else 0.0 for metric, value in deviations.items()}
+    return {metric: value if value > statistics.ROUNDING else 0.0 for metric, value in deviations.items()}
 
 
 def model_name(model: Model) -> str:
@@ -84,13 +88,13 @@ def model_licence(model: Model) -> str:
 
 def verdict(metrics: list[Metric], units: Mapping[str, float], variants: list[str]) -> dict[str, Any]:
     """What ``metrics/evaluate.json`` and ``metrics/groups.json`` say, as the page shows it."""
-    table = inputs.read(layout.metrics("evaluate"), inputs.Evaluation)
+    table = inputs.read(places.metrics("evaluate"), inputs.Evaluation)
     name = results.headline(variants)
     changes = {
         variant: {metric.name: results.change(table, variant, metric.name) for metric in metrics}
         for variant in variants
     }
-    groups = inputs.read(layout.metrics("groups"), inputs.Groups)
+    groups = inputs.read(places.metrics("groups"), inputs.Groups)
     return {
         "metrics": metrics,
         "variants": variants,

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from versat2i import evaluation, rewards
-from versat2i.comparison import BASE, MIXTURE, ROUNDING, Comparison
-from versat2i.params import Params, Reward
-from versat2i.rewards.base import OWN_LICENCE
+from versat2i import rewards
+from versat2i.compare.statistics import BASE, MIXTURE, ROUNDING, Comparison
+from versat2i.evaluate import score
+from versat2i.rewards.common.base import OWN_LICENCE
+from versat2i.settings.params import Params, Reward
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = "better", "worse", "no clear change", "not measured"
 
@@ -63,9 +64,9 @@ class Change:
 
 def metrics(settings: Params) -> list[Metric]:
     """The aspects' metrics, then those that only judge."""
-    aspects = [_metric(aspect, evaluator, aspect) for aspect, evaluator in evaluation.of_aspects(settings)]
-    judges = [_metric(folder, judge, None) for folder, judge in evaluation.of_judges(settings)]
-    diversity = Metric(evaluation.DIVERSITY, "distance of a prompt's images from each other", OWN_LICENCE)
+    aspects = [_metric(aspect, evaluator, aspect) for aspect, evaluator in score.of_aspects(settings)]
+    judges = [_metric(folder, judge, None) for folder, judge in score.of_judges(settings)]
+    diversity = Metric(score.DIVERSITY, "distance of a prompt's images from each other", OWN_LICENCE)
     return [*aspects, *judges, diversity]
 
 

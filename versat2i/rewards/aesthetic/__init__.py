@@ -2,5 +2,5 @@
 
 EVALUATORS = {
     "classical": "versat2i.rewards.aesthetic.classical:Classical",
-    "pyiqa:": "versat2i.rewards.iqa:Metric",
+    "pyiqa:": "versat2i.rewards.common.iqa:Metric",
 }

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i.rewards.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Scores, score_each
 
 Pixels = NDArray[np.float64]  # [height, width, 3], grey levels
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pandas as pd
 
-from versat2i.rewards.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Scores, score_each
 from versat2i.seeds import stable_seed
 
 

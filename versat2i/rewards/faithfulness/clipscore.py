@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.rewards.clip import Similarity
+from versat2i.rewards.common.clip import Similarity
 
 PREFIX = "A photo depicts "  # with which its authors begin every text
 WEIGHT = 2.5  # theirs as well: cosines of CLIP rarely exceed 0.4

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from versat2i.rewards.base import BLANK, OWN_LICENCE, Images, Scores, expect_images, is_blank
+from versat2i.rewards.common.base import BLANK, OWN_LICENCE, Images, Scores, expect_images, is_blank
 from versat2i.rewards.faithfulness import vqa as vqas
 from versat2i.rewards.faithfulness.scoring import correct, dsg_score, tifa_score
 

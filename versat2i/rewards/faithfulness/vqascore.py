@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i import pretrained
-from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
-from versat2i.rewards.vlm import VisionLanguage
+from versat2i.models.pretrained import weights
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i.rewards.common.vlm import VisionLanguage
 
 QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
 ANSWER = "Yes"
@@ -19,7 +19,7 @@ class VqaScore:
     metric = "vqascore"
     higher_is_better = True
     range = (0.0, 1.0)
-    licence = f"{OWN_LICENCE}; {pretrained.LICENCE}"
+    licence = f"{OWN_LICENCE}; {weights.LICENCE}"
 
     def __init__(
         self, model: str, dtype: str = "float32", batch_size: int = 8, trust_remote_code: bool = False
@@ -33,7 +33,7 @@ class VqaScore:
             trust_remote_code: whether code that comes with the model may be run.
         """
         self.model, self.batch_size = VisionLanguage(model, dtype, trust_remote_code), batch_size
-        self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}"
+        self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
 
     def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
         texts = [QUESTION.format(text) for text in prompts["text"]]

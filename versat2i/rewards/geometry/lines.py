@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from versat2i.rewards.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Scores, score_each
 from versat2i.rewards.geometry.segments import Segments, detect, lengths
 from versat2i.rewards.geometry.vanishing import agreement, deviations, vanishing_points
 

@@ -10,10 +10,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i import compute, work
-from versat2i.rewards.base import BLANK, OWN_LICENCE, Image, Images, Scores, expect_images, from_verdicts, is_blank
+from versat2i.rewards.common.base import (
+    BLANK,
+    OWN_LICENCE,
+    Image,
+    Images,
+    Scores,
+    expect_images,
+    from_verdicts,
+    is_blank,
+)
 from versat2i.rewards.geometry import pointnet
 from versat2i.rewards.geometry.segments import Segments, detect
+from versat2i.settings import compute
+from versat2i.work import store
 
 if TYPE_CHECKING:
     pass
@@ -94,7 +104,7 @@ class Projective:
         """A hash of the weights."""
         if not self._path.is_file():
             raise ValueError(f"{self._path}: there is no such checkpoint of the line-segment classifier")
-        return work.file_hash(self._path)
+        return store.file_hash(self._path)
 
     @cached_property
     def _weights(self) -> pointnet.Weights:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from versat2i.rewards.base import OWN_LICENCE, Image, Images, Scores, score_each
-from versat2i.shapes.perception import perceive
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.shapes.world.perception import perceive
 
 
 def _regularity(image: Image) -> float | str:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.rewards.base import Image
+from versat2i.rewards.common.base import Image
 
 Segments = NDArray[np.float64]  # [segments, 4], x1 y1 x2 y2
 

@@ -6,5 +6,5 @@ EVALUATORS = {
     "pickscore": "versat2i.rewards.judges.preference:PickScore",
     "hpsv2": "versat2i.rewards.judges.preference:HPSv2",
     "image_reward": "versat2i.rewards.judges.image_reward:ImageReward",
-    "pyiqa:": "versat2i.rewards.iqa:Metric",
+    "pyiqa:": "versat2i.rewards.common.iqa:Metric",
 }

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i import compute, pretrained
-from versat2i.rewards.base import OWN_LICENCE, Images, Scores, pictures, score_batches
+from versat2i.models.pretrained import weights as pretrained
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, pictures, score_batches
+from versat2i.settings import compute
 
 if TYPE_CHECKING:
     from torch import Tensor

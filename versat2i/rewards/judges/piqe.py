@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from versat2i.rewards.base import Image, Images, Scores, score_each
-from versat2i.rewards.iqa import LICENCE, Metric
+from versat2i.rewards.common.base import Image, Images, Scores, score_each
+from versat2i.rewards.common.iqa import LICENCE, Metric
 
 MIN_ACTIVE = 32  # blocks of 16x16 pixels with texture in them; a photograph of 512x512 has hundreds
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.rewards.clip import Similarity
+from versat2i.rewards.common.clip import Similarity
 
 
 class PickScore(Similarity):

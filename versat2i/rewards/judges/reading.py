@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import draw, filters, measure
 
-from versat2i.rewards.base import Image
-from versat2i.shapes.drawing import OUTLINES, RGB
-from versat2i.shapes.grammar import BACKGROUNDS, COLORS, SHAPES
+from versat2i.rewards.common.base import Image
+from versat2i.shapes.world.drawing import OUTLINES, RGB
+from versat2i.shapes.world.grammar import BACKGROUNDS, COLORS, SHAPES
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from versat2i.rewards.base import BLANK, OWN_LICENCE, Images, Scores, expect_images, is_blank
+from versat2i.rewards.common.base import BLANK, OWN_LICENCE, Images, Scores, expect_images, is_blank
 from versat2i.rewards.judges.reading import Reading, Thing, read
-from versat2i.shapes.grammar import Description, Group, noun, parse
+from versat2i.shapes.world.grammar import Description, Group, noun, parse
 
 TOWARDS = {"left of": (-1.0, 0.0), "right of": (1.0, 0.0), "above": (0.0, -1.0), "below": (0.0, 1.0)}  # y down
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i import pretrained
-from versat2i.rewards.base import OWN_LICENCE, Images, Scores, score_batches
-from versat2i.rewards.vlm import VisionLanguage
+from versat2i.models.pretrained import weights
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i.rewards.common.vlm import VisionLanguage
 
 QUESTION = "Rate the quality of the image."
 LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
@@ -27,7 +27,7 @@ class QInstruct:
     metric = "q_instruct"
     higher_is_better = True
     range = (0.0, 1.0)
-    licence = f"{OWN_LICENCE}; {pretrained.LICENCE}, Q-Instruct's own are non-commercial"
+    licence = f"{OWN_LICENCE}; {weights.LICENCE}, Q-Instruct's own are non-commercial"
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class QInstruct:
         """
         self.model, self.batch_size, self.stem = VisionLanguage(model, dtype, trust_remote_code), batch_size, stem
         self.words = [words[: 3 if synonyms else 1] for words in LEVELS.values()]
-        self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}, Q-Instruct's own are non-commercial"
+        self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}, Q-Instruct's own are non-commercial"
 
     def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
         return score_batches(images, self.batch_size, lambda places: self._quality(images[places]))

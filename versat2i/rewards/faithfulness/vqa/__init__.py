@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from versat2i.rewards.base import Images
+from versat2i.rewards.common.base import Images
+from versat2i.rewards.common.registry import create, unknown
 from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
-from versat2i.rewards.registry import create, unknown
 
 VQAS = {"shapes": "versat2i.rewards.faithfulness.vqa.shapes:Shapes"}
 """Name -> ``module:callable``."""

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from versat2i import pretrained
+from versat2i.models.pretrained import weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Embedder(pretrained.Holder):
+class Embedder(weights.Holder):
     """A sentence transformer such as ``all-mpnet-base-v2``: the mean of its last states."""
 
     kind = "AutoModel"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from versat2i import pretrained
-from versat2i.rewards.base import Images, pictures
+from versat2i.models.pretrained import weights as pretrained
+from versat2i.rewards.common.base import Images, pictures
+from versat2i.rewards.common.vlm import LONGEST, VisionLanguage
 from versat2i.rewards.faithfulness.vqa.embedding import Embedder
 from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
-from versat2i.rewards.vlm import LONGEST, VisionLanguage
 
 Ask = Callable[[Images, str], list[str]]  # one question about each image
 

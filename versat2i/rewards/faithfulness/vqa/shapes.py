@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from versat2i.rewards.base import OWN_LICENCE, Images
-from versat2i.shapes.answering import answer_scene
-from versat2i.shapes.perception import perceive
+from versat2i.rewards.common.base import OWN_LICENCE, Images
+from versat2i.shapes.world.answering import answer_scene
+from versat2i.shapes.world.perception import perceive
 
 
 class Shapes:
-    """Answers the questions that `versat2i.shapes.questions` asks, by one of the choices."""
+    """Answers the questions that `versat2i.shapes.world.questions` asks, by one of the choices."""
 
     licence = OWN_LICENCE
     free_form = False

@@ -1,0 +1,72 @@
+"""How much of what the embedded model is asked for does it draw? Read back by the perception module."""
+
+import random
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+import yaml
+
+from versat2i.generate import painter as painting
+from versat2i.models import diffusion
+from versat2i.prompts.records import prompt_id
+from versat2i.rewards.faithfulness.scoring import accuracy_by_type, correct
+from versat2i.seeds import stable_seed
+from versat2i.settings.params import Model, Sampling
+from versat2i.shapes.pretraining.pretrain import CONFIG, MODEL
+from versat2i.shapes.world import grammar
+from versat2i.shapes.world.answering import answer_scene
+from versat2i.shapes.world.perception import perceive
+from versat2i.shapes.world.questions import questions
+
+
+def held_out_prompts(amount: int) -> dict[str, str]:
+    """Prompts with a combination of colour and shape that training never showed; prompt_id -> text."""
+    rng = random.Random(stable_seed("accuracy"))
+    found: dict[str, str] = {}
+    while len(found) < amount:
+        text = grammar.phrase(grammar.sample(rng, held_out=True), rng)
+        found[prompt_id(text)] = text
+    return found
+
+
+def answers(images: np.ndarray, texts: list[str]) -> pd.DataFrame:
+    """One row a question about each image: ``element_type, expected, answer``."""
+    rows = []
+    for image, text in zip(images, texts, strict=True):
+        scene = perceive(image)
+        for asked in questions(prompt_id(text), grammar.parse(text)):
+            said = answer_scene(scene, str(asked["question"]), list(asked["choices"]))
+            rows.append((asked["element_type"], asked["answer"], said))
+    return pd.DataFrame(rows, columns=["element_type", "expected", "answer"])
+
+
+def by_element(asked: pd.DataFrame) -> pd.Series:
+    """Share of questions right by element type, and over all of them (`all`)."""
+    return pd.concat([accuracy_by_type(asked), pd.Series({"all": correct(asked).mean()})])
+
+
+@click.command()
+@click.argument("folder", default=MODEL, type=Path)
+@click.option("--prompts", default=300, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+def main(folder: Path, prompts: int, threads: int) -> None:
+    """Report the share of questions right by element, on prompts with held-out combinations.
+
+    \b
+    Example:
+        python -m bench.accuracy --prompts 300
+    """
+    settings = yaml.safe_load(CONFIG.read_text())["sampling"]
+    texts = held_out_prompts(prompts)
+    model = diffusion.load(Model(path=str(folder), dtype="float32", threads=threads))
+    painter = painting.Painter(model, Sampling(**settings, batch_size=64), seed=0)
+    plan = painting.plan(texts, 1, 64)
+    drawn = [candidate for shard in plan for candidate in painter.candidates(shard)]
+    asked = answers(np.stack([c.image for c in drawn]), [texts[c.prompt_id] for c in drawn])
+    click.echo(by_element(asked).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()

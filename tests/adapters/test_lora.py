@@ -1,0 +1,167 @@
+"""A LoRA starts as nothing, and a saved one is the trained one wherever it is read."""
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from versat2i.adapters import lora
+from versat2i.models import diffusion
+from versat2i.settings.params import Model
+
+
+@pytest.fixture
+def loaded(model):
+    return diffusion.load(model)
+
+
+def inputs():
+    generator = torch.Generator().manual_seed(0)
+    return (
+        torch.randn(2, 4, 16, 16, generator=generator),
+        torch.tensor([10, 900]),
+        torch.randn(2, 24, 16, generator=generator),
+    )
+
+
+def run(denoiser):
+    with torch.no_grad():
+        return denoiser(*inputs()).sample
+
+
+def trained(denoiser, name="geometry", targets="attention", alpha=3.0):
+    """A LoRA whose weights have all been moved."""
+    parameters = lora.attach(denoiser, name, 2, alpha, targets, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in parameters:
+        parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator)
+    return lora.extract(denoiser, name, alpha, {"base_model": "tiny", "revision": "abc", "adapter": name})
+
+
+@pytest.fixture
+def saved(loaded, tmp_path):
+    """The folder of a trained LoRA and the LoRA itself."""
+    adapter = trained(loaded.denoiser)
+    lora.write(adapter, tmp_path / "geometry")
+    return tmp_path / "geometry", adapter
+
+
+def test_a_new_lora_changes_nothing_and_is_all_that_is_trained(loaded):
+    before = run(loaded.denoiser)
+    parameters = lora.attach(loaded.denoiser, "geometry", 2, 2.0, "attention", seed=0)
+    assert torch.equal(run(loaded.denoiser), before)
+    wanted = {name for name, p in loaded.denoiser.named_parameters() if p.requires_grad}
+    assert len(wanted) == len(parameters) and all(".lora_A." in name or ".lora_B." in name for name in wanted)
+    assert all(parameter.dtype == torch.float32 for parameter in parameters)
+
+
+def test_the_lora_of_a_half_precision_model_is_trained_in_float32(model):
+    half = diffusion.load(model.model_copy(update={"dtype": "bfloat16"}))
+    parameters = lora.attach(half.denoiser, "geometry", 2, 2.0, "attention", seed=0)
+    assert {parameter.dtype for parameter in parameters} == {torch.float32}
+    assert half.denoiser.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("targets", "layers"), [("attention", 8), ("attention+feedforward", 10)])
+def test_every_block_has_all_its_targets_adapted(loaded, targets, layers):
+    adapter = trained(loaded.denoiser, targets=targets)
+    blocks = {module.partition(".transformer_blocks.0.")[0] for module in adapter.down}
+    expected = [module for module, _ in loaded.denoiser.named_modules() if module.endswith("transformer_blocks.0")]
+    assert len(blocks) == len(expected) > 0
+    assert len(adapter.down) == layers * len(blocks)  # 4 a self-attention, 4 a cross-attention, 2 a feed-forward
+    assert adapter.rank == 2 and adapter.scale == 1.5
+
+
+def test_attach_draws_by_its_seed_and_leaves_the_global_random_state_alone(model):
+    def start(seed):
+        return [p.detach() for p in lora.attach(diffusion.load(model).denoiser, "geometry", 2, 2.0, "attention", seed)]
+
+    before = torch.get_rng_state()
+    first = start(0)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(1)  # whatever was drawn meanwhile
+    assert all(torch.equal(a, b) for a, b in zip(first, start(0), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, start(1), strict=True))
+
+
+@pytest.mark.parametrize("targets", lora.TARGETS)
+def test_plain_diffusers_loads_what_was_trained(loaded, model_folder, tmp_path, targets):
+    base = run(loaded.denoiser)
+    lora.write(trained(loaded.denoiser, targets=targets), tmp_path)
+    plain = StableDiffusionPipeline.from_pretrained(model_folder)
+    plain.load_lora_weights(str(tmp_path))
+    expected = run(loaded.denoiser)
+    assert (expected - base).abs().max() > 0.01
+    torch.testing.assert_close(run(plain.unet), expected)
+
+
+def test_what_is_read_is_what_was_written(saved):
+    folder, adapter = saved
+    found = lora.read(folder, "renamed")
+    assert (found.name, found.alpha, found.rank) == ("renamed", 3.0, 2)
+    assert found.metadata == adapter.metadata
+    for part, other in ((found.down, adapter.down), (found.up, adapter.up)):
+        assert part.keys() == other.keys()
+        assert all(torch.equal(part[module], other[module]) for module in part)
+
+
+def test_the_same_lora_is_the_same_bytes(saved, tmp_path):
+    folder, adapter = saved
+    for attempt in range(5):  # a hash map's order is another one each time
+        lora.write(lora.read(folder, adapter.name), tmp_path / str(attempt))
+        assert (tmp_path / str(attempt) / lora.FILE).read_bytes() == (folder / lora.FILE).read_bytes()
+
+
+def test_a_missing_file_says_what_to_run(tmp_path):
+    with pytest.raises(ValueError, match=r"pytorch_lora_weights.safetensors: there is no such file. Run `dvc repro`"):
+        lora.read(tmp_path, "geometry")
+
+
+@pytest.mark.parametrize("length", [0, 5, 200, -1])
+def test_a_file_that_is_cut_off_is_not_readable(saved, length):
+    folder, _ = saved
+    data = (folder / lora.FILE).read_bytes()
+    (folder / lora.FILE).write_bytes(data[:length])
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        lora.read(folder, "geometry")
+
+
+def rewrite(path, change=lambda state: state, metadata=None):
+    """Save a file again with other tensors or other metadata."""
+    with safe_open(path, framework="pt") as file:
+        kept = file.metadata() if metadata is None else metadata
+    save_file(change(load_file(path)), path, kept)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"format": "pt"},
+        {"lora_adapter_metadata": "not json"},
+        {"lora_adapter_metadata": "{}"},
+        {"lora_adapter_metadata": "[1]"},
+        {"lora_adapter_metadata": '{"unet.lora_alpha": null}'},
+    ],
+)
+def test_a_lora_without_alpha_is_refused(saved, metadata):
+    folder, _ = saved
+    rewrite(folder / lora.FILE, metadata=metadata)
+    with pytest.raises(ValueError, match="has no LoRA alpha in its metadata; expected a file written by train_lora"):
+        lora.read(folder, "geometry")
+
+
+def test_a_lora_of_another_part_or_with_a_half_missing_is_refused(saved):
+    folder, adapter = saved
+    half = f"unet.{min(adapter.up)}.lora_B.weight"
+    rewrite(folder / lora.FILE, lambda state: {key: value for key, value in state.items() if key != half})
+    with pytest.raises(ValueError, match="expected a lora_A and a lora_B for each adapted layer"):
+        lora.read(folder, "geometry")
+    rewrite(folder / lora.FILE, lambda state: {key.replace("unet.", "text_encoder."): v for key, v in state.items()})
+    with pytest.raises(ValueError, match="expected a lora_A and a lora_B for each adapted layer"):
+        lora.read(folder, "geometry")
+
+
+def test_the_model_is_loaded_in_the_dtype_of_params(model_folder):
+    half = diffusion.load(Model(path=str(model_folder), dtype="float16", threads=1))
+    assert {part.dtype for part in (half.pipe.unet, half.pipe.vae, half.pipe.text_encoder)} == {torch.float16}

@@ -1,0 +1,188 @@
+"""Every union is written as a folder that loads, and the gates' summary says where they are."""
+
+import dataclasses
+import math
+from typing import get_args
+
+import drawn
+import pytest
+import tiny
+import torch
+
+from versat2i.adapters import loading, lora, mixture, mixture_files
+from versat2i.formats import tables
+from versat2i.mix import unions
+from versat2i.models import diffusion
+from versat2i.settings import params
+from versat2i.train import losses
+from versat2i.work import store as work_store
+
+STATIC = [name for name in get_args(params.Union) if name not in ("mixture", "joint")]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("VERSAT2I_WORK", str(tmp_path / "work"))
+    return tmp_path / "work" / "mix"
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory, model_folder):
+    """Two experts of the tiny model, and a selected set for each."""
+    root = tmp_path_factory.mktemp("parts")
+    loaded = diffusion.load(params.Model(path=str(model_folder), dtype="float32", threads=1))
+    for name in ("colour", "form"):
+        adapter = dataclasses.replace(tiny.adapter(loaded.denoiser, name, alpha=0.2), metadata=loaded.identity)
+        lora.write(adapter, root / "adapters" / name)
+    selected = {
+        "colour": drawn.selected(root / "selected" / "colour"),
+        "form": drawn.selected(root / "selected" / "form", {"p7": "two pink hearts"}),
+    }
+    return {name: root / "adapters" / name for name in selected}, selected
+
+
+def unite(variant, model, parts, out, **mix):
+    settings = drawn.settings(model, **mix)
+    return unions.unite(variant, settings, *parts, unions.fingerprint(variant, settings, *parts), out, "cpu")
+
+
+def moved(model, folder):
+    """How far an adapter moves the model's output."""
+    loaded, generator = diffusion.load(model), torch.Generator().manual_seed(0)
+    noisy, prompts = torch.randn(1, 4, 16, 16, generator=generator), loaded.embed(["a red circle"])
+    with torch.no_grad():
+        before = loaded.predict(noisy, torch.tensor([500]), prompts)
+        loading.put(loaded, folder)
+        return (loaded.predict(noisy, torch.tensor([500]), prompts) - before).abs().max()
+
+
+@pytest.mark.parametrize("variant", STATIC)
+def test_a_merge_is_written_as_a_folder_that_loads_and_has_no_losses(model, parts, tmp_path, variant):
+    metrics, curve, done = unite(variant, model, parts, tmp_path / variant)
+    done()
+    assert metrics == {"rank": 4 if variant in ("uniform", "sum") else 2}
+    assert curve.empty and list(curve.columns) == tables.SCHEMAS["losses"].names
+    assert loading.metadata(tmp_path / variant) == diffusion.identity(model)
+    assert moved(model, tmp_path / variant) > 1e-3
+
+
+@pytest.mark.parametrize("scope", ["token", "image", "layer"])
+def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, store, scope):
+    metrics, curve, done = unite("mixture", model, parts, tmp_path / "mixture", scope=scope)
+    assert len(curve) == metrics["steps"] == 3
+    assert list(metrics["gate"]) == ["colour", "form"]
+    assert sum(metrics["gate"].values()) == pytest.approx(1, abs=1e-5)
+    assert 0 < metrics["entropy"] < 1 and 0 < metrics["distance"] < 1  # the gates have moved
+    recipe = mixture_files.read_recipe(tmp_path / "mixture")
+    assert recipe.metadata == diffusion.identity(model)
+    assert all(sum(gates) == pytest.approx(1, abs=1e-5) for gates in recipe.mean_gates.values())
+    means = torch.tensor(list(recipe.mean_gates.values())).mean(0).tolist()
+    assert means == pytest.approx(list(metrics["gate"].values()), abs=1e-5)
+    assert moved(model, tmp_path / "mixture") > 1e-3
+    assert len(list(store.iterdir())) == 1
+    done()
+    assert not list(store.iterdir())
+
+
+def test_gates_learn_by_contrast_without_the_base_being_counted(model, parts, tmp_path):
+    metrics, curve, _ = unite("mixture", model, parts, tmp_path / "mixture", objective="contrast")
+    assert len(curve) == metrics["steps"] == 3 and curve["loss"].notna().all()
+    assert sum(metrics["gate"].values()) == pytest.approx(1, abs=1e-5)
+    assert 0 < metrics["distance"] < 1  # the gates have moved
+
+
+def test_the_joint_lora_has_the_capacity_of_all_experts(model, parts, tmp_path, store):
+    metrics, curve, done = unite("joint", model, parts, tmp_path / "joint")
+    assert metrics["rank"] == 2 + 3 and metrics["steps"] == len(curve) == 3 + 4
+    joint = lora.read(tmp_path / "joint", "joint")
+    assert joint.rank == 5 and joint.alpha == 4.0
+    assert moved(model, tmp_path / "joint") > 0
+    assert len(list(store.iterdir())) == 1
+    done()
+    assert not list(store.iterdir())
+
+
+def test_joint_settings_are_sums_over_the_aspects_in_use(model):
+    whole = drawn.settings(model, aspects=("colour", "form", "light"))
+    joint = unions.joint_settings(whole)
+    first = whole.train_lora["colour"]
+    assert joint == first.model_copy(update={"rank": 2 + 3 + 4, "alpha": 6.0, "steps": 3 + 4 + 5})
+    fewer = unions.joint_settings(whole.model_copy(update={"aspects": ["form"]}))
+    assert fewer == whole.train_lora["form"]
+
+
+@pytest.fixture(scope="module")
+def unbroken(parts, model_folder, tmp_path_factory):
+    """Metrics, losses and hash of a mixture trained without a stop."""
+    root = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERSAT2I_WORK", str(root / "work"))
+        base = params.Model(path=str(model_folder), dtype="float32", threads=1)
+        metrics, curve, _ = unite("mixture", base, parts, root / "mixture", checkpoint_every=1)
+    return metrics, curve, work_store.folder_hash(root / "mixture")
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_stopped_mixture_ends_with_the_same_bytes_and_metrics(model, parts, tmp_path, monkeypatch, unbroken, stop):
+    """Stopped after step 1, or after the last step, 3, before anything was written."""
+    calls, loss = [], losses.diffusion_loss
+
+    def fails(*args):
+        calls.append(1)
+        if len(calls) == stop + 1:
+            raise KeyboardInterrupt
+        return loss(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(losses, "diffusion_loss", fails)
+        unite("mixture", model, parts, tmp_path / "mixture", checkpoint_every=1)
+    metrics, curve, _ = unite("mixture", model, parts, tmp_path / "mixture", checkpoint_every=1)
+    assert metrics == unbroken[0] and curve.equals(unbroken[1])
+    assert work_store.folder_hash(tmp_path / "mixture") == unbroken[2]
+
+
+def mixed(scope):
+    denoiser = tiny.unet()
+    return denoiser, mixture.attach(denoiser, [tiny.adapter(denoiser, name) for name in ("colour", "form")], scope)
+
+
+@pytest.mark.parametrize("scope", ["token", "image", "layer"])
+def test_gates_start_uniform(scope):
+    denoiser, gates = mixed(scope)
+    with torch.no_grad():
+        denoiser(torch.ones(1, 4, 8, 8), torch.tensor([1]), torch.ones(1, 6, tiny.TEXT_DIM))
+    assert unions.gate_summary(gates) == {
+        "gate": {"colour": 0.5, "form": 0.5},
+        "entropy": 1.0,
+        "distance": 0.0,
+        "scale": 1.0,
+        "temperature": 1.0,
+    }
+
+
+def test_a_summary_worked_out_by_hand():
+    """Biases log 3 and 0 are gates 3/4 and 1/4 at temperature 1."""
+    _, gates = mixed("layer")
+    for layer in gates.layers.values():
+        layer.gate.bias.data[0] = math.log(3)
+        layer.gate.scale.data.fill_(0.5)
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(2)
+    summary = unions.gate_summary(gates)
+    assert summary["gate"] == {"colour": 0.75, "form": 0.25}
+    assert summary["entropy"] == pytest.approx(entropy, abs=1e-6)
+    assert (summary["distance"], summary["scale"], summary["temperature"]) == (0.25, 0.5, 1.0)
+
+
+def test_a_gate_that_has_decided_has_no_entropy():
+    _, gates = mixed("layer")
+    for layer in gates.layers.values():
+        layer.gate.bias.data[1] = 200.0
+    summary = unions.gate_summary(gates)
+    assert (summary["entropy"], summary["distance"]) == (0.0, 0.5)
+
+
+def test_the_gate_of_a_single_expert_has_no_entropy():
+    model = tiny.unet()
+    alone = mixture.attach(model, [tiny.adapter(model, "colour")], "layer")
+    summary = unions.gate_summary(alone)
+    assert (summary["gate"], summary["entropy"], summary["distance"]) == ({"colour": 1.0}, 0.0, 0.0)

@@ -1,0 +1,86 @@
+"""Metrics of pyiqa by name: its own direction and range, and its own values, in batches of any size."""
+
+import os
+
+import numpy as np
+import pytest
+
+from versat2i import rewards
+from versat2i.rewards.common import iqa
+
+
+def checkers(*levels, size=64):
+    """Squares of these gray levels in equal parts, ``uint8 [size, size, 3]``."""
+    cells = np.resize(np.array(levels, np.uint8), (size // 8, size // 8))
+    return np.kron(cells, np.ones((8, 8), np.uint8))[..., None].repeat(3, axis=2)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("0, 100", (0, 100)),
+        ("~0, ~100", (0, 100)),
+        ("~-1, ~0.1", (-1, 0.1)),
+        ("0, ~", (0, np.inf)),
+        ("~, 0", (-np.inf, 0)),
+    ],
+)
+def test_a_range_of_pyiqa_is_two_numbers(text, expected):
+    assert iqa.bounds(text) == expected
+
+
+@pytest.mark.parametrize("name", iqa.names())
+def test_every_metric_says_what_it_is_before_anything_is_loaded(name):
+    reward = rewards.load("judges", f"pyiqa:{name}")
+    low, high = reward.range
+    assert low < high
+    assert (reward.name, reward.metric) == (f"pyiqa:{name}", name)
+    assert "PolyForm-Noncommercial" in reward.licence
+    assert "model" not in vars(reward)
+
+
+@pytest.mark.parametrize("name, higher", [("musiq", True), ("laion_aes", True), ("niqe", False), ("topiq_iaa", True)])
+def test_the_direction_is_that_of_pyiqa(name, higher):
+    assert rewards.load("low_level", f"pyiqa:{name}").higher_is_better is higher
+
+
+def test_metrics_that_see_more_than_one_image_are_not_among_them():
+    assert not {"lpips", "ssim", "fid", "inception_score", "clipscore"} & set(iqa.names())
+    assert {"laion_aes", "musiq", "qalign", "qrealign-mini", "topiq_iaa", "piqe"} <= set(iqa.names())
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_entropy_is_the_number_of_bits_of_a_gray_level(batch_size):
+    """``log2 n`` for n levels in equal parts."""
+    images = np.stack([checkers(0, 255), checkers(0, 80, 160, 240), checkers(9), checkers(*range(8, 256, 16))])
+    found = rewards.load("low_level", "pyiqa:entropy", batch_size=batch_size).score(images, None, None)
+    np.testing.assert_allclose(found.values, [1.0, 2.0, np.nan, 4.0], atol=1e-4)
+    assert found.reasons == [None, None, "the image is blank", None]
+
+
+def test_what_a_metric_cannot_take_is_an_error_that_says_how_many_and_how_large():
+    reward = rewards.load("low_level", "pyiqa:entropy", call={"task_": "aesthetic"})
+    with pytest.raises(ValueError, match=r"pyiqa:entropy: cannot judge 1 images of 64x64 pixels at once .*task_"):
+        reward.score(checkers(0, 255)[None], None, None)
+
+
+def test_weights_that_cannot_be_had_are_an_error_that_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("pyiqa.create_metric", lambda *a, **k: (_ for _ in ()).throw(OSError("no route\nto host")))
+    with pytest.raises(ValueError, match=r"pyiqa:musiq: pyiqa cannot load it \(no route to host\)"):
+        rewards.load("low_level", "pyiqa:musiq").score(checkers(0, 255)[None], None, None)
+
+
+def test_a_weights_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
+    import torch
+
+    class Harm:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'harm'}",)
+
+    torch.save({"params": Harm()}, tmp_path / "weights.pth")
+    load = torch.load
+    monkeypatch.setattr("pyiqa.create_metric", lambda *a, **k: load(tmp_path / "weights.pth", weights_only=False))
+    with pytest.raises(ValueError, match="more than tensors are refused"):
+        rewards.load("low_level", "pyiqa:musiq").score(checkers(0, 255)[None], None, None)
+    assert not (tmp_path / "harm").exists()
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ

@@ -1,0 +1,191 @@
+"""Right answers raise the score; DSG closes what depends on a "no"."""
+
+import json
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from versat2i import rewards
+from versat2i.rewards.faithfulness import dsg_score, tifa_score, vqa
+from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
+from versat2i.shapes.world import drawing
+from versat2i.shapes.world.grammar import Description, Group
+from versat2i.shapes.world.questions import questions as ask
+
+
+@pytest.fixture(scope="module")
+def tifa():
+    return rewards.load("faithfulness", "tifa", vqa="shapes")
+
+
+def table(*rows):
+    """Answers from ``(prompt_id, question_id, parent_ids, expected, answer)``."""
+    columns = ["prompt_id", "question_id", "parent_ids", "expected", "answer"]
+    return pd.DataFrame(rows, columns=columns).assign(element_type="object")
+
+
+# ------------------------------------------------------------------------------------- from answers
+
+
+def test_tifa_is_the_share_of_right_answers_of_each_prompt():
+    answers = table(
+        ("a", "1", [], "yes", "yes"),
+        ("a", "2", ["1"], "red", "blue"),
+        ("a", "3", ["1"], "2", None),
+        ("a", "4", ["1"], "no", "No "),
+        ("b", "1", [], "yes", "no"),
+    )
+    assert tifa_score(answers).to_dict() == {"a": 0.5, "b": 0.0}
+
+
+def test_dsg_gives_nothing_for_a_question_whose_parent_was_answered_no():
+    answers = table(("a", "1", [], "yes", "no"), ("a", "2", ["1"], "red", "red"), ("a", "3", [], "yes", "yes"))
+    assert tifa_score(answers)["a"] == pytest.approx(2 / 3)
+    assert dsg_score(answers)["a"] == pytest.approx(1 / 3)
+
+
+def test_dsg_looks_at_direct_parents_only():
+    answers = table(("a", "1", [], "yes", "no"), ("a", "2", ["1"], "yes", "yes"), ("a", "3", ["2"], "red", "red"))
+    assert dsg_score(answers)["a"] == pytest.approx(1 / 3)  # 1 is wrong, 2 is closed by 1, 3 counts
+
+
+def test_dsg_is_not_closed_by_a_parent_that_is_wrong_or_unknown():
+    answers = table(("a", "1", [], "red", "blue"), ("a", "2", [], "yes", None), ("a", "3", ["1", "2"], "yes", "yes"))
+    assert dsg_score(answers)["a"] == pytest.approx(1 / 3)
+
+
+def test_dsg_takes_parents_from_the_same_prompt():
+    answers = table(("a", "1", [], "yes", "no"), ("b", "1", [], "yes", "yes"), ("b", "2", ["1"], "yes", "yes"))
+    assert dsg_score(answers).to_dict() == {"a": 0.0, "b": 1.0}
+
+
+def test_dsg_never_exceeds_tifa_and_equals_it_without_parents():
+    rng = np.random.default_rng(0)
+    rows = [
+        ("a", str(i), [str(j) for j in range(i) if rng.random() < 0.3], "yes", rng.choice(["yes", "no"]))
+        for i in range(30)
+    ]
+    answers = table(*rows)
+    assert dsg_score(answers)["a"] <= tifa_score(answers)["a"]
+    alone = answers.assign(parent_ids=[[]] * len(answers))
+    pd.testing.assert_series_equal(dsg_score(alone), tifa_score(alone))
+
+
+def test_a_parent_that_is_not_there_is_an_error_that_names_it():
+    with pytest.raises(ValueError, match="question 2 of prompt a depends on 9"):
+        dsg_score(table(("a", "2", ["9"], "yes", "yes")))
+
+
+@pytest.mark.parametrize(
+    "text, choice",
+    [("It is dark red.", "red"), ("two", "2"), ("purpel", "purple"), ("Yes, there is", "yes"), ("", None)],
+)
+def test_an_answer_in_own_words_becomes_the_nearest_choice(text, choice):
+    assert nearest_choice(text, ["green", "red", "purple", "2", "3", "yes", "no"]) == choice
+
+
+# -------------------------------------------------------------------------------------- from images
+
+
+def score(reward, description, shown):
+    """The score of an image of `shown` for the prompt that `description` is."""
+    image = drawing.draw(shown, random.Random(0))
+    prompts = pd.DataFrame({"prompt_id": ["p"], "text": [""]})
+    return reward.score(image[None], prompts, pd.DataFrame(ask("p", description))).values[0]
+
+
+def test_perfect_drawings_are_faithful(tifa, draw, prompts, questions):
+    np.testing.assert_array_equal(tifa.score(draw(), prompts, questions).values, 1.0)
+
+
+@pytest.mark.parametrize("flaw", [{"noise": 8.0}, {"blur": 0.7}, {"fade": 0.5}, {"rotation": 14.0}])
+def test_mild_flaws_leave_drawings_faithful(tifa, draw, prompts, questions, flaw):
+    assert tifa.score(draw(**flaw), prompts, questions).values.mean() > 0.97
+
+
+def test_the_more_is_wrong_the_lower_the_score(tifa):
+    said = Description((Group("red", "circle", 2),), background="white")
+    wrong_count = Description((Group("red", "circle", 3),), background="white")
+    wrong_color = Description((Group("blue", "circle", 3),), background="white")
+    wrong_all = Description((Group("blue", "star", 3),), background="black")
+    scores = [score(tifa, said, shown) for shown in (said, wrong_count, wrong_color, wrong_all)]
+    assert scores[0] == 1.0
+    assert (np.diff(scores) < 0).all()
+
+
+def test_a_wrong_relation_costs_the_questions_about_it(tifa):
+    groups = (Group("red", "circle"), Group("blue", "square"))
+    said = Description(groups, "left of", "white")
+    assert score(tifa, said, said) == 1.0
+    assert score(tifa, said, Description(groups, "right of", "white")) < 1.0
+
+
+def test_dsg_punishes_a_missing_thing_at_least_as_much(tifa):
+    dsg = rewards.load("faithfulness", "dsg", vqa="shapes")
+    said = Description((Group("red", "circle"), Group("blue", "square")), background="white")
+    shown = Description((Group("red", "circle"),), background="white")
+    assert score(dsg, said, shown) <= score(tifa, said, shown) < 1.0
+
+
+def test_each_image_of_a_prompt_is_scored_by_itself(tifa, draw, prompts, questions):
+    images = draw()
+    twice = prompts.iloc[[0, 0]]
+    right_and_wrong = np.stack([images[0], images[1]])
+    values = tifa.score(right_and_wrong, twice, questions).values
+    assert values[0] == 1.0
+    assert values[1] < 1.0
+
+
+def test_the_details_hold_every_answer_and_are_json(tifa, draw, prompts, questions):
+    details = tifa.score(draw()[:1], prompts[:1], questions).details[0]
+    answers = json.loads(json.dumps(details))["answers"]
+    own = questions[questions["prompt_id"] == prompts["prompt_id"][0]]
+    assert [answer["question_id"] for answer in answers] == list(own["question_id"])
+    assert [answer["element_type"] for answer in answers] == list(own["element_type"])
+    assert all(answer["correct"] and answer["answer"] == answer["expected"] for answer in answers)
+
+
+def test_without_a_question_or_a_picture_it_abstains(tifa, draw, prompts, questions):
+    images = draw()[:3]
+    images[1] = 0
+    some = questions[questions["prompt_id"] != prompts["prompt_id"][0]]
+    found = tifa.score(images, prompts[:3], some)
+    assert found.reasons == ["no question for the prompt", "the image is blank", None]
+    assert np.isnan(found.values).tolist() == [True, True, False]
+    assert [details is None for details in found.details] == [True, True, False]
+
+
+def test_it_abstains_on_everything_where_no_prompt_has_a_question(tifa, draw, prompts, questions):
+    found = tifa.score(draw()[:2], prompts[:2], questions[:0])
+    assert found.reasons == ["no question for the prompt"] * 2
+
+
+def test_questions_are_needed(tifa, draw, prompts):
+    with pytest.raises(ValueError, match="tifa needs the questions"):
+        tifa.score(draw(), prompts, None)
+
+
+class Talker:
+    """A VQA that says in its own words what each prompt of a circle is about."""
+
+    licence = "none"
+    free_form = True
+
+    def answer(self, images, asked):
+        return ["I think it is red" if "color" in question else None for question in asked["question"]]
+
+
+def test_a_free_form_vqa_is_read_by_its_nearest_choice(monkeypatch, draw):
+    monkeypatch.setitem(vqa.VQAS, "talker", f"{__name__}:Talker")
+    row = {"prompt_id": "p", "parent_ids": [], "element_type": "color", "choices": ["red", "blue"]}
+    questions = pd.DataFrame(
+        [
+            row | {"question_id": "1", "question": "What color is it?", "answer": "red"},
+            row | {"question_id": "2", "question": "Is it there?", "answer": "red"},
+        ]
+    )
+    reward = rewards.load("faithfulness", "tifa", vqa="talker")
+    prompts = pd.DataFrame({"prompt_id": ["p"], "text": ["a red circle"]})
+    assert reward.score(draw()[:1], prompts, questions).values.tolist() == [0.5]

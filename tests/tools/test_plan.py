@@ -1,0 +1,91 @@
+"""What a run will take: amounts that follow from params, each times the cost of one that was measured."""
+
+import drawn
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from versat2i.cli import main
+from versat2i.settings import params
+from versat2i.tools import measure
+from versat2i.tools import plan as planning
+
+PROMPTS = {"train": 10, "dev": 4, "eval": 7}
+
+
+def settings(model, **changes):
+    whole = drawn.settings(model, ("aesthetic", "low_level")).model_dump(exclude_none=True)
+    whole["generate"] |= {"per_prompt": 8, "steps": 10, "guidance_scale": 1.0}
+    whole["evaluate"] |= {"per_prompt": 3, "steps": 5, "guidance_scale": 4.0, "split": "eval"}
+    whole["evaluate"] |= {"variants": {"base": "", "mixture": ""}, "judges": [{"evaluator": "second_reader"}]}
+    whole["mix"] |= {"steps": 20, "variants": ["mixture", "joint", "uniform"]}
+    for aspect, steps in (("aesthetic", 3), ("low_level", 4)):
+        whole["train_lora"][aspect] = whole["train_lora"][aspect] | {"steps": steps}
+    return params.Params.model_validate(whole | changes)
+
+
+def test_all_work_is_counted(model):
+    found = [(w.stage, w.kind, w.amount, w.factor) for w in planning.work(settings(model), PROMPTS)]
+    shown = 7 * 3 * 2
+    assert found == [
+        ("generate", "draw", 80, 1.0),
+        ("score@aesthetic", "aesthetic random", 80, 1.0),
+        ("score@low_level", "low_level random", 80, 1.0),
+        ("train_lora@aesthetic", "lora aesthetic", 3, 1.0),
+        ("train_lora@low_level", "lora low_level", 4, 1.0),
+        ("mix@mixture", "mix", 20, 1.0),
+        ("mix@joint", "lora aesthetic", 7, 1.0),
+        ("evaluate", "draw", shown, 1.0),  # half the steps, each of them twice with guidance
+        ("evaluate", "aesthetic random", shown, 1.0),
+        ("evaluate", "low_level random", shown, 1.0),
+        ("evaluate", "judges second_reader", shown, 1.0),
+    ]
+
+
+def test_gigabytes_are_bytes_times_amounts_times_copies(model):
+    whole = settings(model)
+    measured = planning.Measured(image_bytes=1e6, adapter_bytes=[2_000_000, 3_000_000])
+    found = planning.gigabytes(whole, planning.work(whole, PROMPTS), measured)
+    assert found == pytest.approx(
+        {
+            "candidates": 2 * 80 * 1e-3,
+            "selected, at most": 2 * 2 * (2 * 10) * 1e-3,  # a pick and its rival of each aspect and prompt
+            "evaluation": 2 * 42 * 1e-3,
+            "adapters": 2 * (5 + 3 * 5) * 1e-3,
+        }
+    )
+
+
+def test_the_median_of_warm_calls_counts():
+    import torch
+
+    calls = []
+    cost = measure.timed(lambda: calls.append(1) or len(calls), torch.device("cpu"), 3)
+    assert len(calls) == measure.WARM + 3 == cost.result and cost.memory is None and cost.seconds >= 0
+
+
+@pytest.fixture
+def here(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings(model).model_dump(exclude_none=True)))
+
+
+def plan(*words):
+    result = CliRunner().invoke(main, ["plan", *words])
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
+
+
+def test_a_plan_is_timed_with_the_model_and_the_evaluators_of_params(here):
+    lines = plan()
+    rows = {tuple(line.split()[:2]): line.split() for line in lines if line.endswith(tuple("0123456789"))}
+    draw, step = rows["generate", "draw"], rows["train_lora@aesthetic", "lora"]
+    assert float(draw[-3]) > 0 and float(step[-3]) > 0 and draw[2] == "24"  # of the grammar's 3 prompts
+    assert any(line.startswith("weights of the model") for line in lines)
+    assert not any("GPU" in line for line in lines)
+
+
+def test_a_plan_without_timing_loads_no_model(here, monkeypatch):
+    monkeypatch.setattr(planning, "measure", None)
+    lines = plan("--untimed")
+    assert [line.split()[-2:] for line in lines][:2] == [["24", "images"], ["24", "images"]]

@@ -1,0 +1,168 @@
+"""An expert is a function of its selected set and its params, and only its LoRA is trained."""
+
+from contextlib import nullcontext
+
+import drawn
+import numpy as np
+import pytest
+import torch
+
+from versat2i.adapters import lora
+from versat2i.formats import tables
+from versat2i.models import diffusion
+from versat2i.select import chosen
+from versat2i.settings.params import TrainLora
+from versat2i.train import expert, losses
+from versat2i.train.loop import Checkpoint
+
+
+def rule(**changes):
+    return TrainLora(**(drawn.LORA | changes))
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory):
+    return drawn.selected(tmp_path_factory.mktemp("selected") / "colour")
+
+
+def train(model, selected, folder, settings=None, seed=0, name="colour"):
+    checkpoint = Checkpoint(folder / "run.pt")
+    return expert.train_lora(model, [selected], settings or rule(), seed, name, checkpoint, "cpu")
+
+
+def same(one, other):
+    parts = ((one.down, other.down), (one.up, other.up))
+    return all(torch.equal(a[module], b[module]) for a, b in parts for module in a)
+
+
+def test_examples_are_the_union_in_order_each_with_its_prompt(model, tmp_path):
+    texts = {"p7": "a green star", "p8": "two pink hearts"}
+    folders = [drawn.selected(tmp_path / "a"), drawn.selected(tmp_path / "b", texts, 1)]
+    loaded = diffusion.load(model)
+    data = expert.examples(loaded, folders, "sft")
+    keys = [(p, k) for p in drawn.TEXTS for k in range(2)] + [(p, 0) for p in texts]
+    assert len(data) == len(keys) == 8
+    for row, (prompt_id, k) in enumerate(keys):
+        assert np.array_equal(data.latents[row], drawn.candidate(prompt_id, k).latents)
+        expected = loaded.embed([(drawn.TEXTS | texts)[prompt_id]])
+        torch.testing.assert_close(data.prompts.hidden[row], expected.hidden[0])
+        assert torch.equal(data.prompts.mask[row], expected.mask[0])
+    assert data.empty.mask.sum() == 2
+
+
+def test_examples_of_a_contrast_are_pairs_and_leave_out_picks_without_a_rival(model, tmp_path):
+    """In a selected set of `drawn`, the rival of every pick is its prompt's candidate 0: that one has none."""
+    loaded = diffusion.load(model)
+    data = expert.examples(loaded, [drawn.selected(tmp_path / "a")], "contrast")
+    assert len(data) == len(drawn.TEXTS)
+    for row, (prompt_id, text) in enumerate(drawn.TEXTS.items()):
+        for side, k in enumerate((1, 0)):
+            assert np.array_equal(data.latents[row, side], drawn.candidate(prompt_id, k).latents)
+        torch.testing.assert_close(data.prompts.hidden[row], loaded.embed([text]).hidden[0])
+
+
+def test_pairs_count_by_their_gap_up_to_the_median_and_aspects_alike(model, tmp_path):
+    """Of 2n gaps, one of 1, n - 1 of 3 and n of 9, the (lower) median is 3, the mean up to there 3 - 1/n."""
+    folders = [drawn.selected(tmp_path / name, per_prompt=3) for name in "ab"]
+    count = len(drawn.TEXTS)
+    gaps = np.array([1.0, 9.0, *[3.0, 9.0] * (count - 1)])
+    for folder, unit in zip(folders, (1, 100), strict=True):
+        picks = tables.read("picks", folder / chosen.PICKS)
+        picks.loc[picks["gap"] > 0, "gap"] = unit * gaps
+        tables.write("picks", picks, folder / chosen.PICKS)
+    data = expert.examples(diffusion.load(model), folders, "contrast")
+    expected = torch.tensor([1.0, *[3.0] * (2 * count - 1)]) / (3 - 1 / count)
+    torch.testing.assert_close(data.weights, expected.repeat(2))
+
+
+def test_a_contrast_without_any_rival_is_an_error(model, tmp_path):
+    folder = drawn.selected(tmp_path / "a", per_prompt=1)
+    with pytest.raises(ValueError, match=r"no pick has a worse candidate.*objective: sft"):
+        expert.examples(diffusion.load(model), [folder], "contrast")
+
+
+def test_contrast_parts_best_from_rival(model, selected, tmp_path, monkeypatch):
+    """After training the loss of the pairs is lower than the base's."""
+    loads, load = [], diffusion.load
+    monkeypatch.setattr(diffusion, "load", lambda *args: loads.append(load(*args)) or loads[-1])
+    _, curve = train(
+        model,
+        selected,
+        tmp_path,
+        rule(
+            objective="contrast",
+            steps=60,
+            batch_size=4,
+            learning_rate=0.03,
+            lr_scheduler="linear",
+            targets="attention+feedforward",
+        ),
+    )
+    loaded = loads[0]
+    data = expert.examples(loaded, [selected], "contrast")
+
+    def loss(model, without):
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            pairs = (data.latents, data.prompts, data.weights)
+            draws = [losses.contrast_loss(model, *pairs, generator, without) for _ in range(6)]
+        return torch.stack(draws).mean().item()
+
+    assert loss(loaded, lambda: lora.detached(loaded.denoiser)) < loss(load(model), nullcontext) - 0.001
+    assert len(curve) == 60
+
+
+def test_the_same_params_give_the_same_bits(model, selected, tmp_path):
+    (first, curve), (second, again) = (train(model, selected, tmp_path / name) for name in "ab")
+    assert same(first, second) and curve.equals(again)
+    assert len(curve) == 3 and first.metadata == {**diffusion.identity(model), "adapter": "colour"}
+    for other in (train(model, selected, tmp_path / "c", seed=1), train(model, selected, tmp_path / "d", name="form")):
+        assert not same(first, other[0])
+
+
+def test_only_the_lora_is_trained(model, selected, tmp_path, monkeypatch):
+    loads, load = [], diffusion.load
+    monkeypatch.setattr(diffusion, "load", lambda *args: loads.append(load(*args)) or loads[-1])
+    adapter, _ = train(model, selected, tmp_path)
+    after = {
+        name.replace(".base_layer.", "."): value
+        for name, value in loads[0].denoiser.state_dict().items()
+        if ".lora_" not in name
+    }
+    before = load(model).denoiser.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert all(up.any() for up in adapter.up.values())  # every B has left zero
+
+
+def test_training_lowers_the_loss_on_what_it_is_trained_on(model, selected, tmp_path, monkeypatch):
+    loads, load = [], diffusion.load
+    monkeypatch.setattr(diffusion, "load", lambda *args: loads.append(load(*args)) or loads[-1])
+    train(model, selected, tmp_path, rule(steps=20, batch_size=6, targets="attention+feedforward"))
+
+    def loss(loaded):
+        data, generator = expert.examples(loaded, [selected], "sft"), torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            draws = [
+                losses.diffusion_loss(loaded, data.latents, data.prompts, generator, None).item() for _ in range(6)
+            ]
+        return sum(draws) / len(draws)
+
+    assert loss(loads[0]) < loss(load(model)) - 0.005
+
+
+def test_a_stopped_expert_ends_as_an_unbroken_one(model, selected, tmp_path, monkeypatch):
+    unbroken, curve = train(model, selected, tmp_path / "a", rule(checkpoint_every=1))
+    calls, loss = [], losses.diffusion_loss
+
+    def fails_at_the_third(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return loss(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(losses, "diffusion_loss", fails_at_the_third)
+        train(model, selected, tmp_path / "b", rule(checkpoint_every=1))
+    resumed, all_losses = train(model, selected, tmp_path / "b", rule(checkpoint_every=1))
+    assert same(unbroken, resumed) and curve.equals(all_losses)

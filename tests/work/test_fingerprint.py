@@ -1,0 +1,122 @@
+"""The hash of a piece of code follows what it imports and what it means, not how it is commented."""
+
+import pytest
+
+from versat2i.work import fingerprint
+
+MAIN = '''
+"""What it does."""
+import os
+import versat2i.one
+from versat2i import two, layout
+from stages.helper import work
+
+def lazily():
+    """Only when called."""
+    from versat2i.parts import three  # heavy
+    return three
+'''
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """``project({file: source})`` writes files of a small project of the same layout."""
+
+    def write(files):
+        for name, source in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        fingerprint._imports.cache_clear()
+
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    write(
+        {
+            "versat2i/__init__.py": "",
+            "versat2i/main.py": MAIN,
+            "versat2i/one.py": "from versat2i.two import VALUE\n",
+            "versat2i/two.py": "import versat2i.one\nVALUE = 2\n",
+            "versat2i/parts/__init__.py": "from versat2i.parts import three\n",
+            "versat2i/parts/three.py": "VALUE = 3\n",
+            "versat2i/work/places.py": "from versat2i import unused\n",
+            "versat2i/unused.py": "",
+            "stages/helper.py": "def work(): pass\n",
+        }
+    )
+    yield write
+    fingerprint._imports.cache_clear()
+
+
+def names(module):
+    return [path.as_posix() for path in fingerprint.closure(module)]
+
+
+def test_imports_are_followed_lazy_ones_and_circles_too_without_plumbing_and_package_roots(project):
+    assert names("versat2i.main") == [
+        "stages/helper.py",
+        "versat2i/main.py",
+        "versat2i/one.py",
+        "versat2i/parts/three.py",
+        "versat2i/two.py",
+    ]
+
+
+def test_a_name_from_a_package_is_a_reason_to_read_the_package(project):
+    project({"versat2i/main.py": "from versat2i.parts import three, load\n"})
+    assert "versat2i/parts/__init__.py" in names("versat2i.main")
+
+
+def test_what_is_not_of_the_project_is_left_out(project):
+    project({"versat2i/main.py": "import os, torch, versat2i_other\nfrom versat2i import nothing\n"})
+    assert set(names("versat2i.main")) <= {"versat2i/main.py", "versat2i/__init__.py"}
+
+
+def test_the_real_shards_are_made_of_themselves_and_the_tables():
+    assert names("versat2i.formats.shards") == ["versat2i/formats/shards.py", "versat2i/formats/tables.py"]
+
+
+def test_plumbing_exists():
+    assert all(fingerprint._file(module) for module in fingerprint.PLUMBING)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        MAIN.replace("  # heavy", "") + "# the end\n",
+        MAIN.replace("What it does.", "What it really does.\n\nAnd more."),
+        MAIN.replace('    """Only when called."""\n', ""),
+        MAIN.replace("\n\n", "\n\n\n").replace("return three", "return (three)"),
+    ],
+)
+def test_comments_docstrings_and_layout_mean_nothing(project, source):
+    before = fingerprint.digest("versat2i.main")
+    project({"versat2i/main.py": source})
+    assert source != MAIN
+    assert fingerprint.digest("versat2i.main") == before
+
+
+@pytest.mark.parametrize(
+    "file, source",
+    [
+        ("versat2i/main.py", MAIN.replace("return three", "return two")),
+        ("versat2i/two.py", "import versat2i.one\nVALUE = 4\n"),
+        ("versat2i/parts/three.py", "VALUE = '3'\n"),
+        ("stages/helper.py", "def work(): return 'a text that is no docstring'\n"),
+    ],
+)
+def test_code_means_something_wherever_it_is_imported_from(project, file, source):
+    before = fingerprint.digest("versat2i.main")
+    project({file: source})
+    assert fingerprint.digest("versat2i.main") != before
+
+
+@pytest.mark.parametrize("file", ["versat2i/work/places.py", "versat2i/unused.py", "versat2i/__init__.py"])
+def test_plumbing_and_what_is_not_imported_mean_nothing(project, file):
+    before = fingerprint.digest("versat2i.main")
+    project({file: "VALUE = 5\n"})
+    assert fingerprint.digest("versat2i.main") == before
+
+
+def test_the_same_code_under_another_name_is_another_piece(project):
+    project({"versat2i/four.py": "VALUE = 3\n"})
+    assert fingerprint.digest("versat2i.four") != fingerprint.digest("versat2i.parts.three")

@@ -1,0 +1,414 @@
+"""A piece of work is whole or not there, and found again only for what it was made from."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from versat2i.work import fingerprint as fingerprints
+from versat2i.work import store as work_store
+
+FILES = {"a.bin": b"first", "b.bin": b"\0" * 5000, "sub/c.bin": b"last"}
+
+
+def write(folder):
+    for name, data in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def content(folder):
+    """Names and bytes of a piece's files, without its checksums."""
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files.pop("checksums.json", None)
+    return files
+
+
+@pytest.fixture
+def store(tmp_path):
+    return work_store.Store("stage", tmp_path)
+
+
+def test_a_piece_is_found_as_it_was_made(store):
+    assert store.find("key") is None
+    assert content(store.make("key", write)) == FILES
+    assert content(store.find("key")) == FILES
+
+
+def test_a_piece_without_files_is_a_piece(store):
+    store.make("key", lambda folder: None)
+    assert content(store.find("key")) == {}
+
+
+def test_others_may_read_a_piece(store):
+    assert store.make("key", write).stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("files", range(len(FILES) + 1))
+def test_a_piece_is_absent_when_writing_stops_after_any_file(store, files, error):
+    def stop(folder):
+        for name in list(FILES)[:files]:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(FILES[name])
+        raise error("stopped")
+
+    with pytest.raises(error):
+        store.make("key", stop)
+    assert store.find("key") is None
+    assert list(store.folder.iterdir()) == []
+    assert content(store.make("key", write)) == FILES
+
+
+def test_a_killed_process_leaves_no_piece_and_is_no_hindrance(store, tmp_path):
+    code = """
+import os, sys
+from pathlib import Path
+from versat2i import work
+def write(folder):
+    (folder / "a.bin").write_bytes(b"first")
+    os._exit(9)
+work.Store("stage", Path(sys.argv[1])).make("key", write)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], env=environment).returncode == 9
+    assert len(list(store.folder.iterdir())) == 1
+    assert store.find("key") is None
+    assert content(store.make("key", write)) == FILES
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def lengthen(path):
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def make_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, Path.unlink, make_folder, lengthen])
+@pytest.mark.parametrize("name", [*FILES, "checksums.json"])
+def test_a_damaged_piece_is_not_found_and_made_again(store, name, damage):
+    damage(store.make("key", write) / name)
+    assert store.find("key") is None
+    assert not (store.folder / "key").exists()
+    assert content(store.make("key", write)) == FILES
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"",
+        b"{}",
+        b'{"key": "key", "files": {}}',
+        b'{"key": "key"}',
+        b'{"files": {}}',
+        b"null",
+        b"3",
+        b"[]",
+        b'["a.bin"]',
+        b"[[1]]",
+        b'{"a.bin": 1}',
+        b"\xff\xfe",
+        b'{"\\u0000": "x"}',
+        b"{",
+    ],
+)
+def test_garbage_for_checksums_is_damage(store, garbage):
+    (store.make("key", write) / "checksums.json").write_bytes(garbage)
+    assert store.find("key") is None
+    assert content(store.make("key", write)) == FILES
+
+
+def test_a_piece_under_another_key_is_damage(store):
+    """Its files are what its checksums say, but they are not what is looked for."""
+    store.make("key", write).rename(store.folder / "other")
+    assert store.find("other") is None and not (store.folder / "other").exists()
+
+
+def test_two_pieces_that_changed_places_are_damage(store):
+    one, other = (store.make(key, lambda folder, key=key: (folder / key).write_text(key)) for key in ("one", "other"))
+    one.rename(store.folder / "third")
+    other.rename(one)
+    (store.folder / "third").rename(other)
+    assert store.find("one") is None and store.find("other") is None
+
+
+def test_files_that_changed_their_names_are_damage(store):
+    piece = store.make("key", write)
+    (piece / "a.bin").rename(piece / "third")
+    (piece / "b.bin").rename(piece / "a.bin")
+    (piece / "third").rename(piece / "b.bin")
+    assert store.find("key") is None
+
+
+def test_a_file_that_does_not_belong_is_damage(store):
+    (store.make("key", write) / "more.bin").write_bytes(b"")
+    assert store.find("key") is None
+
+
+def test_a_link_in_a_piece_is_damage_wherever_it_leads(store, tmp_path):
+    for target in ("/etc/passwd", "/dev/zero", "b.bin"):
+        piece = store.make("key", write)
+        (piece / "a.bin").unlink()
+        (piece / "a.bin").symlink_to(target)
+        assert store.find("key") is None
+    piece = store.make("key", write)
+    piece.rename(tmp_path / "elsewhere")
+    piece.symlink_to(tmp_path / "elsewhere")
+    assert store.find("key") is None and content(tmp_path / "elsewhere") == FILES
+    (store.make("key", write) / "checksums.json").unlink()
+    (piece / "checksums.json").symlink_to("/dev/zero")
+    assert store.find("key") is None
+
+
+def test_what_a_killed_process_left_is_deleted_once_it_is_old(store):
+    left = [store.folder / name for name in (".key.old", ".key.young", ".other.old")]
+    for folder in left:
+        write_into = folder / "sub"
+        write_into.mkdir(parents=True)
+    for folder in (left[0], left[2]):
+        os.utime(folder, (0, 0))
+    store.make("key", write)
+    assert [folder.exists() for folder in left] == [False, True, True]
+
+
+def test_the_first_of_two_makers_is_kept(store):
+    def interrupted(folder):
+        store.make("key", write)
+        (folder / "late.bin").write_bytes(b"late")
+
+    assert content(store.make("key", interrupted)) == FILES
+    assert [path.name for path in store.folder.iterdir()] == ["key"]
+
+
+def test_a_damaged_piece_of_another_maker_is_replaced(store):
+    def interrupted(folder):
+        flip(store.make("key", write) / "a.bin")
+        write(folder)
+
+    assert content(store.make("key", interrupted)) == FILES
+    assert content(store.find("key")) == FILES
+
+
+def test_many_makers_at_once_leave_one_whole_piece(store):
+    barrier = Barrier(4)
+
+    def wait(folder):
+        write(folder)
+        barrier.wait(timeout=30)
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(store.make, "key", wait) for _ in range(4)]
+        assert all(content(piece.result()) == FILES for piece in made)
+    assert [path.name for path in store.folder.iterdir()] == ["key"]
+
+
+def test_keys_and_stages_share_nothing(store, tmp_path):
+    store.make("key", write)
+    assert store.find("other") is None
+    assert work_store.Store("another", tmp_path).find("key") is None
+
+
+def test_a_dropped_piece_is_forgotten(store):
+    store.make("key", write)
+    store.drop("key")
+    store.drop("never there")
+    assert store.find("key") is None
+
+
+def test_the_store_lies_where_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("VERSAT2I_WORK", str(tmp_path / "elsewhere"))
+    assert work_store.Store("stage").folder == tmp_path / "elsewhere" / "stage"
+    monkeypatch.delenv("VERSAT2I_WORK")
+    assert work_store.Store("stage").folder == Path(".work/stage")
+
+
+def test_pieces_are_assembled_into_one_folder_without_their_checksums(store, tmp_path):
+    for name in ("one", "two"):
+        piece = store.make(name, lambda folder, name=name: (folder / f"{name}.bin").write_bytes(name.encode()))
+        work_store.assemble(piece, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        "one.bin": b"one",
+        "two.bin": b"two",
+    }
+
+
+def test_deleting_what_was_assembled_leaves_the_piece(store, tmp_path):
+    piece = store.make("key", lambda folder: (folder / "a.bin").write_bytes(b"a"))
+    work_store.assemble(piece, tmp_path / "out")
+    (tmp_path / "out" / "a.bin").unlink()
+    assert content(store.find("key")) == {"a.bin": b"a"}
+
+
+# --------------------------------------------------------------------------- replaced folders
+
+
+def test_a_replaced_folder_holds_only_what_is_new(tmp_path):
+    folder = tmp_path / "deep" / "folder"
+    for name in ("old.txt", "new.txt"):
+        with work_store.replaced(folder) as out:
+            (out / name).write_text(name)
+    assert content(folder) == {"new.txt": b"new.txt"}
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_old_folder_stays_when_the_block_fails(tmp_path, error):
+    folder = tmp_path / "folder"
+    with work_store.replaced(folder) as out:
+        (out / "old.txt").write_text("old")
+    with pytest.raises(error), work_store.replaced(folder) as out:
+        (out / "new.txt").write_text("new")
+        raise error
+    assert content(folder) == {"old.txt": b"old"}
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_old_folder_is_put_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    with work_store.replaced(folder) as out:
+        (out / "old.txt").write_text("old")
+    rename = Path.rename
+
+    def refuses(self, target):
+        if target == folder and ".old" not in self.name:
+            raise OSError("no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuses)
+    with pytest.raises(OSError, match="no"), work_store.replaced(folder) as out:
+        (out / "new.txt").write_text("new")
+    assert content(folder) == {"old.txt": b"old"} and list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("/etc"), lambda path: path.symlink_to("no")])
+def test_what_is_no_folder_is_replaced_too(tmp_path, make):
+    make(tmp_path / "folder")
+    with work_store.replaced(tmp_path / "folder") as out:
+        (out / "new.txt").write_text("new")
+    assert not (tmp_path / "folder").is_symlink() and content(tmp_path / "folder") == {"new.txt": b"new"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_new_file_leaves_other_links_to_the_old_one_alone(tmp_path):
+    """DVC's cache may share a file with the workspace."""
+    (tmp_path / "cached").write_text("old")
+    (tmp_path / "file.txt").hardlink_to(tmp_path / "cached")
+    with work_store.new_file(tmp_path / "file.txt") as partial:
+        partial.write_text("new")
+        assert partial.suffix == ".txt" and (tmp_path / "file.txt").read_text() == "old"
+    assert (tmp_path / "file.txt").read_text() == "new" and (tmp_path / "cached").read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_file_stays_as_it_was_when_writing_the_new_one_fails(tmp_path, error):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(error), work_store.new_file(tmp_path / "file") as partial:
+        partial.write_text("half")
+        raise error
+    assert content(tmp_path) == {"file": b"old"}
+
+
+# --------------------------------------------------------------------------- hashes
+
+
+def test_the_hash_of_a_folder_sees_names_and_bytes_but_no_dates(tmp_path):
+    def hashed(**files):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+            os.utime(folder / name, (len(folder.name), 0))
+        return work_store.folder_hash(folder)
+
+    same = hashed(a="1", b="2")
+    assert hashed(b="2", a="1") == same
+    assert len({same, hashed(a="1", b="3"), hashed(a="1", c="2"), hashed(a="2", b="1"), hashed(a="1")}) == 5
+
+
+def test_a_folder_that_is_missing_or_empty_has_no_hash(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match="no such folder, or it is empty"):
+            work_store.folder_hash(folder)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """``project(file, text)`` writes a file of a small project with a module `versat2i.part`."""
+
+    def put(name, text):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        fingerprints._imports.cache_clear()
+
+    monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
+    put("versat2i/part.py", "VALUE = 1\n")
+    put("versat2i/other.py", "VALUE = 1\n")
+    put("environment.json", '{"torch": "2.6.0", "numpy": "2.0.0"}')
+    yield put
+    fingerprints._imports.cache_clear()
+
+
+def fingerprint(**inputs):
+    return work_store.fingerprint(["versat2i.part"], **({"seed": 0, "keys": [("a", 0)]} | inputs))
+
+
+def test_a_fingerprint_is_a_name_for_a_folder(project):
+    assert len(fingerprint()) == 32
+    assert set(fingerprint()) <= set("0123456789abcdef")
+
+
+def test_a_fingerprint_changes_with_any_input(project):
+    inputs = [{}, {"seed": 1}, {"seed": "0"}, {"keys": [("a", 1)]}, {"keys": [("a", 0), ("b", 0)]}, {"more": None}]
+    assert len({fingerprint(**some) for some in inputs}) == len(inputs)
+
+
+def test_a_fingerprint_does_not_depend_on_order(project):
+    modules = ["versat2i.part", "versat2i.other"]
+    assert work_store.fingerprint(modules, a=1, b=2) == work_store.fingerprint(
+        [*reversed(modules), "versat2i.part"], b=2, a=1
+    )
+
+
+@pytest.mark.parametrize(
+    "file, text",
+    [
+        ("versat2i/part.py", "VALUE = 2\n"),
+        ("versat2i/part.py", "from versat2i import other\nVALUE = 1\n"),
+        ("environment.json", '{"torch": "2.7.0", "numpy": "2.0.0"}'),
+    ],
+)
+def test_a_fingerprint_changes_with_code_and_environment(project, file, text):
+    before = fingerprint()
+    project(file, text)
+    assert fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    "file, text",
+    [
+        ("versat2i/part.py", '"""Now explained."""\n\nVALUE = 1  # one\n'),
+        ("versat2i/other.py", "VALUE = 2\n"),
+        ("environment.json", '{"numpy": "2.0.0",\n "torch": "2.6.0"}\n'),
+    ],
+)
+def test_a_fingerprint_does_not_change_with_words_or_with_code_that_is_not_used(project, file, text):
+    before = fingerprint()
+    project(file, text)
+    assert fingerprint() == before

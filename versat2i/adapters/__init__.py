@@ -1,0 +1,1 @@
+"""LoRAs, merges and the gated mixture: their algebra, their files, and how a model takes them."""

@@ -1,0 +1,169 @@
+"""LoRA adapters: attach to a denoiser, read back, save as diffusers does, load."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from torch import Tensor, nn
+
+from versat2i.formats import tensors
+from versat2i.models.diffusion import names
+
+FILE = "pytorch_lora_weights.safetensors"
+TARGETS = {
+    "attention": names.ATTENTION,
+    "attention+feedforward": names.ATTENTION + names.FEED_FORWARD,
+    "convolutions": names.CONVOLUTIONS,
+    "attention+convolutions": names.ATTENTION + names.CONVOLUTIONS,
+}
+
+DENOISERS = ("unet", "transformer")  # as pipelines call them
+
+_CONFIG = "lora_adapter_metadata"  # where diffusers looks for rank and alpha
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA: each adapted layer's update is ``scale * B A`` with ``scale = alpha / rank``.
+
+    Attributes:
+        name: what it is called in a mixture, an aspect's name for an expert.
+        down: A by module name of the denoiser, ``[rank, d_in]``; of a convolution ``[rank, d_in, k, k]``.
+        up: B by module name, ``[d_out, rank]``; of a convolution ``[d_out, rank, 1, 1]``.
+        alpha: the numerator of the scale.
+        metadata: what it was made from: base model, revision, aspect.
+    """
+
+    name: str
+    down: dict[str, Tensor]
+    up: dict[str, Tensor]
+    alpha: float
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def rank(self) -> int:
+        return next(iter(self.down.values())).shape[0]
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str, seed: int) -> list[nn.Parameter]:
+    """Add a new LoRA to a frozen denoiser: A random, B zero, so that nothing changes yet.
+
+    The global random state is left as it was.
+
+    Returns:
+        the parameters to train, in float32.
+    """
+    denoiser.requires_grad_(False)
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(TARGETS[targets]), init_lora_weights="gaussian")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPUs too
+        denoiser.add_adapter(config, adapter_name=name)
+    parameters = [p for p in denoiser.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.data = parameter.data.float()
+    return parameters
+
+
+@contextmanager
+def detached(denoiser: nn.Module) -> Iterator[None]:
+    """The denoiser as it is without its LoRA, while the context lasts."""
+    denoiser.disable_adapters()
+    try:
+        yield
+    finally:
+        denoiser.enable_adapters()
+
+
+def extract(denoiser: nn.Module, name: str, alpha: float, metadata: dict[str, str]) -> Adapter:
+    """The named LoRA of a denoiser, copied out of it."""
+    state = get_peft_model_state_dict(denoiser, adapter_name=name)
+    copies = {key: value.detach().cpu().float().clone() for key, value in state.items()}
+    return _from_state(name, copies, alpha, metadata)
+
+
+def _from_state(name: str, state: dict[str, Tensor], alpha: float, metadata: dict[str, str]) -> Adapter:
+    parts: dict[str, dict[str, Tensor]] = {}
+    for which in ("lora_A", "lora_B"):
+        ending = f".{which}.weight"
+        parts[which] = {k.removesuffix(ending): v for k, v in state.items() if k.endswith(ending)}
+    return Adapter(name, parts["lora_A"], parts["lora_B"], alpha, metadata)
+
+
+def write(adapter: Adapter, folder: Path) -> None:
+    """Save as ``pytorch_lora_weights.safetensors``, which ``pipe.load_lora_weights(folder)`` reads."""
+    tensors.write(file_state(adapter), folder / FILE, file_metadata(adapter))
+
+
+def file_state(adapter: Adapter) -> dict[str, Tensor]:
+    """Tensors as diffusers names them in a file, e.g. ``unet.<module>.lora_A.weight`` and ``.lora_B.weight``."""
+    part = names.denoiser_of(adapter.down)
+    down = {f"{part}.{module}.lora_A.weight": weight for module, weight in adapter.down.items()}
+    return down | {f"{part}.{module}.lora_B.weight": weight for module, weight in adapter.up.items()}
+
+
+def file_metadata(adapter: Adapter) -> dict[str, str]:
+    """What a file says of itself: what the adapter was made from, and rank and alpha where diffusers looks."""
+    part = names.denoiser_of(adapter.down)
+    config = {
+        f"{part}.r": adapter.rank,
+        f"{part}.lora_alpha": adapter.alpha,
+        f"{part}.target_modules": sorted(adapter.down),
+    }
+    return {**adapter.metadata, "format": "pt", _CONFIG: json.dumps(config, sort_keys=True)}
+
+
+def read(folder: Path, name: str) -> Adapter:
+    """Read an adapter that `write` saved.
+
+    Raises:
+        ValueError: the file is missing, damaged, or not a LoRA of a denoiser.
+    """
+    path = folder / FILE
+    state, metadata = tensors.read(path)
+    part = next((part for part in DENOISERS if any(key.startswith(f"{part}.") for key in state)), DENOISERS[0])
+    state = {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")}
+    try:
+        alpha = float(json.loads(metadata.pop(_CONFIG))[f"{part}.lora_alpha"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ValueError(f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora") from None
+    if not 0 < alpha < float("inf"):
+        raise ValueError(f"{path}: its LoRA alpha is {alpha}, expected a number above 0. Run `dvc repro train_lora`")
+    adapter = _from_state(name, state, alpha, {k: v for k, v in sorted(metadata.items()) if k != "format"})
+    if not adapter.down or adapter.down.keys() != adapter.up.keys():
+        raise ValueError(f"{path}: expected a lora_A and a lora_B for each adapted layer of the denoiser")
+    for module, down in adapter.down.items():
+        up = adapter.up[module]
+        if down.ndim not in (2, 4) or up.ndim != down.ndim or not len(down) == up.shape[1] == adapter.rank > 0:
+            raise ValueError(
+                f"{path}: rank {adapter.rank} does not fit layer '{module}' "
+                f"(A {list(down.shape)}, B {list(up.shape)}). Run `dvc repro train_lora`"
+            )
+    return adapter
+
+
+def check_base(made_from: dict[str, str], model: dict[str, str], folder: Path) -> None:
+    """Refuse what was made for another base model.
+
+    Args:
+        made_from: metadata of an adapter or a mixture.
+        model: the base model's identity.
+        folder: where the adapter or mixture lies.
+
+    Raises:
+        ValueError: the base's revision is not the one in the metadata.
+    """
+    made_for, found = made_from.get("revision"), model["revision"]
+    if made_for != found:
+        raise ValueError(
+            f"{folder}: made for {made_from.get('base_model')} at revision {made_for}, but the model in "
+            f"params.yaml is {model['base_model']} at {found}. Train it again or change `model`"
+        )

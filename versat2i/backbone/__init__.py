@@ -1,6 +1,0 @@
-"""A frozen diffusers pipeline and the few things in which model families differ, one module a family."""
-
-from versat2i.backbone.base import Backbone, Embeddings, words
-from versat2i.backbone.loading import FAMILIES, identity, load
-
-__all__ = ["FAMILIES", "Backbone", "Embeddings", "identity", "load", "words"]

@@ -1,0 +1,1 @@
+"""What lies on disk: Parquet tables, image shards, tensors. The only modules that know bytes."""

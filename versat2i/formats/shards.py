@@ -1,0 +1,187 @@
+"""Image shards: WebDataset-style tar files with an index beside them, the same bytes every time.
+
+A shard holds ``<prompt_id>.<k>.png`` and ``<prompt_id>.<k>.latent.safetensors`` for some prompts
+and some k. ``<name>.tar`` is described by ``<name>.parquet`` (kind `index`).
+"""
+
+import io
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from versat2i.formats import tables
+
+K_PER_SHARD = 4
+"""Candidates of a prompt in one shard: raising K adds shards and changes none."""
+
+MAX_PIXELS = 8192 * 8192
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One drawn image: uint8 [height, width, 3], and its final latents, float [channels, height, width].
+
+    They are numpy arrays: what only reads shards need not import torch.
+    """
+
+    prompt_id: str
+    k: int
+    seed: int
+    image: NDArray[np.uint8]
+    latents: NDArray[np.floating]
+    flagged: bool = False  # by the model's safety checker: image and latents are zeros
+
+    @property
+    def member(self) -> str:
+        return f"{self.prompt_id}.{self.k}"
+
+
+def encoded(image: NDArray[np.uint8]) -> bytes:
+    """An image as it lies in a shard."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> tuple[int, int]:
+    """Append a member without owner or date; returns where its data lies and how long it is."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(data), 0o644
+    tar.addfile(info, io.BytesIO(data))
+    end = tar.offset
+    return end - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, len(data)
+
+
+def write(path: Path, candidates: Iterable[Candidate]) -> None:
+    """Write ``<path>.tar`` and its index ``<path>.parquet``, members sorted by prompt and k."""
+    rows = []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
+        for item in sorted(candidates, key=lambda c: (c.prompt_id, c.k)):
+            offset, size = _add(tar, f"{item.member}.png", encoded(item.image))
+            latents = save_arrays({"latents": np.ascontiguousarray(item.latents)})
+            _add(tar, f"{item.member}.latent.safetensors", latents)
+            height, width = item.image.shape[:2]
+            where = (f"{item.member}.png", offset, size, width, height)
+            rows.append((item.prompt_id, item.k, item.seed, *where, item.flagged))
+    frame = pd.DataFrame(rows, columns=tables.SCHEMAS["index"].names)
+    tables.write("index", frame, path.with_suffix(".parquet"))
+
+
+def _decode(data: bytes, size: tuple[int, int], where: str) -> NDArray[np.uint8]:
+    """The image of a PNG that has the width and height that its index says."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != size:
+                raise ValueError(f"{image.size[0]}x{image.size[1]} pixels, the index says {size[0]}x{size[1]}")
+            if size[0] * size[1] > MAX_PIXELS:
+                raise ValueError(f"{size[0]}x{size[1]} pixels are more than {MAX_PIXELS}")
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{where}: not a readable PNG ({error}). Delete the shard and run `dvc repro`") from None
+
+
+def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:
+    """The candidates of a shard, or those of them that are wanted, one at a time.
+
+    Args:
+        path: the tar file; its index lies beside it.
+        wanted: (prompt_id, k) pairs.
+
+    Raises:
+        ValueError: the shard or its index is damaged; the member is named.
+    """
+    index = tables.read("index", path.with_suffix(".parquet"))
+    rows = index[["prompt_id", "k", "seed", "member", "width", "height", "flagged"]].itertuples(index=False)
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for prompt_id, k, seed, member, width, height, flagged in rows:
+                if wanted is None or (prompt_id, k) in wanted:
+                    name = f"{prompt_id}.{k}"
+                    if member != f"{name}.png":
+                        raise ValueError(f"{path}: its index says {member} for {name}.png. Run `dvc repro`")
+                    image = _decode(_member(tar, path, member), (width, height), f"{path}: {member}")
+                    latents = _latents(tar, path, f"{name}.latent.safetensors")
+                    yield Candidate(prompt_id, k, seed, image, latents, flagged)
+    except (tarfile.TarError, OSError) as error:
+        raise ValueError(f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`") from None
+
+
+def _member(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
+    try:
+        info = tar.getmember(name)
+    except KeyError:
+        raise ValueError(f"{path}: {name} is in the index but not in the shard. Delete both, run `dvc repro`") from None
+    # of a sparse member the header alone says how large it is, and that may be anything
+    file = tar.extractfile(info) if info.isreg() and not info.issparse() else None
+    data = file.read() if file else b""
+    if file is None or len(data) != info.size:
+        raise ValueError(f"{path}: {name} is cut off or no plain file. Delete the shard and run `dvc repro`")
+    return data
+
+
+def _latents(tar: tarfile.TarFile, path: Path, name: str) -> NDArray[np.floating]:
+    try:
+        latents = load_arrays(_member(tar, path, name))["latents"]
+    except (SafetensorError, KeyError, TypeError) as error:  # TypeError: of a type that numpy has not
+        raise ValueError(f"{path}: {name} holds no latents ({error!r})") from None
+    if latents.dtype.kind != "f":
+        raise ValueError(f"{path}: {name} holds no latents, but {latents.dtype} {list(latents.shape)}")
+    if not np.isfinite(latents).all():
+        raise ValueError(f"{path}: {name} holds latents that are not finite")
+    return latents
+
+
+def paths(folder: Path) -> list[Path]:
+    """The shards of a folder, in order.
+
+    Raises:
+        ValueError: there is none, or one that has an index is missing.
+    """
+    found = sorted(folder.glob("*.tar"))
+    if not found:
+        raise ValueError(f"{folder}: no shard (*.tar) here. Run `dvc repro generate` or `dvc pull`")
+    for index in sorted(folder.glob("*.parquet")):
+        if index.with_suffix(".tar") not in found:
+            raise ValueError(f"{index.with_suffix('.tar')}: is missing, its index is there. Run `dvc repro`")
+    return found
+
+
+def count(folder: Path) -> dict[str, int]:
+    """How many candidates the shards of a folder hold, and how many of them a safety checker flagged."""
+    indexes = [tables.read("index", path.with_suffix(".parquet")) for path in paths(folder)]
+    return {"candidates": sum(map(len, indexes)), "flagged": sum(int(index["flagged"].sum()) for index in indexes)}
+
+
+def read_all(folder: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:
+    """The (wanted) candidates of every shard of a folder, one at a time."""
+    for path in paths(folder):
+        yield from read(path, wanted)
+
+
+def blocks(prompt_ids: list[str], per_prompt: int, prompts_per_shard: int) -> dict[str, list[tuple[str, int]]]:
+    """Which (prompt_id, k) belong to which shard.
+
+    Prompts are cut into blocks by position and k into blocks of `K_PER_SHARD`, so that prompts
+    appended or K raised leave every full shard as it is.
+
+    Returns:
+        shard name -> its (prompt_id, k) pairs, in drawing order.
+    """
+    plan = {}
+    for start in range(0, len(prompt_ids), prompts_per_shard):
+        block = prompt_ids[start : start + prompts_per_shard]
+        for first in range(0, per_prompt, K_PER_SHARD):
+            ks = range(first, min(first + K_PER_SHARD, per_prompt))
+            name = f"{start // prompts_per_shard:05d}-{first // K_PER_SHARD:03d}"
+            plan[name] = [(prompt_id, k) for prompt_id in block for k in ks]
+    return plan

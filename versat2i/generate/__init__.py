@@ -1,0 +1,1 @@
+"""Draw candidates. In: data/prompts. Out: data/images, tar shards with an index."""

@@ -1,0 +1,136 @@
+"""Load the base model of params, or say in one line why that cannot be done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from huggingface_hub import snapshot_download
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from versat2i.models.diffusion import running
+from versat2i.models.diffusion.base import Backbone
+from versat2i.models.diffusion.sd3 import StableDiffusion3
+from versat2i.models.diffusion.sdxl import StableDiffusionXL
+from versat2i.models.diffusion.stable_diffusion import StableDiffusion
+from versat2i.settings import compute
+from versat2i.settings.params import Model
+from versat2i.work import hub, store
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.generate.safety` loads
+FAMILIES: tuple[type[Backbone], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3)
+LIBRARIES = ("diffusers", "transformers", "stable_diffusion")  # the last: safety checkers of old folders
+MOST = 400  # characters of what a library says
+
+
+def identity(model: Model) -> dict[str, str]:
+    """What tells this base model from any other, for metadata and fingerprints."""
+    if model.path is not None:
+        return {"base_model": model.path, "revision": store.folder_hash(Path(model.path))[:16]}
+    return {"base_model": str(model.repo), "revision": str(model.revision)}
+
+
+class UnsupportedModel(ValueError):
+    """A model that this package has no class for."""
+
+
+def _check_libraries(config: dict[str, Any], where: str) -> None:
+    """Refuse parts of other libraries: a module that a model names would be imported, and that runs its code."""
+    for part, value in config.items():
+        if isinstance(value, list | tuple) and value and value[0] not in (None, *LIBRARIES):
+            raise UnsupportedModel(f"{where}: {part} is of {value[0]!r}, expected one of {', '.join(LIBRARIES)}")
+
+
+def _check_tokenizers(pipe: DiffusionPipeline) -> None:
+    """Refuse a tokenizer without words: that is what transformers makes of one whose file is missing."""
+    for part, tokenizer in pipe.components.items():
+        if isinstance(tokenizer, PreTrainedTokenizerBase) and len(tokenizer) <= len(tokenizer.all_special_tokens):
+            raise OSError(f"{part} knows no words: its file of words is missing")
+
+
+def _family(name: str, where: str) -> type[Backbone]:
+    for family in FAMILIES:
+        if family.pipeline_class == name:
+            return family
+    known = ", ".join(family.pipeline_class for family in FAMILIES)
+    raise UnsupportedModel(f"{where}: is a {name}; supported are {known}")
+
+
+@contextmanager
+def explained(model: Model) -> Iterator[None]:
+    """Load quietly; whatever keeps a model from being loaded is a ValueError of one line that says what to do."""
+    source = model.path or str(model.repo)
+    if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
+        raise ValueError(
+            f"model.path: {model.path} is no diffusers folder (it has no model_index.json). Name the folder that "
+            "holds that file, or a repository of the hub by `repo` and `revision`"
+        )
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except (UnsupportedModel, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # each library has its own for a damaged file, tokenizers a bare Exception
+        if model.repo is not None and (why := hub.reason(error, model.repo, model.revision)):
+            raise ValueError(f"model.repo: {why}") from None
+        where = source if model.path is not None else f"{source} at revision {model.revision}"
+        kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+        problem = f"{kind}{' '.join(str(error).split())}"[:MOST]
+        raise ValueError(f"{where}: cannot be loaded ({problem}). Is it whole?") from None
+
+
+def fetch(model: Model, checker: bool) -> None:
+    """Download what `load` reads of a repository of the hub, with a progress bar.
+
+    Args:
+        model: the base model of params.
+        checker: whether its safety checker is needed too.
+
+    Raises:
+        ValueError: it is not there, may not be read, or its class is not supported.
+    """
+    repo, revision = str(model.repo), model.revision
+    with explained(model), hub.progress():
+        family = _family(DiffusionPipeline.load_config(repo, revision=revision)["_class_name"], repo)
+        DiffusionPipeline.download(repo, revision=revision, **family.options)
+        if checker:
+            files = [f"{CHECKER}/config.json", f"{CHECKER}/model.safetensors"]
+            snapshot_download(repo, revision=revision, allow_patterns=files)
+
+
+def load(model: Model, device: str = "cpu") -> Backbone:
+    """Load the base model of params, to run as compute.yaml says.
+
+    Raises:
+        ValueError: the folder or revision is missing or no whole diffusers pipeline, or its class is not supported.
+    """
+    torch.set_num_threads(model.threads)
+    source = model.path or str(model.repo)
+    with explained(model):
+        config = DiffusionPipeline.load_config(source, revision=model.revision)
+        family = _family(str(config.get("_class_name")), source)
+        _check_libraries(config, source)
+        with torch.random.fork_rng(devices=[]):  # some layers draw their first weights before they are loaded
+            pipe = DiffusionPipeline.from_pretrained(
+                source,
+                revision=model.revision,
+                dtype=DTYPES[model.dtype],
+                use_safetensors=True,  # the other kind of weights is a pickle
+                **family.options,
+            )
+        _check_tokenizers(pipe)
+    pipe.set_progress_bar_config(disable=True)
+    machine = compute.load()
+    running.place(pipe, device, machine)
+    loaded = family(pipe, identity(model), machine)
+    running.mixed(loaded.denoiser, device, model.mixed_precision)
+    for part in loaded.parts:
+        part.requires_grad_(False).eval()
+    return loaded

@@ -1,0 +1,36 @@
+"""Stable Diffusion 3 and 3.5."""
+
+import torch
+from torch import Tensor
+
+from versat2i.models.diffusion.base import Backbone, token_mask
+
+T5_TOKENS = 256  # the pipeline's own length of the third encoder's text
+
+
+class StableDiffusion3(Backbone):
+    """Two CLIP encoders and T5, whose tokens follow CLIP's, told to a transformer; flow matching.
+
+    A pipeline that was saved without T5 has zeros in place of its tokens.
+    """
+
+    pipeline_class = "StableDiffusion3Pipeline"
+    denoiser_name = "transformer"
+
+    def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        hidden, _, pooled, _ = self.pipe.encode_prompt(
+            texts, None, None, device=self.device, do_classifier_free_guidance=False, max_sequence_length=T5_TOKENS
+        )
+        return hidden, pooled
+
+    def text_mask(self, texts: list[str]) -> Tensor:
+        clip = super().text_mask(texts)
+        if self.pipe.tokenizer_3 is None:
+            return torch.cat([clip, clip.new_zeros(len(texts), T5_TOKENS)], dim=1)
+        return torch.cat([clip, token_mask(self.pipe.tokenizer_3, texts, T5_TOKENS)], dim=1)
+
+    def _denoise(self, noisy: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor | None) -> Tensor:
+        return self.denoiser(noisy, hidden, pooled, timesteps, return_dict=False)[0]
+
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        return super()._unscaled(latents) + self.pipe.vae.config.shift_factor

@@ -1,0 +1,1 @@
+"""Language and vision models by transformers. In: a folder or repository@revision. Out: a loaded model."""

@@ -1,0 +1,177 @@
+"""Models of transformers, used as they are: from a local folder, or from a hub repository at a pinned revision."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Self
+
+from versat2i.settings import compute
+from versat2i.work import hub, store
+
+LICENCE = "weights as their model card says"
+# of a repository: weights for other programs than torch's, and those that are there as safetensors too
+OTHERS = [f"*{ending}" for ending in (".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".gguf", ".tflite", ".mlmodel")]
+TWICE = ["pytorch_model*.bin"]
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Which weights, and in which numbers they compute.
+
+    Attributes:
+        place: a folder, or a repository such as ``openai/clip-vit-large-patch14``.
+        revision: the repository's commit; None for a folder.
+        dtype: one of `DTYPES`.
+        trust_remote_code: whether code that comes with the model may be run.
+    """
+
+    place: str
+    revision: str | None
+    dtype: str
+    trust_remote_code: bool = False
+
+    def __str__(self) -> str:
+        return self.place if self.revision is None else f"{self.place}@{self.revision}"
+
+    @property
+    def identity(self) -> str:
+        """What tells these weights from any other: the revision, or a hash of the folder's bytes."""
+        return str(self) if self.revision else f"{self.place}#{store.folder_hash(Path(self.place))[:16]}"
+
+    def fetch(self) -> None:
+        """Download the repository, with a progress bar: its safetensors where it has them, else its other weights.
+
+        Raises:
+            ValueError: it is not there, or may not be read.
+        """
+        from huggingface_hub import HfApi, snapshot_download  # not instant
+
+        try:
+            names = HfApi().list_repo_files(self.place, revision=self.revision)
+            twice = TWICE if any(name.endswith(".safetensors") for name in names) else []
+            with hub.progress():
+                snapshot_download(self.place, revision=self.revision, ignore_patterns=OTHERS + twice)
+        except hub.failures() as error:
+            raise self._failure(error, str(error)) from None
+
+    def _failure(self, error: Exception, problem: str) -> ValueError:
+        """What the hub said, if it had a part in an error; else the problem that is ours to name."""
+        why = hub.reason(error, self.place, self.revision) if self.revision else None
+        return ValueError(why or f"{self}: {problem}")
+
+    def load(self, kind: str, **options: Any) -> Any:
+        """What ``transformers.<kind>.from_pretrained`` makes of them.
+
+        Raises:
+            ValueError: it is not there, cannot be reached, or is of a class that `kind` does not know.
+        """
+        import transformers  # heavy
+
+        transformers.utils.logging.disable_progress_bar()
+        pinned = {} if self.revision is None else {"revision": self.revision}
+        try:
+            return getattr(transformers, kind).from_pretrained(
+                self.place, trust_remote_code=self.trust_remote_code, **pinned, **options
+            )
+        except hub.failures(ValueError, KeyError, ImportError, RuntimeError, UnpicklingError) as error:
+            if "trust_remote_code" in str(error):
+                raise ValueError(
+                    f"{self}: it brings code of its own, which is run only where params say `trust_remote_code: true` "
+                    "beside that model. Read the code first"
+                ) from None
+            problem = (
+                f"cannot be loaded as {kind} ({' '.join(str(error).split())[:300]}). Is it the right model, "
+                "is it whole, and if the hub is switched off, was it downloaded before?"
+            )
+            raise self._failure(error, problem) from None
+
+    def tensors(self, file: str) -> Any:
+        """What a file of weights holds; nothing but tensors is read from it.
+
+        Raises:
+            ValueError: it is not there, cannot be reached, or holds more than tensors.
+        """
+        import torch  # heavy
+        from transformers.utils import cached_file
+
+        try:
+            path = cached_file(self.place, file, revision=self.revision)
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except hub.failures(RuntimeError, UnpicklingError) as error:
+            text = " ".join(str(error).split())[:300]
+            raise self._failure(error, f"{file} cannot be read as tensors ({text}). Is it there, and whole?") from None
+
+    def model(self, kind: str, unused: tuple[str, ...] = ()) -> Any:
+        """The model, for inference on the device of compute.yaml.
+
+        Args:
+            kind: an auto class of transformers.
+            unused: parts of the class that the weights may lack.
+
+        Raises:
+            ValueError: as `load`, or the weights lack a part, which would compute with random numbers.
+        """
+        import torch  # heavy
+
+        model, found = self.load(kind, dtype=getattr(torch, self.dtype), output_loading_info=True)
+        missing = sorted(name for name in found["missing_keys"] if not name.startswith(unused))
+        if missing:
+            raise ValueError(
+                f"{self}: lacks {len(missing)} weights of a {type(model).__name__} (first: {missing[0]}). "
+                "It was made for another task: name a model that was trained for this one"
+            )
+        return model.requires_grad_(False).eval().to(compute.load().torch_device())
+
+
+class Holder:
+    """What is made of pretrained weights; they are loaded when they are first used.
+
+    Attributes:
+        kind: the auto class of transformers.
+        unused: parts of it that the weights may lack.
+    """
+
+    kind: str
+    unused: tuple[str, ...] = ()
+
+    def __init__(self, model: str, dtype: str, trust_remote_code: bool = False) -> None:
+        self._weights = parse(model, dtype, trust_remote_code)
+
+    @classmethod
+    def of(cls, weights: Pretrained) -> Self:
+        """One of these weights."""
+        return cls(str(weights), weights.dtype, weights.trust_remote_code)
+
+    @property
+    def identity(self) -> str:
+        return self._weights.identity
+
+    @cached_property
+    def _model(self) -> Any:
+        return self._weights.model(self.kind, self.unused)
+
+
+def parse(source: str, dtype: str, trust_remote_code: bool = False) -> Pretrained:
+    """Weights by name.
+
+    Args:
+        source: a folder, or ``repository@revision``.
+        dtype: one of `DTYPES`.
+        trust_remote_code: whether code that comes with the model may be run.
+
+    Raises:
+        ValueError: neither of the two, or an unknown dtype.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"{source}: dtype {dtype!r} is none of {', '.join(DTYPES)}")
+    if Path(source).is_dir():
+        return Pretrained(source, None, dtype, trust_remote_code)
+    place, _, revision = source.rpartition("@")
+    if not place or not revision:
+        raise ValueError(
+            f"model {source!r} is neither a folder nor 'repository@revision'. Pin the revision (a commit hash), "
+            "so that results can be reproduced"
+        )
+    return Pretrained(place, revision, dtype, trust_remote_code)

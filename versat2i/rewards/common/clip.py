@@ -1,0 +1,88 @@
+"""How near an image and its prompt are in the space of a CLIP."""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from versat2i.models.pretrained import weights
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, pictures, score_batches
+
+
+class Clip(weights.Holder):
+    """Any model of transformers that embeds images and texts: CLIP, and what was made from it."""
+
+    kind = "AutoModel"
+
+    @cached_property
+    def _processor(self) -> Any:
+        return self._weights.load("AutoProcessor")
+
+    @property
+    def scale(self) -> float:
+        """``exp(logit_scale)``, what the model was trained to multiply cosines with."""
+        return float(self._model.logit_scale.float().exp())
+
+    def cosines(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
+        """``<e_image, e_text> / (|e_image| |e_text|)`` of each image and its own text.
+
+        Args:
+            images: ``uint8 [batch, height, width, 3]``.
+            texts: one an image; cut where the model's context ends.
+
+        Returns:
+            ``float64 [batch]``, in [-1, 1].
+        """
+        import torch  # heavy
+        from torch.nn.functional import cosine_similarity
+
+        model = self._model
+        seen = self._processor.image_processor(pictures(images), return_tensors="pt")
+        read = self._processor.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            shown = model.get_image_features(**seen.to(model.device, model.dtype)).pooler_output
+            said = model.get_text_features(**read.to(model.device)).pooler_output
+        return cosine_similarity(shown.double(), said.double()).cpu().numpy()
+
+
+class Similarity(ABC):
+    """A reward from the cosine between an image and its prompt; `phrase` and `value` say which."""
+
+    name: str
+    metric: str
+    higher_is_better = True
+    range: tuple[float, float]
+    licence = f"{OWN_LICENCE}; {weights.LICENCE}"
+
+    def __init__(
+        self, model: str, dtype: str = "float32", batch_size: int = 32, trust_remote_code: bool = False
+    ) -> None:
+        """Make one.
+
+        Args:
+            model: a folder, or ``repository@revision``.
+            dtype: float32, float16 or bfloat16.
+            batch_size: images at once.
+            trust_remote_code: whether code that comes with the model may be run.
+        """
+        self.clip, self.batch_size = Clip(model, dtype, trust_remote_code), batch_size
+        self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
+
+    def phrase(self, prompt: str) -> str:
+        """What is said of the image."""
+        return prompt
+
+    @abstractmethod
+    def value(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+        """From cosines to scores."""
+
+    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+        texts = [self.phrase(text) for text in prompts["text"]]
+
+        def judge(places: NDArray[np.intp]) -> NDArray[np.float64]:
+            return self.value(self.clip.cosines(images[places], [texts[place] for place in places]))
+
+        return score_batches(images, self.batch_size, judge)

@@ -1,0 +1,142 @@
+"""Any metric of pyiqa that judges an image by itself, called ``pyiqa:<its name there>``."""
+
+import os
+import runpy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from versat2i.rewards.common.base import Images, Scores, score_batches
+from versat2i.rewards.common.registry import unknown
+from versat2i.settings import compute
+
+LICENCE = "pyiqa: PolyForm-Noncommercial-1.0.0"
+_NOT_BY_ITSELF = {
+    "FID": "compares sets of images",
+    "InceptionScore": "judges a set of images",
+    "CLIPScore": "needs a text; use faithfulness: clipscore",
+}
+
+
+@cache
+def _configs() -> dict[str, dict[str, Any]]:
+    """What pyiqa says of its metrics. Read without importing pyiqa, which takes seconds."""
+    package = find_spec("pyiqa")
+    if package is None or not package.submodule_search_locations:
+        raise ValueError("the evaluators pyiqa:* need pyiqa, which is not installed: run `make setup`")
+    return runpy.run_path(str(Path(package.submodule_search_locations[0]) / "default_model_configs.py"))[
+        "DEFAULT_CONFIGS"
+    ]
+
+
+def _why_not(config: dict[str, Any]) -> str | None:
+    """Why a metric cannot judge one image by itself, or None: it can."""
+    if config["metric_mode"] != "NR":
+        return "compares an image with a reference"
+    return _NOT_BY_ITSELF.get(config["metric_opts"]["type"])
+
+
+def names() -> list[str]:
+    """The metrics of pyiqa that judge an image by itself, sorted."""
+    return sorted(name for name, config in _configs().items() if _why_not(config) is None)
+
+
+def _config(metric: str) -> dict[str, Any]:
+    if metric not in _configs():
+        raise unknown("pyiqa metric", metric, names())
+    config = _configs()[metric]
+    if reason := _why_not(config):
+        raise ValueError(f"pyiqa metric {metric!r} {reason}; a reward sees one image. Known: {', '.join(names())}")
+    return config
+
+
+def bounds(text: str) -> tuple[float, float]:
+    """A range as pyiqa writes it: ``"~0, ~100"`` is (0, 100), ``"~0, ~"`` has no upper end.
+
+    Its "~" marks an end as rough: scores may lie a little outside.
+    """
+    low, high = (end.strip().removeprefix("~") for end in text.split(","))
+    return float(low or "-inf"), float(high or "inf")
+
+
+@contextmanager
+def _only_weights() -> Iterator[None]:
+    """Nothing but tensors is unpickled meanwhile: pyiqa's own calls would run whatever a file says."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+class Metric:
+    """A metric of pyiqa, with the direction and the range that pyiqa gives for it."""
+
+    licence = f"{LICENCE}; its weights: as their authors say"
+
+    def __init__(self, metric: str, batch_size: int = 1, call: dict[str, Any] | None = None) -> None:
+        """Make one.
+
+        Args:
+            metric: its name in pyiqa, e.g. ``musiq``.
+            batch_size: images at once; some metrics take one only.
+            call: what the metric is called with besides images, e.g. ``{task_: aesthetic}`` for ``qalign``.
+        """
+        config = _config(metric)
+        self.name, self.metric = f"pyiqa:{metric}", metric
+        self.higher_is_better = not config.get("lower_better", False)
+        self.range = bounds(config["score_range"])
+        self.batch_size, self.call = batch_size, dict(call or {})
+
+    @cached_property
+    def model(self) -> Any:
+        """pyiqa's own, with its weights."""
+        import pyiqa  # heavy
+
+        try:
+            with _only_weights():
+                return pyiqa.create_metric(self.metric, device=compute.load().torch_device())
+        except (OSError, RuntimeError, ImportError, UnpicklingError) as error:
+            raise ValueError(
+                f"{self.name}: pyiqa cannot load it ({' '.join(str(error).split())[:300]}). Weights are downloaded "
+                "to torch's hub folder when first used, and those that are more than tensors are refused"
+            ) from None
+
+    def __str__(self) -> str:
+        return f"weights of {self.name}"
+
+    def fetch(self) -> None:
+        """Have pyiqa download what it needs, by loading it."""
+        _ = self.model
+
+    def values(self, images: Images) -> NDArray[np.float64]:
+        """The metric's value of each image, ``float64 [batch]``."""
+        import torch  # heavy
+
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2) / 255
+        model = self.model
+        try:
+            found = model(pixels, **self.call)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            height, width = images.shape[1:3]
+            raise ValueError(
+                f"{self.name}: cannot judge {len(images)} images of {width}x{height} pixels at once "
+                f"({' '.join(str(error).split())[:300]}). Try batch_size: 1, or another metric"
+            ) from None
+        return np.asarray(found.detach().double().cpu()).reshape(len(images))
+
+    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+        return score_batches(images, self.batch_size, lambda places: self.values(images[places]))

@@ -1,0 +1,159 @@
+"""Evaluators by name. Nothing is imported before it is asked for.
+
+Each aspect is a folder beside this file whose `EVALUATORS` maps a name to ``module:callable``, so a
+new evaluator touches its own folder only. A name that ends in a colon is a family: ``pyiqa:`` makes
+``pyiqa:musiq`` by giving its callable ``musiq``. Other packages add theirs by the entry-point group
+``versat2i.rewards``: the name is ``aspect.evaluator``, the value ``module:callable``.
+"""
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from versat2i.rewards.common.base import Reward
+from versat2i.rewards.common.isolated import Isolated
+from versat2i.rewards.common.isolated_worker import GROUP
+from versat2i.settings.params import Reward as Chosen
+
+CONTROL = "random"  # the evaluator that every aspect has
+
+
+def _built_in() -> list[EntryPoint]:
+    folders = pkgutil.iter_modules([str(Path(__file__).parents[1])])
+    aspects = [folder.name for folder in folders if folder.ispkg and folder.name != "common"]
+    return [
+        EntryPoint(f"{aspect}.{name}", target, GROUP)
+        for aspect in aspects
+        for name, target in import_module(f"versat2i.rewards.{aspect}").EVALUATORS.items()
+    ]
+
+
+def _registered() -> dict[tuple[str, str], EntryPoint]:
+    """Every evaluator by aspect and name."""
+    found: dict[tuple[str, str], EntryPoint] = {}
+    for point in [*_built_in(), *entry_points(group=GROUP)]:
+        aspect, _, evaluator = point.name.partition(".")
+        if not aspect or not evaluator:
+            raise ValueError(f"{GROUP}: entry point {point.name!r} ({point.value}) is not 'aspect.evaluator'")
+        if (aspect, evaluator) in found:
+            other = found[aspect, evaluator].value
+            raise ValueError(f"two evaluators are called {point.name!r}: {other} and {point.value}. Rename one")
+        found[aspect, evaluator] = point
+    control = found["control", CONTROL]
+    return {**{(aspect, CONTROL): control for aspect, _ in found}, **found}
+
+
+def unknown(what: str, name: str, known: Collection[str]) -> ValueError:
+    """The error for a name that is not known, with those that are close, else with all."""
+    close = get_close_matches(name, known, n=3)
+    advice = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Known: {', '.join(sorted(known))}"
+    return ValueError(f"{what} {name!r} does not exist. {advice}")
+
+
+def _import(point: EntryPoint) -> Callable[..., Any]:
+    """What an entry point names.
+
+    Raises:
+        ValueError: it cannot be imported.
+    """
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{point.name}: {point.value} cannot be imported ({error}). Is it installed?") from error
+
+
+def _options(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What a callable takes by name."""
+    parameters = inspect.signature(factory).parameters.values()
+    return {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def required(factory: Callable[..., Any]) -> list[str]:
+    """The options that an evaluator cannot be made without."""
+    return [name for name, parameter in _options(factory).items() if parameter.default is parameter.empty]
+
+
+def create(point: EntryPoint, options: Mapping[str, Any]) -> Any:
+    """Import what an entry point names and call it.
+
+    Raises:
+        ValueError: it cannot be imported, or an option is missing or not one of its own, named.
+    """
+    factory = _import(point)
+    named = _options(factory)
+    if not any(p.kind == p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values()):
+        for name in options:
+            if name not in named:
+                raise unknown(f"{point.name}: option", name, named or ["(it has none)"])
+    for name in required(factory):
+        if name not in options:
+            raise ValueError(f"{point.name}: option {name!r} is missing")
+    return factory(**options)
+
+
+def catalogue() -> list[tuple[str, str]]:
+    """Every aspect with every evaluator it has, sorted."""
+    return sorted(_registered())
+
+
+def factory(aspect: str, evaluator: str) -> Callable[..., Reward]:
+    """The callable that makes an evaluator of `catalogue`, not called: a class tells its licence without options.
+
+    Raises:
+        ValueError: it cannot be imported.
+    """
+    return _import(_registered()[aspect, evaluator])
+
+
+def from_params(aspect: str, chosen: Chosen) -> Reward:
+    """The evaluator that params name for an aspect, with its options; see `load`.
+
+    One with an environment of its own runs there: `isolated`.
+    """
+    if chosen.environment is None:
+        return load(aspect, chosen.evaluator, **chosen.options)
+    point, _ = _find(aspect, chosen.evaluator)
+    return Isolated(_import(point), aspect, chosen.evaluator, chosen.environment, chosen.options)
+
+
+def _find(aspect: str, evaluator: str) -> tuple[EntryPoint, dict[str, str]]:
+    """What makes an evaluator, and the options that its name stands for.
+
+    Raises:
+        ValueError: the aspect or the evaluator is not known; close ones are named.
+    """
+    registered = _registered()
+    if evaluator == CONTROL:
+        return registered.get((aspect, CONTROL), registered["control", CONTROL]), {}
+    evaluators = {name for known, name in registered if known == aspect}
+    if not evaluators:
+        raise unknown("aspect", aspect, {known for known, _ in registered})
+    family, colon, member = evaluator.partition(":")
+    if colon and f"{family}:" in evaluators:
+        return registered[aspect, f"{family}:"], {"metric": member}
+    if evaluator not in evaluators:
+        raise unknown(f"{aspect}: evaluator", evaluator, evaluators)
+    return registered[aspect, evaluator], {}
+
+
+def load(aspect: str, evaluator: str, **options: Any) -> Reward:
+    """An evaluator of an aspect.
+
+    The control `random` judges any aspect, also one that has no other evaluator.
+
+    Args:
+        aspect: e.g. ``"faithfulness"``.
+        evaluator: e.g. ``"tifa"`` or ``"pyiqa:musiq"``; `catalogue` lists them, of families the name
+            with its colon.
+        options: what the evaluator takes, e.g. ``vqa="shapes"``.
+
+    Raises:
+        ValueError: the aspect, the evaluator or an option is not known; close ones are named.
+    """
+    point, named = _find(aspect, evaluator)
+    return create(point, {**options, **named})

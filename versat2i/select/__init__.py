@@ -1,0 +1,1 @@
+"""Choose what an expert learns from. In: data/scores, data/images. Out: data/selected/<aspect>."""

@@ -1,0 +1,293 @@
+"""params.yaml as frozen, strict models: what can change a result, one section a stage.
+
+Nothing is guessed: an unknown name, a wrong type or a value out of range is an error that says
+where it stands and what was expected.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from versat2i.settings import complaints, yaml_files
+from versat2i.settings.complaints import hint
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] >= ends[1]:
+        raise ValueError(f"the first of {list(ends)} must be below the second")
+    return ends
+
+
+# strict mode takes tuples only, YAML has lists only
+Interval = Annotated[tuple[Share, Share], Field(strict=False), AfterValidator(_ascending)]
+
+# some readers of YAML take the word `off` for false
+Safety = Annotated[Literal["off", "drop"], BeforeValidator(lambda value: "off" if value is False else value)]
+Format = Literal["auto", "txt", "csv", "tsv", "json", "jsonl", "parquet"]
+Union = Literal["mixture", "uniform", "sum", "svd", "ties", "dare_ties", "joint"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Model(_Section):
+    """The base model: a local folder, or a hub repository at a pinned revision."""
+
+    path: str | None = None
+    repo: str | None = None
+    revision: str | None = None
+    dtype: Literal["float32", "float16", "bfloat16"]
+    mixed_precision: Literal["float16", "bfloat16"] | None = None  # of the denoiser's products, where dtype is float32
+    threads: Positive  # CPU threads change the last bits, so they belong to the result
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Model":
+        if (self.path is None) == (self.repo is None):
+            raise ValueError("give either 'path' or 'repo' with 'revision'")
+        if self.repo is not None and not self.revision:
+            raise ValueError("'repo' needs a 'revision' (a commit hash), so that results can be reproduced")
+        return self
+
+
+class LanguageModel(_Section):
+    """A language model that follows instructions, and how it is asked."""
+
+    model: str  # a folder, or repository@revision
+    dtype: Literal["float32", "float16", "bfloat16"]
+    batch_size: Positive  # requests at once
+    tokens: Positive  # of a reply, at most
+    template: str  # the file with the instructions
+    trust_remote_code: bool = False  # whether code that comes with the model may be run
+
+
+class Written(LanguageModel):
+    """Prompts that it writes."""
+
+    amount: Positive
+    examples: str  # a file of prompts of the kind that is wanted
+    shown: Positive  # examples in a request
+    per_request: Positive  # prompts that a request asks for
+    temperature: Annotated[float, Field(gt=0)]
+    most_alike: Share  # ROUGE-L above which two prompts are near-duplicates
+    patience: Positive  # batches in a row that may give nothing new
+    seed: Seed = 0
+
+
+class Asked(LanguageModel):
+    """Questions that it asks about prompts."""
+
+    check: str  # the file with the instructions to answer one from the prompt alone
+
+
+class Source(_Section):
+    """Where prompts come from: the shapes grammar, a file, which may have questions, or a language model.
+
+    Those of a file or a model may get questions from elsewhere.
+    """
+
+    grammar: Positive | None = None  # how many prompts to draw
+    held_out: Share = 0.0  # share of them with a held-out combination
+    seed: Seed = 0
+    file: str | None = None
+    format: Format = "auto"  # how the file is written, where neither its content nor its ending says it
+    questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
+    written: Written | None = None
+    asked: Asked | None = None  # questions about a file's or a model's prompts
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Source":
+        if [self.grammar, self.file, self.written].count(None) != 2:
+            raise ValueError("give either 'grammar: N', 'file: PATH' or 'written: {...}'")
+        if self.file is None and (self.format != "auto" or self.questions is not None):
+            raise ValueError("'format' and 'questions' belong to a 'file'; the grammar asks its own questions")
+        if self.asked is not None and (self.grammar is not None or self.questions is not None):
+            raise ValueError("'asked' belongs to a 'file' without 'questions' or to 'written'")
+        return self
+
+
+class Prompts(_Section):
+    train: Annotated[list[Source], Field(min_length=1)]
+    dev: Annotated[list[Source], Field(min_length=1)]
+    eval: Annotated[list[Source], Field(min_length=1)]
+
+
+class Sampling(_Section):
+    """How images are drawn, for candidates and evaluations alike."""
+
+    steps: Positive
+    guidance_scale: Annotated[float, Field(ge=1)]
+    batch_size: Positive
+
+
+class Generate(Sampling):
+    per_prompt: Positive
+    prompts_per_shard: Positive
+    safety: Safety = "off"  # drop: images that the model's own checker flags are blacked out and judged by no evaluator
+
+
+class Environment(_Section):
+    """A Python environment beside this one; compute.yaml says where it lies on a machine."""
+
+    name: Name
+    lock: str  # the file that pins its packages
+
+
+class Reward(BaseModel):
+    """An evaluator by name; every other key is an option of that evaluator."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    evaluator: str
+    environment: Environment | None = None  # that it runs in, where its versions clash with ours
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Threshold(_Section):
+    """The least score a pick may have: as it is, or as a quantile of the pool."""
+
+    absolute: float | None = None
+    quantile: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Threshold":
+        if (self.absolute is None) == (self.quantile is None):
+            raise ValueError("give either 'absolute' or 'quantile'")
+        return self
+
+
+class Select(_Section):
+    threshold: Threshold
+    per_prompt: Positive
+    margin: Annotated[float, Field(ge=0)]
+    min_selected: Positive
+    guard: list[Name] = []  # other aspects, in which a pick must reach its prompt's median and its rival not exceed it
+
+
+class Training(_Section):
+    """What every training run has: an expert's, the joint LoRA's and the mixture's."""
+
+    objective: Literal["sft", "contrast"] = "sft"  # the picks alone, or each beside its prompt's worst candidate
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    lr_scheduler: Literal["constant", "linear"] = "constant"  # after a warm-up: as it is, or falling to zero
+    timesteps: Interval = (0.0, 1.0)  # the part of the noise schedule that is trained, 0 clean, 1 pure noise
+    caption_dropout: Share
+    min_snr: Annotated[float, Field(gt=0)] | None = None
+    checkpoint_every: Positive = 100
+
+
+class TrainLora(Training):
+    rank: Positive
+    alpha: Annotated[float, Field(gt=0)]
+    targets: Literal["attention", "attention+feedforward", "convolutions", "attention+convolutions"]
+
+
+class Mix(Training):
+    scope: Literal["token", "image", "layer"]
+    balance: Annotated[float, Field(ge=0)]
+    scale: Annotated[float, Field(gt=0)] = 1.0  # where lambda starts: 1 is the uniform merge, N the sum of N experts
+    variants: Annotated[list[Union], Field(min_length=1)]  # the mixture and the merges it is measured against
+
+
+class Evaluate(Sampling):
+    split: Literal["dev", "eval"]
+    per_prompt: Positive
+    prompts_per_shard: Positive
+    variants: dict[Name, str]  # where each variant's adapter lies; for base, the model itself
+    judges: list[Reward]  # beside the aspects' evaluators; never used for selection
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)]
+
+
+class Params(_Section):
+    seed: Seed
+    aspects: Annotated[list[Name], Field(min_length=1)]
+    model: Model
+    prompts: Prompts
+    generate: Generate
+    rewards: dict[str, Reward]
+    select: dict[str, Select]
+    train_lora: dict[str, TrainLora]
+    mix: Mix
+    evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        for section in ("rewards", "select", "train_lora"):
+            for aspect in self.aspects:
+                if aspect not in getattr(self, section):
+                    raise ValueError(f"aspect {aspect!r} is in 'aspects' but has no entry in '{section}'")
+        for aspect in self.aspects:
+            others = [name for name in self.aspects if name != aspect]
+            for name in self.select[aspect].guard:
+                if name not in others:
+                    raise ValueError(
+                        f"select.{aspect}.guard: {name!r} is none of the other aspects ({', '.join(others)})"
+                        f"{hint(name, others)}"
+                    )
+        known = ["base", *self.aspects, *self.mix.variants]
+        for name in known:
+            if known.count(name) > 1:
+                raise ValueError(f"{name!r} is named twice in 'base', 'aspects' and 'mix.variants'; each is a folder")
+        for variant in self.evaluate.variants:
+            if variant not in known:
+                raise ValueError(f"evaluate.variants: {variant!r} is none of {', '.join(known)}{hint(variant, known)}")
+        if "base" not in self.evaluate.variants:
+            raise ValueError("evaluate.variants: 'base' is missing; every gain is measured against it")
+        return self
+
+
+Entry = TypeVar("Entry")
+
+
+def entry(section: dict[str, Entry], aspect: str, name: str) -> Entry:
+    """The entry of an aspect in a section.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if aspect not in section:
+        known = ", ".join(section)
+        raise ValueError(f"params.yaml: {name} has no entry {aspect!r} (it has {known}){hint(aspect, list(section))}")
+    return section[aspect]
+
+
+def parse(text: str, name: str = "params.yaml") -> Params:
+    """Params from YAML text.
+
+    Raises:
+        ValueError: what is wrong, in one line: where, what was found, what was expected.
+    """
+    try:
+        content = yaml_files.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{name}: expected sections (seed, aspects, model, ...), found {type(content).__name__}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        problems = sorted(error.errors(), key=lambda e: e["type"] == "missing")
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ValueError(f"{name}: {complaints.line(problems[0], Params)}{more}") from None
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Params from a file.
+
+    Raises:
+        ValueError: as `parse`, or the file cannot be read.
+    """
+    try:
+        return parse(path.read_text(), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None

@@ -1,0 +1,61 @@
+"""The drawn scenes that the embedded model is trained on: captions and images, made on demand."""
+
+import random
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from versat2i.seeds import stable_seed
+from versat2i.shapes.world import drawing, grammar
+
+_CHUNK = 500  # scenes a task
+_LATTICE = 8  # pixels, two latents: off it, every shape has as many latent patterns as it has places
+
+
+def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
+    """Training scene `index`: its caption and its drawing, flaws and all.
+
+    A function of its arguments alone: no scene depends on how many others exist. Held-out
+    combinations never occur.
+    """
+    rng = random.Random(stable_seed(seed, "scene", index))
+    description = grammar.sample(rng)
+    return grammar.phrase(description, rng), drawing.draw(description, rng, drawing.web_flaws(rng), _LATTICE)
+
+
+def _chunk(seed: int, start: int, stop: int) -> list[tuple[str, drawing.Image]]:
+    return [scene(seed, index) for index in range(start, stop)]
+
+
+def draw(seed: int, amount: int, workers: int) -> tuple[list[str], np.ndarray]:
+    """The first `amount` training scenes.
+
+    Returns:
+        captions, and images ``uint8 [amount, 64, 64, 3]``.
+    """
+    images = np.empty((amount, drawing.IMAGE_SIZE, drawing.IMAGE_SIZE, 3), np.uint8)
+    captions: list[str] = []
+    starts = list(range(0, amount, _CHUNK))
+    stops = [min(start + _CHUNK, amount) for start in starts]
+    with ProcessPoolExecutor(workers) as pool:
+        chunks = pool.map(partial(_chunk, seed), starts, stops)
+        for start, chunk in tqdm(zip(starts, chunks, strict=True), "drawing", len(starts)):
+            captions += [caption for caption, _ in chunk]
+            images[start : start + len(chunk)] = np.stack([image for _, image in chunk])
+    return captions, images
+
+
+def cached(seed: int, amount: int, workers: int, folder: Path) -> tuple[list[str], np.ndarray]:
+    """As `draw`, kept in a folder so that training that goes on need not draw again."""
+    path = folder / f"scenes-{seed}-{amount}.npz"
+    if not path.exists():
+        captions, images = draw(seed, amount, workers)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".partial.npz")
+        np.savez(unfinished, captions=np.array(captions), images=images)
+        unfinished.replace(path)
+    with np.load(path) as saved:
+        return saved["captions"].tolist(), saved["images"]

@@ -1,0 +1,1 @@
+"""Scenes: their grammar, drawing, reading back, prompts and questions."""

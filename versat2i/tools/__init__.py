@@ -1,0 +1,1 @@
+"""What stands beside the pipeline: the commands of versat2i and of the Makefile."""

@@ -1,0 +1,111 @@
+"""The full mixture as a folder fit for a model hub, with a card that says what it is and what it reached."""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from versat2i import rewards
+from versat2i.adapters import mixture_files
+from versat2i.adapters.mixture_files import Recipe
+from versat2i.settings.params import Params
+from versat2i.work import places, store
+
+PAPER = "https://arxiv.org/abs/2403.18493"
+
+
+def publishable(folder: Path, out: Path, settings: Params) -> Path:
+    """Copy a mixture and write its card, ``README.md``, beside it.
+
+    Args:
+        folder: of the mixture.
+        out: the folder to make; one that is there is replaced.
+        settings: params of the run that made it.
+
+    Returns:
+        the folder.
+
+    Raises:
+        ValueError: the folder holds no whole mixture.
+    """
+    recipe = mixture_files.read_recipe(folder)
+    with store.replaced(out) as made:
+        for name in (mixture_files.RECIPE, mixture_files.EXPERTS, mixture_files.GATES):
+            shutil.copyfile(folder / name, made / name)
+        (made / "README.md").write_text(card(folder.name, recipe, settings), encoding="utf-8")
+    return out
+
+
+def card(name: str, recipe: Recipe, settings: Params) -> str:
+    """The model card in Markdown, with the front matter that hubs read."""
+    base, revision = recipe.metadata.get("base_model", "unknown"), recipe.metadata.get("revision", "unknown")
+    front = {
+        "base_model": base,
+        "license": "other",
+        "license_name": "that-of-the-base-model",
+        "pipeline_tag": "text-to-image",
+        "tags": ["text-to-image", "lora", "mixture-of-lora", "versat2i"],
+    }
+    experts = "\n".join(f"- `{e.name}`: rank {e.rank}, alpha {e.alpha:g}" for e in recipe.experts)
+    sections = {
+        f"# {name}": f"A gated Mixture of LoRA ([VersaT2I]({PAPER})) over `{base}` at revision `{revision}`, made by "
+        "versat2i: the base model trained on its own best images, one expert an aspect, no human labels.",
+        "## Load": _LOAD,
+        "## Experts": f"{experts}\n\nGate scope: `{recipe.scope}`.",
+        "## Data": _data(settings),
+        "## Results": _results(name),
+        "## Licences": _licences(settings),
+        "## Limits": _LIMITS,
+    }
+    body = "\n\n".join(f"{title}\n{text}" for title, text in sections.items())
+    return f"---\n{yaml.safe_dump(front, sort_keys=True)}---\n{body}\n"
+
+
+_LOAD = """```python
+import versat2i
+
+pipe = versat2i.load("path/to/this/folder")  # an ordinary diffusers pipeline, the mixture in place
+```
+Tools that know only ordinary LoRA files take the collapsed one, in which the gates no longer follow the image."""
+
+_LIMITS = """What the base model cannot draw at all, its own images cannot teach. The evaluators named here chose the
+training images: what they do not see has not been improved, and what they misjudge may have been learned. The gains
+hold for prompts like those of the evaluation; look at the judges' rows, which took no part in the choice."""
+
+
+def _data(settings: Params) -> str:
+    counts = _read(places.metrics("prompts")).get("train", {}).get("prompts")
+    prompts = f"{counts} prompts" if counts else "its train prompts"
+    lines = [f"The base model drew {settings.generate.per_prompt} candidates for each of {prompts}; picked were:"]
+    for aspect in settings.aspects:
+        found = _read(places.metrics("select", aspect))
+        picks = f"{found['picks']} of {found['candidates']}" if "picks" in found else "unknown how many"
+        lines.append(f"- {aspect}: {picks}, by `{settings.rewards[aspect].evaluator}`")
+    return "\n".join(lines)
+
+
+def _results(name: str) -> str:
+    found = _read(places.metrics("evaluate")).get(name)
+    if not found:
+        return "Not evaluated."
+    rows = ["| metric | mean | gain over base | 95 % interval | win rate |", "|---|---|---|---|---|"]
+    for metric, entry in found.items():
+        if "gain" in entry:
+            span = f"{entry['low']:+.4f} to {entry['high']:+.4f}"
+            rows.append(f"| {metric} | {entry['mean']:.4f} | {entry['gain']:+.4f} | {span} | {entry['win_rate']:.2f} |")
+    return "\n".join(rows) + "\n\nPaired by prompt and seed; the interval is a bootstrap over prompts."
+
+
+def _licences(settings: Params) -> str:
+    chosen = [(aspect, settings.rewards[aspect]) for aspect in settings.aspects]
+    lines = [
+        f"- {aspect}, `{option.evaluator}`: {rewards.from_params(aspect, option).licence}" for aspect, option in chosen
+    ]
+    return "The weights fall under the licence of the base model. The evaluators that chose its data:\n" + "\n".join(
+        lines
+    )
+
+
+def _read(path: Path) -> dict:
+    """Metrics, or nothing where that stage has not run here."""
+    return places.read_json(path) if path.exists() else {}

@@ -1,0 +1,149 @@
+"""What a run needs of this machine and this clone: is it there, and how is it mended?"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from versat2i.rewards.common import isolated
+from versat2i.settings import compute, environment, params
+from versat2i.work import commands
+
+LOW_DISK = 5 * 2**30  # bytes; a run of the embedded world takes 0.3 GiB, real models far more
+LOW_MEMORY = 2 * 2**30  # bytes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        what: the thing.
+        found: what it is like.
+        advice: how to mend it, or None if nothing is wrong.
+    """
+
+    what: str
+    found: str
+    advice: str | None = None
+
+
+def findings() -> list[Finding]:
+    """Everything `versat2i doctor` looks at, in the order it is printed."""
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("python", _python),
+        ("versions", _versions),
+        ("params", _params),
+        ("model", _model),
+        ("compute", _device),
+        ("memory", _memory),
+        ("disk", _disk),
+        ("hub", _hub),
+        ("rewards", _rewards),
+        ("dvc", _dvc),
+        ("remote", _remote),
+    ]
+    return [_safely(what, check) for what, check in checks]
+
+
+def _safely(what: str, check: Callable[[], Finding]) -> Finding:
+    """A check whose own error is its finding: these errors say what to do."""
+    try:
+        return check()
+    except (ValueError, OSError) as error:
+        return Finding(what, "wrong", " ".join(str(error).split()))
+
+
+def _python() -> Finding:
+    return Finding("python", f"{sys.version.split()[0]} at {sys.executable}")
+
+
+def _versions() -> Finding:
+    environment.check()
+    found = {name: version for name, version in environment.installed().items() if version}
+    return Finding("versions", ", ".join(f"{name} {version}" for name, version in found.items()))
+
+
+def _params() -> Finding:
+    settings = params.load()
+    return Finding("params", f"{', '.join(settings.aspects)}; model {settings.model.path or settings.model.repo}")
+
+
+def _model() -> Finding:
+    model = params.load().model
+    if model.path is None:
+        return Finding("model", f"{model.repo} at {model.revision}, from the hub")
+    index = Path(model.path) / "model_index.json"
+    if not index.is_file():
+        advice = "run `make model` (it trains the embedded one), or set model.path in params.yaml to a diffusers folder"
+        return Finding("model", f"{index}: there is no such file", advice)
+    return Finding("model", f"{model.path}, a local folder")
+
+
+def _device() -> Finding:
+    import torch  # seconds to import
+
+    machine = compute.load()
+    device = machine.torch_device()
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        return Finding("compute", device, "torch sees no GPU: install its driver, or set device: auto in compute.yaml")
+    if device.startswith("cuda"):
+        name = torch.cuda.get_device_name(device)
+    else:
+        without = "" if compute.multiplies_in("bfloat16", device) else " without bfloat16"
+        name = f"{os.cpu_count()} CPU cores{without}"
+    return Finding(
+        "compute", f"{device} ({name}), engine {machine.engine}, {machine.workers} workers, {machine.jobs} jobs"
+    )
+
+
+def _memory() -> Finding:
+    free = psutil.virtual_memory().available  # with what the system holds of files and would give back
+    advice = "less than 2 GiB is free: close programs or lower generate.batch_size" if free < LOW_MEMORY else None
+    return Finding("memory", f"{free / 2**30:.1f} GiB free", advice)
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(".").free
+    advice = None
+    if free < LOW_DISK:
+        advice = (
+            "less than 5 GiB is free: `versat2i work --prune`, `dvc gc --workspace`, or VERSAT2I_WORK on another disk"
+        )
+    return Finding("disk", f"{free / 2**30:.1f} GiB free here", advice)
+
+
+def _hub() -> Finding:
+    if params.load().model.repo is None:
+        return Finding("hub", "not needed: the model is a local folder")
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    token = "with" if os.environ.get("HF_TOKEN") or (Path.home() / ".cache/huggingface/token").exists() else "without"
+    return Finding("hub", f"{'off' if offline else 'on'}line, {token} a token")
+
+
+def _rewards() -> Finding:
+    settings = params.load()
+    chosen = [settings.rewards[aspect] for aspect in settings.aspects] + settings.evaluate.judges
+    apart = {reward.environment.name: reward.environment for reward in chosen if reward.environment}
+    places = [f"{name} at {isolated.python_of(environment)}" for name, environment in sorted(apart.items())]
+    return Finding("rewards", ", ".join(places) or "none runs in an environment of its own")
+
+
+def _dvc() -> Finding:
+    if importlib.util.find_spec("dvc") is None:
+        return Finding("dvc", "not installed", "run `make setup`")
+    if not Path(".dvc").is_dir():
+        return Finding("dvc", "no repository", "change to a clone of the repository (it has a folder .dvc)")
+    return Finding("dvc", f"cache in {commands.output('dvc', 'cache', 'dir').strip()}")
+
+
+def _remote() -> Finding:
+    listed = commands.output("dvc", "remote", "list").strip()
+    if not listed:
+        return Finding("remote", "none: results stay on this machine; `dvc remote add -d team URL` shares them")
+    return Finding("remote", "; ".join(" ".join(line.split()[:2]) for line in listed.splitlines()))

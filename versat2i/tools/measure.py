@@ -1,0 +1,120 @@
+"""What a batch of each kind of work takes on this machine: seconds, and memory where a GPU counts it."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from versat2i.adapters import lora, mixture
+from versat2i.models.diffusion import Backbone, Embeddings
+from versat2i.settings.params import Mix, Sampling, Training, TrainLora
+from versat2i.train import expert, loop
+from versat2i.train.loop import Examples
+
+WARM = 1  # calls before the clock runs: kernels are chosen and compiled, caches filled
+
+Step = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one call took.
+
+    Attributes:
+        seconds: the median of the calls.
+        memory: most bytes of the GPU that tensors took at once; None without a GPU.
+        result: what the last call returned.
+    """
+
+    seconds: float
+    memory: int | None
+    result: Any
+
+
+def timed(step: Step, device: torch.device, calls: int = 1) -> Cost:
+    """The cost of a call, once it is warm."""
+    for _ in range(WARM):
+        step()
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        result = step()
+        if on_gpu:
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return Cost(statistics.median(seconds), torch.cuda.max_memory_allocated(device) if on_gpu else None, result)
+
+
+def drawing(model: Backbone, prompts: Embeddings, empty: Embeddings, sampling: Sampling) -> Step:
+    """Draws and decodes an image of each prompt."""
+    seeds = list(range(len(prompts.hidden)))
+    return lambda: model.decode(model.draw(prompts, empty, seeds, sampling.steps, sampling.guidance_scale))
+
+
+def _training(model: Backbone, parameters: list[nn.Parameter], loss: Step, learning_rate: float) -> Step:
+    """One step as `loop.train` makes it."""
+    optimizer = loop.make_optimizer(parameters, learning_rate)
+
+    def step() -> float:
+        value = loss()
+        loop.descend(value, parameters, optimizer)
+        return value.item()
+
+    return step
+
+
+def latents(model: Backbone, rule: Training) -> torch.Tensor:
+    """Noise of the shape of a batch of picks, or of picks beside their rivals."""
+    config = model.denoiser.config
+    shape = (config.in_channels, config.sample_size, config.sample_size)
+    pair = (2,) if rule.objective == "contrast" else ()
+    return torch.randn(rule.batch_size, *pair, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def _examples(model: Backbone, prompts: Embeddings, rule: Training) -> Examples:
+    return Examples(latents(model, rule), prompts, prompts[:1], torch.ones(rule.batch_size))
+
+
+def lora_step(model: Backbone, prompts: Embeddings, rule: TrainLora) -> Step:
+    """One training step of a new LoRA, which stays in the model: an expert's."""
+    parameters = lora.attach(model.denoiser, "measured", rule.rank, rule.alpha, rule.targets, 0)
+    fit = expert.objective(model, rule, lambda: lora.detached(model.denoiser))
+    batch = _examples(model, prompts, rule)
+    return _training(model, parameters, lambda: fit(batch, torch.Generator().manual_seed(0)), rule.learning_rate)
+
+
+def untrained(model: Backbone, rules: dict[str, TrainLora]) -> list[lora.Adapter]:
+    """An adapter of each rule's shape, which changes nothing yet; none stays in the model."""
+    made = []
+    for name, rule in rules.items():
+        lora.attach(model.denoiser, name, rule.rank, rule.alpha, rule.targets, 0)
+        made.append(lora.extract(model.denoiser, name, rule.alpha, model.identity))
+        model.denoiser.unload_lora()
+    return made
+
+
+def mixed(model: Backbone, adapters: list[lora.Adapter], rule: Mix) -> mixture.Mixture:
+    """A mixture of adapters, in place."""
+    found = mixture.attach(model.denoiser, adapters, rule.scope)
+    model.masking = found.masking
+    return found
+
+
+def mix_step(model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule: Mix) -> Step:
+    """One training step of a mixture's gates."""
+    model.denoiser.train()
+    fit = expert.objective(model, rule, found.silenced)
+    batch = _examples(model, prompts, rule)
+
+    def loss() -> torch.Tensor:
+        return fit(batch, torch.Generator().manual_seed(0)) + rule.balance * found.balance_loss()
+
+    return _training(model, found.parameters(), loss, rule.learning_rate)

@@ -1,0 +1,204 @@
+"""What a run will take, before it is paid for: images, hours and gigabytes, from one timed batch of each work."""
+
+from dataclasses import dataclass, field
+from itertools import chain, islice
+
+import numpy as np
+import pandas as pd
+import torch
+
+from versat2i import rewards
+from versat2i.adapters.lora import Adapter
+from versat2i.evaluate import score
+from versat2i.formats.shards import encoded
+from versat2i.mix.unions import joint_settings
+from versat2i.models import diffusion
+from versat2i.models.diffusion import Backbone
+from versat2i.prompts import sources
+from versat2i.settings.params import Params, Reward
+from versat2i.tools import measure as measuring
+
+COPIES = 2  # of what a stage writes: DVC's cache or its folder, and the work store
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stage's work of one kind.
+
+    Attributes:
+        stage: as dvc.yaml names it.
+        amount: how many units.
+        unit: an image, or a step.
+        kind: which of the measured costs it has.
+        factor: that cost's share, where the stage draws with other settings than the measured ones.
+    """
+
+    stage: str
+    amount: int
+    unit: str
+    kind: str
+    factor: float = 1.0
+
+
+@dataclass
+class Measured:
+    """Costs of one batch of each kind of work.
+
+    Attributes:
+        seconds: of one unit, by kind.
+        memory: most bytes on the GPU, by kind; None without a GPU.
+        image_bytes: of one candidate in a shard.
+        adapter_bytes: of each expert.
+        model_bytes: of the base model's weights in memory.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int | None] = field(default_factory=dict)
+    image_bytes: float = 0.0
+    adapter_bytes: list[int] = field(default_factory=list)
+    model_bytes: int = 0
+
+    def note(self, kind: str, cost: measuring.Cost, units: int = 1) -> None:
+        self.seconds[kind], self.memory[kind] = cost.seconds / units, cost.memory
+
+
+Tables = dict[str, tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]]
+
+
+def _kind(aspect: str, evaluator: Reward) -> str:
+    return f"{aspect} {evaluator.evaluator}"
+
+
+def work(settings: Params, prompts: dict[str, int]) -> list[Work]:
+    """All that the stages will do.
+
+    Args:
+        settings: params.
+        prompts: how many there are in each split.
+    """
+    draw, test = settings.generate, settings.evaluate
+    pool = prompts["train"] * draw.per_prompt
+    shown = prompts[test.split] * test.per_prompt * len(test.variants)
+    passes = _passes(test.steps, test.guidance_scale) / _passes(draw.steps, draw.guidance_scale)
+    listed = [Work("generate", pool, "image", "draw")]
+    listed += [Work(f"score@{aspect}", pool, "image", _kind(aspect, e)) for aspect, e in score.of_aspects(settings)]
+    listed += [Work(f"train_lora@{a}", settings.train_lora[a].steps, "step", f"lora {a}") for a in settings.aspects]
+    if "mixture" in settings.mix.variants:
+        listed.append(Work("mix@mixture", settings.mix.steps, "step", "mix"))
+    if "joint" in settings.mix.variants:
+        listed.append(Work("mix@joint", joint_settings(settings).steps, "step", f"lora {settings.aspects[0]}"))
+    listed.append(Work("evaluate", shown, "image", "draw", passes))
+    everyone = score.of_aspects(settings) + score.of_judges(settings)
+    return [*listed, *(Work("evaluate", shown, "image", _kind(aspect, e)) for aspect, e in everyone)]
+
+
+def _passes(steps: int, guidance_scale: float) -> int:
+    """Passes through the denoiser for one image."""
+    return steps * (2 if guidance_scale > 1 else 1)
+
+
+def gigabytes(settings: Params, listed: list[Work], measured: Measured) -> dict[str, float]:
+    """What the run will leave on disk, by kind, in 10^9 bytes, each with all its copies."""
+    images = {stage: next(w.amount for w in listed if w.stage == stage) for stage in ("generate", "evaluate")}
+    picks = sum(settings.select[aspect].per_prompt for aspect in settings.aspects)
+    selected = images["generate"] / settings.generate.per_prompt * picks
+    unions = len(settings.mix.variants) * sum(measured.adapter_bytes)  # each holds all experts' ranks
+    sizes = {
+        "candidates": images["generate"] * measured.image_bytes,
+        "selected, at most": 2 * selected * measured.image_bytes,  # beside each pick its rival
+        "evaluation": images["evaluate"] * measured.image_bytes,
+        "adapters": sum(measured.adapter_bytes) + unions,
+    }
+    return {name: COPIES * size / 1e9 for name, size in sizes.items()}
+
+
+def measure(settings: Params, tables: Tables, device: str) -> Measured:
+    """Time one batch of each kind of work with the model and the evaluators of params.
+
+    Args:
+        settings: params.
+        tables: of each split, from `sources.collect`.
+        device: to compute on.
+
+    Raises:
+        ValueError: the model or an evaluator cannot be loaded.
+    """
+    found = Measured()
+    model = diffusion.load(settings.model, device)
+    found.model_bytes = sum(p.numel() * p.element_size() for part in model.parts for p in part.parameters())
+    prompts, questions, _ = tables["train"]
+    size = max(settings.generate.batch_size, *(rule.batch_size for rule in settings.train_lora.values()))
+    texts = list(islice(chain.from_iterable([prompts["text"]] * size), size))
+    embedded, empty = model.embed(texts), model.embed([""])
+    batch = settings.generate.batch_size
+    draw = measuring.drawing(model, embedded[:batch], empty, settings.generate)
+    drawn = measuring.timed(draw, model.device)
+    found.note("draw", drawn, batch)
+    images = drawn.result
+    latent = measuring.latents(model, settings.train_lora[settings.aspects[0]])[0].to(model.denoiser.dtype)
+    found.image_bytes = float(np.mean([len(encoded(image)) for image in images])) + latent.nbytes
+    asked = prompts.iloc[[row % len(prompts) for row in range(batch)]].reset_index(drop=True)
+    for aspect, evaluator in score.of_aspects(settings) + score.of_judges(settings):
+        reward = rewards.from_params(aspect, evaluator)
+        frame = asked.assign(k=range(batch))
+        cost = measuring.timed(lambda r=reward, f=frame: r.score(images, f, questions), model.device)  # type: ignore[misc]
+        found.note(_kind(aspect, evaluator), cost, batch)
+    _measure_training(found, settings, model, embedded)
+    return found
+
+
+def _measure_training(found: Measured, settings: Params, model: Backbone, embedded: diffusion.Embeddings) -> None:
+    rules = {aspect: settings.train_lora[aspect] for aspect in settings.aspects}
+    for aspect, rule in rules.items():
+        step = measuring.lora_step(model, embedded[: rule.batch_size], rule)
+        found.note(f"lora {aspect}", measuring.timed(step, model.device))
+        model.denoiser.unload_lora()
+    adapters = measuring.untrained(model, rules)
+    found.adapter_bytes = [_bytes(adapter) for adapter in adapters]
+    gated = settings.mix
+    rows = torch.arange(gated.batch_size) % len(embedded.hidden)
+    step = measuring.mix_step(model, embedded[rows], measuring.mixed(model, adapters, gated), gated)
+    found.note("mix", measuring.timed(step, model.device))
+
+
+def _bytes(adapter: Adapter) -> int:
+    return sum(tensor.nbytes for tensor in (*adapter.down.values(), *adapter.up.values()))
+
+
+def report(settings: Params, device: str, timed: bool) -> list[str]:
+    """The plan as lines of text.
+
+    Args:
+        settings: params.
+        device: to time on.
+        timed: False: amounts only, nothing is loaded.
+    """
+    tables = sources.collect(settings.prompts)
+    listed = work(settings, {split: len(prompts) for split, (prompts, _, _) in tables.items()})
+    if not timed:
+        return [f"{w.stage:<24} {w.kind:<28} {w.amount:>10,} {w.unit}s" for w in listed]
+    found = measure(settings, tables, device)
+    return [*_hours(listed, found), "", *_disk(gigabytes(settings, listed, found)), "", *_memory(found)]
+
+
+def _hours(listed: list[Work], found: Measured) -> list[str]:
+    lines, total = [f"{'stage':<24} {'work':<28} {'amount':>10}         {'each':>10} {'hours':>9}"], 0.0
+    for w in listed:
+        each = found.seconds[w.kind] * w.factor
+        hours = w.amount * each / 3600
+        total += hours
+        lines.append(f"{w.stage:<24} {w.kind:<28} {w.amount:>10,} {w.unit + 's':<7} {each:>8.3f} s {hours:>9.2f}")
+    return [*lines, f"{'all, on one device like this':<84} {total:>9.2f}"]
+
+
+def _disk(sizes: dict[str, float]) -> list[str]:
+    return [f"{name:<24} {size:>10.3f} GB on disk" for name, size in (sizes | {"all": sum(sizes.values())}).items()]
+
+
+def _memory(found: Measured) -> list[str]:
+    lines = [f"{'weights of the model':<24} {found.model_bytes / 1e9:>10.3f} GB in memory"]
+    peaks = {kind: memory for kind, memory in found.memory.items() if memory is not None}
+    if peaks:
+        worst = max(peaks, key=lambda kind: peaks[kind])
+        lines.append(f"{'GPU memory, at most':<24} {peaks[worst] / 1e9:>10.3f} GB, by {worst}")
+    return lines

@@ -1,0 +1,105 @@
+"""`dvc repro` with stages side by side; no stage of the pipeline itself."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+
+import click
+
+from versat2i.settings import compute
+from versat2i.tools import dvc
+from versat2i.work import order
+
+ARROW = re.compile(r'"(.+?)" -> "(.+?)";')
+NODE = re.compile(r'^"(.+?)";$', re.MULTILINE)
+# what DVC says of work that goes well; `--quiet` would hide with it why it failed
+CHATTER = re.compile(
+    r"Running stage '|> |Stage '.+' didn't change|(Generating|Updating) lock file|Use `dvc push`|$"
+    r"|To track the changes with git|\tgit add |To enable auto staging|\tdvc config core\.autostage"
+)
+
+
+def _needs() -> dict[str, set[str]]:
+    """The pipeline's graph: of each stage, those that it needs."""
+    graph = dvc.output("dag", "--dot")
+    needs: dict[str, set[str]] = {stage: set() for stage in NODE.findall(graph)}
+    for earlier, stage in ARROW.findall(graph):
+        needs[stage].add(earlier)
+    return needs
+
+
+class Processes:
+    """DVC's processes, each in a session of its own with its stage, so that Ctrl-C can be handed to all of it."""
+
+    def __init__(self) -> None:
+        self.lock, self.running, self.stopped = threading.Lock(), set[subprocess.Popen[str]](), False
+
+    def run(self, stage: str) -> bool:
+        """Run a stage if it has changed, and show what it and DVC's errors say line by line; False if it failed."""
+        command = ["dvc", "--wait-for-lock", "repro", "--single-item", stage]
+        # threads that wait must not spin where others could work
+        environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
+        with self.lock:
+            if self.stopped:
+                return False
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
+            self.running.add(process)
+        with process:
+            for line in process.stdout or ():
+                if not CHATTER.match(line):
+                    click.echo(line, nl=False)
+        with self.lock:
+            self.running.discard(process)
+        return process.returncode == 0
+
+    def stop(self, *_: object) -> None:
+        """As a signal's handler: let every stage write its checkpoint and end, and begin no other."""
+        with self.lock:
+            self.stopped = True
+            for process in self.running:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGINT)
+
+
+@click.command()
+def main() -> None:
+    """Run what has changed, `jobs` stages of compute.yaml at a time.
+
+    \b
+    Example:
+        python -m versat2i.tools.repro
+    """
+    try:
+        changed = set(json.loads(dvc.output("status", "--json")))
+        jobs = compute.load().stages_at_once() if changed else 1  # to find the device, torch is imported
+        if jobs > 1:
+            _side_by_side(changed, jobs)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    raise SystemExit(subprocess.call(["dvc", "repro"]))  # what is left, or that nothing is
+
+
+def _side_by_side(changed: set[str], jobs: int) -> None:
+    needs = _needs()
+    stale = order.affected(needs, changed & needs.keys())
+    processes = Processes()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, processes.stop)
+    failed = order.run({stage: needs[stage] & stale for stage in stale}, processes.run, jobs)
+    if failed:
+        raise click.ClickException(f"{', '.join(failed)}: see above; what is finished is kept, run again to go on")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Results of two git revisions side by side."""
+
+import json
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from versat2i.compare import grid
+from versat2i.formats import tables
+from versat2i.work import commands, places
+
+WORKSPACE = "workspace"  # the files as they are now, committed or not
+
+
+def metrics(revision: str) -> dict:
+    """metrics/evaluate.json at a revision; `workspace` is the file as it is now.
+
+    Raises:
+        ValueError: there is no such revision, or it has no results.
+    """
+    path = places.metrics("evaluate")
+    if revision == WORKSPACE:
+        if not path.exists():
+            raise ValueError(f"{path}: no results yet. Run `dvc repro` first")
+        return json.loads(path.read_text())
+    try:
+        commands.output("git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    except ValueError:
+        raise ValueError(f"git knows no revision {revision!r}; expected a branch, a tag or a commit") from None
+    try:
+        return json.loads(commands.output("git", "show", f"{revision}:./{path.as_posix()}"))
+    except ValueError:
+        raise ValueError(
+            f"{revision} has no results: {path} is not in that commit. Run `dvc repro` there and commit metrics/"
+        ) from None
+
+
+def changes(before: dict, after: dict) -> pd.DataFrame:
+    """What both have, one row a variant and metric.
+
+    Args:
+        before: the one's metrics/evaluate.json.
+        after: the other's.
+
+    Returns:
+        ``variant, metric, before, after, change, gain before, gain after``: means, and gains over base
+        with their 95 % intervals as text (none for base itself).
+    """
+    rows = [
+        (variant, metric, old["mean"], new["mean"], new["mean"] - old["mean"], _gain(old), _gain(new))
+        for variant, entries in after.items()
+        if variant != "summary"
+        for metric, new in entries.items()
+        if "mean" in new and "mean" in (old := before.get(variant, {}).get(metric, {}))
+    ]
+    return pd.DataFrame(rows, columns=["variant", "metric", "before", "after", "change", "gain before", "gain after"])
+
+
+def _gain(entry: dict) -> str:
+    if "gain" not in entry:
+        return ""
+    return f"{entry['gain']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]"
+
+
+def images(revisions: list[str], variant: str, split: str, rows: int, out: Path) -> Path:
+    """A grid of one variant's images at several revisions, for prompts that all of them have.
+
+    DVC fetches what the cache lacks from the remote.
+
+    Raises:
+        ValueError: DVC cannot get them, or no prompt is in all.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        found = {revision: _fetch(revision, variant, split, Path(folder)) for revision in dict.fromkeys(revisions)}
+        texts = [tables.texts(prompts) for _, prompts in found.values()]
+        shared = {key: text for key, text in texts[0].items() if all(key in other for other in texts)}
+        if not shared:
+            raise ValueError(f"{' and '.join(found)} have no evaluation prompt in common")
+        shown = dict(islice(shared.items(), rows))
+        columns = grid.evaluated({revision: shards for revision, (shards, _) in found.items()}, shown)
+        grid.side_by_side(columns, list(shown.values())).save(out)
+    return out
+
+
+def _fetch(revision: str, variant: str, split: str, folder: Path) -> tuple[Path, Path]:
+    """Folder of the shards and file of the prompts at a revision."""
+    evaluation, prompts = places.evaluation(variant), places.DATA / "prompts"
+    if revision == WORKSPACE:
+        return evaluation / "images", places.prompts(split)
+    for number, path in enumerate((evaluation, prompts)):
+        commands.output(
+            "dvc", "get", ".", path.as_posix(), "--rev", revision, "--out", str(folder / f"{revision}-{number}")
+        )
+    return folder / f"{revision}-0" / "images", folder / f"{revision}-1" / f"{split}.parquet"

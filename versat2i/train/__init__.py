@@ -1,0 +1,1 @@
+"""Train an expert. In: data/selected/<aspect>. Out: data/adapters/<aspect>."""
