@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from versat2i.generate import painter as painting
+from versat2i.generate import plan as plans
 from versat2i.models import diffusion
 from versat2i.prompts.records import prompt_id
 from versat2i.rewards.faithfulness.scoring import accuracy_by_type, correct
@@ -62,7 +63,7 @@ def main(folder: Path, prompts: int, threads: int) -> None:
     texts = held_out_prompts(prompts)
     model = diffusion.load(Model(path=str(folder), dtype="float32", threads=threads))
     painter = painting.Painter(model, Sampling(**settings, batch_size=64), seed=0)
-    plan = painting.plan(texts, 1, 64)
+    plan = plans.plan(texts, 1, 64)
     drawn = [candidate for shard in plan for candidate in painter.candidates(shard)]
     asked = answers(np.stack([c.image for c in drawn]), [texts[c.prompt_id] for c in drawn])
     click.echo(by_element(asked).round(3).to_string())

@@ -3,8 +3,10 @@
 import click
 
 from stages.command import stage
+from versat2i.compare import elements as by_elements
 from versat2i.compare import grid, statistics
 from versat2i.evaluate import score
+from versat2i.formats import metrics as metric_files
 from versat2i.formats import tables
 from versat2i.settings import params
 from versat2i.work import places
@@ -28,15 +30,15 @@ def main() -> str:
     scores = {variant: score.by_metric(table) for variant, table in found.items()}
     metrics = score.metric_names(score.of_aspects(settings))
     table = statistics.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
-    elements = {variant: score.by_element(table) for variant, table in found.items()}
+    elements = {variant: by_elements.by_element(table) for variant, table in found.items()}
     sources = tables.read("prompts", places.prompts(options.split)).set_index("prompt_id")["source"]
     groups = statistics.by_group(scores, sources, metrics=metrics, seed=settings.seed, resamples=options.resamples)
     # first, since it reads images: nothing is written unless all that is read is sound
     grid.show(list(options.variants), places.prompts(options.split), SHOWN, places.SAMPLES)
-    places.write_json(table, places.metrics("evaluate"))
-    places.write_json(elements, places.metrics("elements"))
-    places.write_json(groups, places.metrics("groups"))
-    places.write_csv(statistics.gains(table), places.plot("gains"))
+    metric_files.write_json(table, places.metrics("evaluate"))
+    metric_files.write_json(elements, places.metrics("elements"))
+    metric_files.write_json(groups, places.metrics("groups"))
+    metric_files.write_csv(statistics.gains(table), places.plot("gains"))
     return f"{len(scores)} variants"
 
 

@@ -5,7 +5,7 @@ import click
 from stages.command import stage
 from versat2i.formats import tables
 from versat2i.settings import compute, params
-from versat2i.work import places, progress, store
+from versat2i.work import files, places, pool, progress, store
 
 
 @click.command()
@@ -24,16 +24,17 @@ def main(variant: str) -> str:
     from versat2i.adapters import loading
     from versat2i.evaluate import score
     from versat2i.generate import painter  # torch and diffusers take seconds to import
+    from versat2i.generate import plan as plans
 
     prepare = None if variant == "base" else loading.Put(places.adapter(variant))
     texts = tables.texts(places.prompts(options.split))
-    plan = painter.plan(texts, options.per_prompt, options.prompts_per_shard)
+    plan = plans.plan(texts, options.per_prompt, options.prompts_per_shard)
     device, safety = machine.torch_device(), settings.generate.safety
     recipe = painter.Recipe(settings.model, prepare, options, settings.seed, device, "evaluate", safety)
     evaluators = score.of_aspects(settings) + score.of_judges(settings)
-    results = compute.run(recipe, plan, machine.processes("evaluate"))
+    results = pool.run(recipe, plan, machine.processes("evaluate"))
     drawn = 0
-    with store.replaced(places.evaluation(variant)) as out:
+    with files.replaced(places.evaluation(variant)) as out:
         images = out / "images"
         for shard, piece, new in progress.track(results, f"evaluate@{variant}", len(plan)):
             store.assemble(piece, images)

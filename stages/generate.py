@@ -3,9 +3,9 @@
 import click
 
 from stages.command import stage
-from versat2i.formats import shards, tables
+from versat2i.formats import metrics, shards, tables
 from versat2i.settings import compute, params
-from versat2i.work import places, progress, store
+from versat2i.work import files, places, pool, progress, store
 
 
 @click.command()
@@ -20,9 +20,10 @@ def main() -> str:
     settings, machine = params.load(), compute.load()
 
     from versat2i.generate import painter  # torch and diffusers take seconds to import
+    from versat2i.generate import plan as plans
 
     texts = tables.texts(places.prompts("train"))
-    plan = painter.plan(texts, settings.generate.per_prompt, settings.generate.prompts_per_shard)
+    plan = plans.plan(texts, settings.generate.per_prompt, settings.generate.prompts_per_shard)
     recipe = painter.Recipe(
         settings.model,
         None,
@@ -32,14 +33,14 @@ def main() -> str:
         "generate",
         settings.generate.safety,
     )
-    results = compute.run(recipe, plan, machine.processes("generate"))
+    results = pool.run(recipe, plan, machine.processes("generate"))
     drawn = 0
-    with store.replaced(places.IMAGES) as out:
+    with files.replaced(places.IMAGES) as out:
         for shard, piece, new in progress.track(results, "generate", len(plan)):
             store.assemble(piece, out)
             drawn += new * len(shard.keys)
     counts = shards.count(places.IMAGES)
-    places.write_json(counts, places.metrics("generate"))
+    metrics.write_json(counts, places.metrics("generate"))
     flagged = f" and {counts['flagged']} flagged as unsafe" if settings.generate.safety == "drop" else ""
     return f"{counts['candidates']} candidates of {len(texts)} prompts, {drawn} of them drawn now{flagged},"
 

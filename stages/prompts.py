@@ -5,10 +5,10 @@ from functools import partial
 import click
 
 from stages.command import stage
-from versat2i.formats import tables
+from versat2i.formats import metrics, tables
 from versat2i.prompts import sources
 from versat2i.settings import params
-from versat2i.work import places, progress, store
+from versat2i.work import files, places, progress
 
 
 @click.command()
@@ -21,12 +21,12 @@ def main() -> str:
         python -m stages.prompts
     """
     splits = sources.collect(params.load().prompts, partial(progress.track, every=50))
-    with store.replaced(places.DATA / "prompts") as prompts, store.replaced(places.DATA / "questions") as questions:
+    with files.replaced(places.DATA / "prompts") as prompts, files.replaced(places.DATA / "questions") as questions:
         for split, (texts, asked, _) in splits.items():
             tables.write("prompts", texts, prompts / f"{split}.parquet")
             tables.write("questions", asked, questions / f"{split}.parquet")
     counts = {split: numbers for split, (_, _, numbers) in splits.items()}
-    places.write_json(counts, places.metrics("prompts"))
+    metrics.write_json(counts, places.metrics("prompts"))
     return ", ".join(f"{numbers['prompts']} {split} prompts" for split, numbers in counts.items())
 
 

@@ -5,7 +5,7 @@ import click
 from stages.command import stage
 from versat2i.report import page
 from versat2i.settings import params
-from versat2i.work import places, store
+from versat2i.work import files, places
 
 
 @click.command()
@@ -17,7 +17,7 @@ def main() -> str:
     Example:
         python -m stages.report
     """
-    with store.replaced(places.REPORT) as out:
+    with files.replaced(places.REPORT) as out:
         shown = page.write(params.load(), out)
     return f"{shown} images in {places.REPORT / page.PAGE},"
 

@@ -8,7 +8,7 @@ from versat2i import rewards
 from versat2i.formats import shards, tables
 from versat2i.rewards.common import scoring
 from versat2i.settings import compute, params
-from versat2i.work import places, progress
+from versat2i.work import places, pool, progress
 
 
 @click.command()
@@ -27,7 +27,7 @@ def main(aspect: str) -> str:
     questions = tables.read("questions", places.questions("train"))
     recipe = scoring.Recipe(aspect, evaluator, texts, questions)
     paths = shards.paths(places.IMAGES)
-    results = compute.run(recipe, paths, compute.load().processes("score"))
+    results = pool.run(recipe, paths, compute.load().processes("score"))
     pieces = list(progress.track(results, f"score@{aspect}", len(paths)))
     scores = pd.concat([table for table, _ in pieces], ignore_index=True)
     scoring.expect_all(scores, texts, places.IMAGES)

@@ -5,11 +5,11 @@ import pandas as pd
 
 from stages.command import stage
 from versat2i import rewards
-from versat2i.formats import tables
+from versat2i.formats import metrics, tables
 from versat2i.select import chosen
 from versat2i.select import rule as selection_rule
 from versat2i.settings import params
-from versat2i.work import places, store
+from versat2i.work import files, places
 
 REJECTED = 12  # thumbnails for the report
 BINS = 20  # of the histogram for `dvc plots`
@@ -44,11 +44,11 @@ def main(aspect: str) -> str:
     )
     picks = selection_rule.rivals(scores, picks, higher_is_better=higher, guards=guards)
     rejected = selection_rule.rejected(scores, picks, REJECTED, higher_is_better=higher)
-    with store.replaced(places.selected(aspect)) as out:
+    with files.replaced(places.selected(aspect)) as out:
         chosen.copy(places.IMAGES, picks, rejected, tables.texts(places.prompts("train")), out)
     summary = selection_rule.summary(scores, picks, threshold=threshold)
-    places.write_json(summary, places.metrics("select", aspect))
-    places.write_csv(selection_rule.distribution(scores, picks, BINS), places.plot("select", aspect))
+    metrics.write_json(summary, places.metrics("select", aspect))
+    metrics.write_csv(selection_rule.distribution(scores, picks, BINS), places.plot("select", aspect))
     return f"{len(picks)} of {len(scores)}, mean {summary['pool_mean']:.3f} -> {summary['picks_mean']:.3f},"
 
 

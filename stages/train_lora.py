@@ -25,9 +25,10 @@ def main(aspect: str) -> str:
     selected = places.selected(aspect)
 
     from versat2i.adapters import lora
-    from versat2i.train import expert, loop  # torch and diffusers take seconds to import
+    from versat2i.train import checkpoint as checkpoints  # torch and diffusers take seconds to import
+    from versat2i.train import expert, loop
 
-    checkpoint = loop.checkpoint("train_lora", expert.__name__, aspect, settings, rule, [selected])
+    checkpoint = checkpoints.of("train_lora", expert.__name__, aspect, settings, rule, [selected])
 
     def train(out: Path) -> kept.Result:
         device = compute.load().torch_device()

@@ -15,8 +15,10 @@ import yaml
 
 from versat2i import rewards
 from versat2i.compare import statistics
-from versat2i.evaluate import score
+from versat2i.evaluate import diversity, score
+from versat2i.formats import metrics as metric_files
 from versat2i.formats import shards, tables
+from versat2i.generate import plan
 from versat2i.prompts import sources
 from versat2i.rewards.common import scoring
 from versat2i.seeds import stable_seed
@@ -73,7 +75,7 @@ def image(text: str, k: int, share: float) -> np.ndarray:
 
 def draw(folder: Path, texts: dict[str, str], per_prompt: int, share: float) -> Path:
     """Shards of drawings, two prompts a shard."""
-    for name, keys in shards.blocks(list(texts), per_prompt, 2).items():
+    for name, keys in plan.blocks(list(texts), per_prompt, 2).items():
         drawn = [
             shards.Candidate(prompt_id, k, k, image(texts[prompt_id], k, share * (1 + k) / per_prompt), torch.zeros(1))
             for prompt_id, k in keys
@@ -96,7 +98,7 @@ def _select(chosen: params.Params) -> None:
         places.selected(aspect).mkdir(parents=True)
         chosen_files.copy(pool, picks, rejected, texts, places.selected(aspect))
         summary = rule.summary(scores, picks, threshold=rule.cutoff(scores, quantile=0.2))
-        places.write_json(summary, places.metrics("select", aspect))
+        metric_files.write_json(summary, places.metrics("select", aspect))
 
 
 def _train(chosen: params.Params) -> None:
@@ -104,7 +106,9 @@ def _train(chosen: params.Params) -> None:
     for number, place in enumerate([*[("train_lora", aspect) for aspect in chosen.aspects], ("mix", "mixture")]):
         steps = np.arange(1, 301)
         noise = np.random.default_rng(number).normal(0, 0.02, len(steps))
-        places.write_csv(pd.DataFrame({"step": steps, "loss": 0.2 + 0.3 / np.sqrt(steps) + noise}), places.plot(*place))
+        metric_files.write_csv(
+            pd.DataFrame({"step": steps, "loss": 0.2 + 0.3 / np.sqrt(steps) + noise}), places.plot(*place)
+        )
     raw = np.random.default_rng(0).random((len(LAYERS), len(chosen.aspects)))
     gates = pd.DataFrame(raw / raw.sum(1, keepdims=True), LAYERS, chosen.aspects)
     recipe = {
@@ -112,9 +116,9 @@ def _train(chosen: params.Params) -> None:
         "experts": [{"name": name} for name in gates],
         "mean_gates": dict(zip(LAYERS, gates.values.tolist(), strict=True)),
     }
-    places.write_json(recipe, places.adapter("mixture") / places.RECIPE)
+    metric_files.write_json(recipe, places.adapter("mixture") / places.RECIPE)
     numbers = {"entropy": 0.9, "distance": 0.2, "scale": 1.1, "temperature": 0.8}
-    places.write_json({"gate": gates.mean().to_dict(), **numbers}, places.metrics("mix", "mixture"))
+    metric_files.write_json({"gate": gates.mean().to_dict(), **numbers}, places.metrics("mix", "mixture"))
 
 
 def _evaluate(chosen: params.Params) -> None:
@@ -123,7 +127,7 @@ def _evaluate(chosen: params.Params) -> None:
     first = next(iter(texts))
     for number, variant in enumerate(VARIANTS):
         folder = draw(places.evaluation(variant) / "images", texts, PER_PROMPT, 1 - number / len(VARIANTS))
-        scores = pd.concat([_scores(chosen, folder, texts, questions), score.diversity(folder)])
+        scores = pd.concat([_scores(chosen, folder, texts, questions), diversity.of(folder)])
         theirs = (scores["prompt_id"] == first) & (scores["k"] == 0)
         scores.loc[theirs, "details"] = scores.loc[theirs, "details"].map(_hostile)
         scores.loc[theirs & (scores["metric"] == "aesthetic"), ["score", "abstained"]] = [np.nan, HOSTILE]
@@ -161,6 +165,6 @@ def _compare(chosen: params.Params) -> None:
     }
     metrics = score.metric_names([(aspect, chosen.rewards[aspect]) for aspect in chosen.aspects])
     options = {"metrics": metrics, "seed": 0, "resamples": chosen.evaluate.resamples}
-    places.write_json(statistics.compare(scores, **options), places.metrics("evaluate"))
+    metric_files.write_json(statistics.compare(scores, **options), places.metrics("evaluate"))
     groups = tables.read("prompts", places.prompts("eval")).set_index("prompt_id")["source"]
-    places.write_json(statistics.by_group(scores, groups, **options), places.metrics("groups"))
+    metric_files.write_json(statistics.by_group(scores, groups, **options), places.metrics("groups"))

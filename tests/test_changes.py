@@ -151,13 +151,13 @@ def test_a_change_reruns_what_the_page_says_and_nothing_else(project, change):
 
 
 def test_the_page_says_how_much_of_the_default_pool_ten_percent_more_prompts_draw():
-    from versat2i.generate import painter  # torch, which the tests above leave to their stages
+    from versat2i.generate import plan  # torch, which the tests above leave to their stages
 
     settings = params.load(fingerprint.ROOT / "params.yaml")
     [source] = settings.prompts.train
     shape = (settings.generate.per_prompt, settings.generate.prompts_per_shard)
     amounts = (source.grammar, source.grammar * 11 // 10)
-    before, after = (painter.plan({str(i): "" for i in range(amount)}, *shape) for amount in amounts)
+    before, after = (plan.plan({str(i): "" for i in range(amount)}, *shape) for amount in amounts)
     drawn = sum(len(shard.keys) for shard in after if shard not in before)
     total = sum(len(shard.keys) for shard in after)
     says = f"({amounts[0]} to {amounts[1]}) draw {drawn} of {total:,} images, {100 * drawn / total:.1f} %"

@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 
 import versat2i
 from versat2i.adapters import loading, lora, mixture, mixture_files
-from versat2i.generate import painter
+from versat2i.generate import painter, plan
 from versat2i.models import diffusion
 from versat2i.models.diffusion import names
 from versat2i.seeds import stable_seed
@@ -152,7 +152,7 @@ def painted(model, folder):
     """The image of candidate 0 of a prompt, as the pipeline's stages draw it."""
     loaded = diffusion.load(model)
     loading.put(loaded, folder)
-    shard = painter.Shard("00000-000", (("p0", 0),), {"p0": "a red circle"})
+    shard = plan.Shard("00000-000", (("p0", 0),), {"p0": "a red circle"})
     return next(painter.Painter(loaded, SAMPLING, seed=3).candidates(shard)).image
 
 

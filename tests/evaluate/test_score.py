@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from versat2i.compare import elements
+from versat2i.evaluate import diversity as diversities
 from versat2i.evaluate import score as evaluation
 from versat2i.formats import shards, tables
 from versat2i.rewards import control
@@ -46,7 +48,7 @@ def variant(folder, grays):
 
 
 def diversity(folder):
-    table = evaluation.diversity(folder)
+    table = diversities.of(folder)
     assert set(table["metric"]) == {"diversity"}
     return table.set_index(["prompt_id", "k"])
 
@@ -68,7 +70,7 @@ def test_right_answers_are_counted_by_the_type_of_what_was_asked():
         ],
         columns=["metric", "details"],
     )
-    assert evaluation.by_element(table) == {"tifa": {"color": 0.666667, "counting": 0.0}, "dsg": {"counting": 0.0}}
+    assert elements.by_element(table) == {"tifa": {"color": 0.666667, "counting": 0.0}, "dsg": {"counting": 0.0}}
 
 
 LOADED: list[weakref.ref] = []

@@ -11,6 +11,7 @@ import torch
 from versat2i.adapters import loading, lora
 from versat2i.formats import shards
 from versat2i.generate import painter as painting
+from versat2i.generate import plan as plans
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Embeddings
 from versat2i.seeds import stable_seed
@@ -53,7 +54,7 @@ def fresh(result):
 
 
 def test_the_plan_has_every_candidate_once_with_its_text():
-    plan = painting.plan(drawn.TEXTS, per_prompt=5, prompts_per_shard=2)
+    plan = plans.plan(drawn.TEXTS, per_prompt=5, prompts_per_shard=2)
     assert [shard.name for shard in plan] == ["00000-000", "00000-001", "00001-000", "00001-001"]
     assert sorted(key for shard in plan for key in shard.keys) == [(p, k) for p in drawn.TEXTS for k in range(5)]
     for shard in plan:
@@ -61,7 +62,7 @@ def test_the_plan_has_every_candidate_once_with_its_text():
 
 
 def test_a_shard_that_was_drawn_is_found_again(model, store, monkeypatch):
-    plan = painting.plan(drawn.TEXTS, per_prompt=2, prompts_per_shard=2)
+    plan = plans.plan(drawn.TEXTS, per_prompt=2, prompts_per_shard=2)
     first = draw(plan, recipe(model))
     assert fresh(first) == ["00000-000", "00001-000"]
     with monkeypatch.context() as patch:
@@ -74,7 +75,7 @@ def test_a_shard_that_was_drawn_is_found_again(model, store, monkeypatch):
 
 
 def test_only_the_missing_shard_is_drawn_after_a_stop(model, monkeypatch):
-    plan = painting.plan(drawn.TEXTS, per_prompt=1, prompts_per_shard=1)
+    plan = plans.plan(drawn.TEXTS, per_prompt=1, prompts_per_shard=1)
     whole, decode = recipe(model), diffusion.Backbone.decode
     calls = []
 
@@ -92,7 +93,7 @@ def test_only_the_missing_shard_is_drawn_after_a_stop(model, monkeypatch):
 
 def test_prompts_appended_and_a_larger_k_draw_only_their_own_shards(model):
     def result(texts, per_prompt):
-        return draw(painting.plan(texts, per_prompt, prompts_per_shard=2), recipe(model))
+        return draw(plans.plan(texts, per_prompt, prompts_per_shard=2), recipe(model))
 
     assert fresh(result(drawn.TEXTS, 4)) == ["00000-000", "00001-000"]
     more = drawn.TEXTS | {"p3": "two pink hearts"}
@@ -101,7 +102,7 @@ def test_prompts_appended_and_a_larger_k_draw_only_their_own_shards(model):
 
 
 def test_whatever_changes_the_images_draws_them_again(model, tmp_path):
-    plan = painting.plan({"p0": "a red circle"}, 1, 1)
+    plan = plans.plan({"p0": "a red circle"}, 1, 1)
     loaded = diffusion.load(model)
     adapter = dataclasses.replace(tiny.adapter(loaded.denoiser, "colour", alpha=0.2), metadata=loaded.identity)
     lora.write(adapter, tmp_path / "colour")
@@ -123,7 +124,7 @@ def test_a_candidate_does_not_depend_on_the_others(model):
     painter = painting.Painter(diffusion.load(model), SAMPLING, seed=0)
 
     def paint(texts, per_prompt):
-        plan = painting.plan(texts, per_prompt, prompts_per_shard=8)
+        plan = plans.plan(texts, per_prompt, prompts_per_shard=8)
         return {(c.prompt_id, c.k): c for shard in plan for c in painter.candidates(shard)}
 
     many, few = paint(drawn.TEXTS, 2), paint({"p2": drawn.TEXTS["p2"]}, 2)
@@ -136,7 +137,7 @@ def test_a_candidate_does_not_depend_on_the_others(model):
 
 def test_a_shard_holds_each_image_with_the_latents_it_was_decoded_from(model):
     loaded = diffusion.load(model)
-    plan = painting.plan(drawn.TEXTS, 2, 8)
+    plan = plans.plan(drawn.TEXTS, 2, 8)
     _, folder, _ = recipe(model)()(plan[0])
     candidates = list(shards.read_all(folder))
     assert [(c.prompt_id, c.k) for c in candidates] == list(plan[0].keys)
@@ -163,6 +164,6 @@ class Broken:
 
 def test_latents_that_are_not_finite_name_their_prompt(tmp_path):
     painter = painting.Painter(Broken(), SAMPLING, seed=0)
-    shard = painting.Shard("00000-000", (("p0", 0), ("p1", 2)), {"p0": "a red circle", "p1": "a blue star"})
+    shard = plans.Shard("00000-000", (("p0", 0), ("p1", 2)), {"p0": "a red circle", "p1": "a blue star"})
     with pytest.raises(ValueError, match=r"not finite for candidate 2 of 'a blue star'; try model.dtype: float32"):
         list(painter.candidates(shard))

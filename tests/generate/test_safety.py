@@ -7,9 +7,9 @@ import tiny_families
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
 
-from versat2i.evaluate import score as evaluation
+from versat2i.evaluate import diversity
 from versat2i.formats import shards, tables
-from versat2i.generate import painter, safety
+from versat2i.generate import painter, plan, safety
 from versat2i.rewards.common import scoring
 from versat2i.rewards.common.base import FLAGGED, Scores
 from versat2i.settings import params
@@ -34,7 +34,7 @@ def settings(folder):
 @pytest.fixture(scope="module")
 def drawn(settings, tmp_path_factory):
     """One shard, drawn with the checker and without."""
-    shard, found = painter.Shard("00000-000", KEYS, TEXTS), {}
+    shard, found = plan.Shard("00000-000", KEYS, TEXTS), {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VERSAT2I_WORK", str(tmp_path_factory.mktemp("work")))
         for which in ("drop", "off"):
@@ -122,7 +122,7 @@ def test_flagged_images_have_no_part_in_diversity(tmp_path):
     made = [shards.Candidate("p0", k, k, image, np.zeros(1), flagged[k]) for k, image in enumerate(images)]
     alone = [shards.Candidate("p1", k, k, images[3], np.zeros(1), k == 1) for k in range(2)]
     shards.write(tmp_path / "s", [*made, *alone])
-    table = evaluation.diversity(tmp_path).set_index(["prompt_id", "k"])
+    table = diversity.of(tmp_path).set_index(["prompt_id", "k"])
     assert table.loc[("p0", 1), "score"] == pytest.approx(0.8) == table.loc[("p0", 3), "score"]
     assert table.loc[("p0", 0), "abstained"] == FLAGGED == table.loc[("p1", 1), "abstained"]
     assert table.loc[("p1", 0), "abstained"] == "the only image of its prompt"

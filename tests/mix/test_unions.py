@@ -11,11 +11,12 @@ import torch
 
 from versat2i.adapters import loading, lora, mixture, mixture_files
 from versat2i.formats import tables
+from versat2i.mix import gates as gate_training
 from versat2i.mix import unions
 from versat2i.models import diffusion
 from versat2i.settings import params
 from versat2i.train import losses
-from versat2i.work import store as work_store
+from versat2i.work import files
 
 STATIC = [name for name in get_args(params.Union) if name not in ("mixture", "joint")]
 
@@ -119,7 +120,7 @@ def unbroken(parts, model_folder, tmp_path_factory):
         patch.setenv("VERSAT2I_WORK", str(root / "work"))
         base = params.Model(path=str(model_folder), dtype="float32", threads=1)
         metrics, curve, _ = unite("mixture", base, parts, root / "mixture", checkpoint_every=1)
-    return metrics, curve, work_store.folder_hash(root / "mixture")
+    return metrics, curve, files.folder_hash(root / "mixture")
 
 
 @pytest.mark.parametrize("stop", [1, 3])
@@ -138,7 +139,7 @@ def test_a_stopped_mixture_ends_with_the_same_bytes_and_metrics(model, parts, tm
         unite("mixture", model, parts, tmp_path / "mixture", checkpoint_every=1)
     metrics, curve, _ = unite("mixture", model, parts, tmp_path / "mixture", checkpoint_every=1)
     assert metrics == unbroken[0] and curve.equals(unbroken[1])
-    assert work_store.folder_hash(tmp_path / "mixture") == unbroken[2]
+    assert files.folder_hash(tmp_path / "mixture") == unbroken[2]
 
 
 def mixed(scope):
@@ -151,7 +152,7 @@ def test_gates_start_uniform(scope):
     denoiser, gates = mixed(scope)
     with torch.no_grad():
         denoiser(torch.ones(1, 4, 8, 8), torch.tensor([1]), torch.ones(1, 6, tiny.TEXT_DIM))
-    assert unions.gate_summary(gates) == {
+    assert gate_training.gate_summary(gates) == {
         "gate": {"colour": 0.5, "form": 0.5},
         "entropy": 1.0,
         "distance": 0.0,
@@ -167,7 +168,7 @@ def test_a_summary_worked_out_by_hand():
         layer.gate.bias.data[0] = math.log(3)
         layer.gate.scale.data.fill_(0.5)
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(2)
-    summary = unions.gate_summary(gates)
+    summary = gate_training.gate_summary(gates)
     assert summary["gate"] == {"colour": 0.75, "form": 0.25}
     assert summary["entropy"] == pytest.approx(entropy, abs=1e-6)
     assert (summary["distance"], summary["scale"], summary["temperature"]) == (0.25, 0.5, 1.0)
@@ -177,12 +178,12 @@ def test_a_gate_that_has_decided_has_no_entropy():
     _, gates = mixed("layer")
     for layer in gates.layers.values():
         layer.gate.bias.data[1] = 200.0
-    summary = unions.gate_summary(gates)
+    summary = gate_training.gate_summary(gates)
     assert (summary["entropy"], summary["distance"]) == (0.0, 0.5)
 
 
 def test_the_gate_of_a_single_expert_has_no_entropy():
     model = tiny.unet()
     alone = mixture.attach(model, [tiny.adapter(model, "colour")], "layer")
-    summary = unions.gate_summary(alone)
+    summary = gate_training.gate_summary(alone)
     assert (summary["gate"], summary["entropy"], summary["distance"]) == ({"colour": 1.0}, 0.0, 0.0)

@@ -2,13 +2,13 @@
 
 import pytest
 
+from versat2i.formats import metrics
 from versat2i.report import gates
-from versat2i.work import places
 
 
 def written(path, names, mean_gates):
-    places.write_json({"experts": [{"name": name} for name in names], "mean_gates": mean_gates}, path)
-    return places.read_json(path), path
+    metrics.write_json({"experts": [{"name": name} for name in names], "mean_gates": mean_gates}, path)
+    return metrics.read_json(path), path
 
 
 def test_block_ten_comes_after_block_nine(tmp_path):

@@ -13,11 +13,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from stages import report as stage
+from versat2i.formats import metrics as metric_files
 from versat2i.formats import shards, tables
 from versat2i.report import aspects, browser, page
 from versat2i.rewards.common.base import OWN_LICENCE
 from versat2i.select import chosen
-from versat2i.work import places, store
+from versat2i.work import files, places
 
 
 def data(folder):
@@ -89,7 +90,7 @@ def test_hostile_texts_reach_the_browser_as_they_are(run):
 
 
 def test_the_verdict_has_the_numbers_of_the_metrics(run):
-    table = places.read_json(places.metrics("evaluate"))
+    table = metric_files.read_json(places.metrics("evaluate"))
     shown = rows(run, "verdict-table")
     assert set(shown) == set(table["base"])
     for metric, (base, mean, gain, verdict, wins, abstained) in shown.items():
@@ -103,7 +104,7 @@ def test_the_verdict_has_the_numbers_of_the_metrics(run):
 
 
 def test_the_table_of_all_variants_has_their_gains(run):
-    table = places.read_json(places.metrics("evaluate"))
+    table = metric_files.read_json(places.metrics("evaluate"))
     shown = rows(run, "variants-table")
     for variant in synthetic.VARIANTS[1:]:
         entries = [*(table[variant][metric] for metric in rows(run, "verdict-table")), table["summary"][variant]]
@@ -122,7 +123,7 @@ def test_what_is_zero_to_the_last_digit_has_no_sign(value, score, gain):
 
 def test_each_aspect_says_what_was_picked(run):
     for aspect in run.settings.aspects:
-        summary = places.read_json(places.metrics("select", aspect))
+        summary = metric_files.read_json(places.metrics("select", aspect))
         text = f"{summary['picks']} picks from {summary['candidates']} candidates of {summary['prompts']} prompts"
         assert text in run.parsed.text
         assert f"{summary['pool_mean']:.4f} of the pool, {summary['picks_mean']:.4f} of the picks" in run.parsed.text
@@ -145,7 +146,7 @@ def test_nothing_tells_the_time_or_the_place(run):
 
 def test_two_builds_are_the_same_bytes(run, tmp_path):
     page.write(run.settings, tmp_path / "again")
-    assert store.folder_hash(tmp_path / "again") == store.folder_hash(run.report)
+    assert files.folder_hash(tmp_path / "again") == files.folder_hash(run.report)
 
 
 def test_the_images_of_each_variant_lie_under_their_items_pixel_by_pixel(run):
@@ -170,12 +171,12 @@ def test_picked_and_rejected_examples_are_those_of_the_selected_set(run):
 
 
 def test_the_stage_writes_the_same_report_and_says_where(run):
-    before = store.folder_hash(run.report)
+    before = files.folder_hash(run.report)
     result = CliRunner().invoke(stage.main)
     assert result.exit_code == 0, result.output
     images = len(synthetic.VARIANTS) * len(data(run.report)["items"])
     assert f"report: {images} images in data/report/index.html, in " in result.output
-    assert store.folder_hash(places.REPORT) == before
+    assert files.folder_hash(places.REPORT) == before
 
 
 def test_the_sample_of_picks_has_one_of_each_prompt():

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from versat2i.models.diffusion import running
 from versat2i.settings import compute
+from versat2i.work import pool
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,40 +34,40 @@ class Maker:
 def test_results_are_in_the_order_of_the_tasks_in_one_process_or_several():
     tasks = [20, 3, 0, 7, 1]
     expected = [math.factorial(task) for task in tasks]
-    assert list(compute.run(factorial, tasks, 1)) == expected
-    assert list(compute.run(factorial, tasks, 2)) == expected
+    assert list(pool.run(factorial, tasks, 1)) == expected
+    assert list(pool.run(factorial, tasks, 2)) == expected
 
 
 def test_an_error_in_a_process_reaches_the_caller_as_it_is():
     with pytest.raises(ValueError, match="factorial"):
-        list(compute.run(factorial, [3, -1], 2))
+        list(pool.run(factorial, [3, -1], 2))
 
 
 def test_an_error_while_a_worker_is_made_reaches_the_caller_as_it_is():
     with pytest.raises(ValueError, match="'no number'"):
-        list(compute.run(partial(int, "no number"), [1, 2], 2))
+        list(pool.run(partial(int, "no number"), [1, 2], 2))
 
 
 def test_one_worker_does_all_tasks_of_a_process():
     maker = Maker()
-    assert list(compute.run(maker, [1, 2, 3], 1)) == [2, 3, 4]
+    assert list(pool.run(maker, [1, 2, 3], 1)) == [2, 3, 4]
     assert maker.made == 1
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_without_tasks_no_worker_is_made(processes):
     maker = Maker()
-    assert list(compute.run(maker, [], processes)) == []
+    assert list(pool.run(maker, [], processes)) == []
     assert maker.made == 0
 
 
 def test_a_single_task_is_done_without_processes():
-    assert list(compute.run(Maker(), [1], 2)) == [2]  # whose worker could not be sent to one
+    assert list(pool.run(Maker(), [1], 2)) == [2]  # whose worker could not be sent to one
 
 
 def test_results_come_one_at_a_time():
     started = []
-    results = compute.run(lambda: started.append, [1, 2, 3], 1)
+    results = pool.run(lambda: started.append, [1, 2, 3], 1)
     next(results)
     assert started == [1]
 
@@ -229,10 +231,10 @@ def test_asked_to_stop_while_workers_are_starting_none_is_ended_by_it(at_work):
 def test_a_gpu_multiplies_in_a_smaller_dtype_and_a_cpu_where_it_has_instructions(dtype, monkeypatch):
     import torch
 
-    assert compute.multiplies_in(dtype, "cuda:1") and compute.multiplies_in(dtype, "mps")
+    assert running.multiplies_in(dtype, "cuda:1") and running.multiplies_in(dtype, "mps")
     kernels = "_is_mkldnn_bf16_supported" if dtype == "bfloat16" else "_is_mkldnn_fp16_supported"
     for answer in (True, False):
         monkeypatch.setattr(torch.ops.mkldnn, kernels, lambda answer=answer: answer)
-        assert compute.multiplies_in(dtype, "cpu") is answer
+        assert running.multiplies_in(dtype, "cpu") is answer
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert not compute.multiplies_in(dtype, "cpu")
+    assert not running.multiplies_in(dtype, "cpu")

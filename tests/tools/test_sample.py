@@ -8,6 +8,7 @@ import tiny
 
 from versat2i.adapters import lora, mixture, mixture_files
 from versat2i.generate import painter as painting
+from versat2i.generate import plan as plans
 from versat2i.models import diffusion
 from versat2i.prompts.records import prompt_id
 from versat2i.settings.params import Sampling
@@ -20,7 +21,7 @@ TEXTS = ["a red circle", "two blue squares on a navy background"]
 def test_the_images_are_those_of_a_run_with_this_seed(model):
     drawn = list(sample.draw(sample.load(model, None, {}, "cpu"), TEXTS, 2, 7, SETTINGS))
     painter = painting.Painter(diffusion.load(model), SETTINGS, 7)
-    plan = painting.plan({prompt_id(text): text for text in TEXTS}, 2, 2)
+    plan = plans.plan({prompt_id(text): text for text in TEXTS}, 2, 2)
     expected = [candidate.image for shard in plan for candidate in painter.candidates(shard)]
     assert len(drawn) == len(expected) == 4
     for one, other in zip(drawn, expected, strict=True):

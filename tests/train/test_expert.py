@@ -12,8 +12,8 @@ from versat2i.formats import tables
 from versat2i.models import diffusion
 from versat2i.select import chosen
 from versat2i.settings.params import TrainLora
-from versat2i.train import expert, losses
-from versat2i.train.loop import Checkpoint
+from versat2i.train import examples, expert, losses
+from versat2i.train.checkpoint import Checkpoint
 
 
 def rule(**changes):
@@ -39,7 +39,7 @@ def test_examples_are_the_union_in_order_each_with_its_prompt(model, tmp_path):
     texts = {"p7": "a green star", "p8": "two pink hearts"}
     folders = [drawn.selected(tmp_path / "a"), drawn.selected(tmp_path / "b", texts, 1)]
     loaded = diffusion.load(model)
-    data = expert.examples(loaded, folders, "sft")
+    data = examples.of(loaded, folders, "sft")
     keys = [(p, k) for p in drawn.TEXTS for k in range(2)] + [(p, 0) for p in texts]
     assert len(data) == len(keys) == 8
     for row, (prompt_id, k) in enumerate(keys):
@@ -53,7 +53,7 @@ def test_examples_are_the_union_in_order_each_with_its_prompt(model, tmp_path):
 def test_examples_of_a_contrast_are_pairs_and_leave_out_picks_without_a_rival(model, tmp_path):
     """In a selected set of `drawn`, the rival of every pick is its prompt's candidate 0: that one has none."""
     loaded = diffusion.load(model)
-    data = expert.examples(loaded, [drawn.selected(tmp_path / "a")], "contrast")
+    data = examples.of(loaded, [drawn.selected(tmp_path / "a")], "contrast")
     assert len(data) == len(drawn.TEXTS)
     for row, (prompt_id, text) in enumerate(drawn.TEXTS.items()):
         for side, k in enumerate((1, 0)):
@@ -70,7 +70,7 @@ def test_pairs_count_by_their_gap_up_to_the_median_and_aspects_alike(model, tmp_
         picks = tables.read("picks", folder / chosen.PICKS)
         picks.loc[picks["gap"] > 0, "gap"] = unit * gaps
         tables.write("picks", picks, folder / chosen.PICKS)
-    data = expert.examples(diffusion.load(model), folders, "contrast")
+    data = examples.of(diffusion.load(model), folders, "contrast")
     expected = torch.tensor([1.0, *[3.0] * (2 * count - 1)]) / (3 - 1 / count)
     torch.testing.assert_close(data.weights, expected.repeat(2))
 
@@ -78,7 +78,7 @@ def test_pairs_count_by_their_gap_up_to_the_median_and_aspects_alike(model, tmp_
 def test_a_contrast_without_any_rival_is_an_error(model, tmp_path):
     folder = drawn.selected(tmp_path / "a", per_prompt=1)
     with pytest.raises(ValueError, match=r"no pick has a worse candidate.*objective: sft"):
-        expert.examples(diffusion.load(model), [folder], "contrast")
+        examples.of(diffusion.load(model), [folder], "contrast")
 
 
 def test_contrast_parts_best_from_rival(model, selected, tmp_path, monkeypatch):
@@ -99,7 +99,7 @@ def test_contrast_parts_best_from_rival(model, selected, tmp_path, monkeypatch):
         ),
     )
     loaded = loads[0]
-    data = expert.examples(loaded, [selected], "contrast")
+    data = examples.of(loaded, [selected], "contrast")
 
     def loss(model, without):
         generator = torch.Generator().manual_seed(0)
@@ -141,7 +141,7 @@ def test_training_lowers_the_loss_on_what_it_is_trained_on(model, selected, tmp_
     train(model, selected, tmp_path, rule(steps=20, batch_size=6, targets="attention+feedforward"))
 
     def loss(loaded):
-        data, generator = expert.examples(loaded, [selected], "sft"), torch.Generator().manual_seed(0)
+        data, generator = examples.of(loaded, [selected], "sft"), torch.Generator().manual_seed(0)
         with torch.no_grad():
             draws = [
                 losses.diffusion_loss(loaded, data.latents, data.prompts, generator, None).item() for _ in range(6)

@@ -13,8 +13,11 @@ from torch import nn
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Embeddings
 from versat2i.settings.params import Model, Training
+from versat2i.train import checkpoint as checkpoints
+from versat2i.train import examples as training_examples
 from versat2i.train import loop
-from versat2i.train.loop import Checkpoint, Examples
+from versat2i.train.checkpoint import Checkpoint
+from versat2i.train.examples import Examples
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def examples(amount=7):
 
 def rows(settings, seed=0, first=0, amount=7):
     """Which examples each step sees."""
-    steps = loop.batches(examples(amount), settings, seed, first)
+    steps = training_examples.batches(examples(amount), settings, seed, first)
     return [batch.latents[:, 0, 0, 0].int().tolist() for _, batch, _ in steps]
 
 
@@ -61,14 +64,17 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert rows(rule(steps=100))[:6] == whole
     assert rows(rule(), seed=1) != whole
     draws = [
-        [torch.rand((), generator=generator).item() for *_, generator in loop.batches(examples(), rule(), 0, first)]
+        [
+            torch.rand((), generator=generator).item()
+            for *_, generator in training_examples.batches(examples(), rule(), 0, first)
+        ]
         for first in (0, 4)
     ]
     assert draws[0][4:] == draws[1] and len(set(draws[0])) == 6
 
 
 def test_captions_and_weights_stay_with_their_latents():
-    for _, batch, _ in loop.batches(examples(), rule(), 0, 0):
+    for _, batch, _ in training_examples.batches(examples(), rule(), 0, 0):
         assert torch.equal(batch.prompts.hidden[:, 0, 0], batch.latents[:, 0, 0, 0] + 1)
         assert torch.equal(batch.weights, batch.latents[:, 0, 0, 0] + 2)
 
@@ -76,7 +82,7 @@ def test_captions_and_weights_stay_with_their_latents():
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_share_of_the_captions_is_dropped_with_its_mask(share):
     data, dropped = examples(), []
-    for _, batch, _ in loop.batches(data, rule(caption_dropout=share, batch_size=50, steps=40), 0, 0):
+    for _, batch, _ in training_examples.batches(data, rule(caption_dropout=share, batch_size=50, steps=40), 0, 0):
         prompts = batch.prompts
         empty = (prompts.hidden == 0).all((1, 2))
         assert torch.equal(prompts.mask, torch.where(empty[:, None], data.empty.mask, True))
@@ -277,7 +283,7 @@ def test_a_checkpoint_is_found_under_the_same_inputs_only(tmp_path, model, monke
     whole = drawn.settings(model)
 
     def path(name="colour", module="versat2i.train.expert", settings=whole, rule=whole.train_lora["colour"]):
-        return loop.checkpoint("train_lora", module, name, settings, rule, [inputs]).path
+        return checkpoints.of("train_lora", module, name, settings, rule, [inputs]).path
 
     first = path()
     assert first == path() and first.parent == tmp_path / "work" / "train_lora"

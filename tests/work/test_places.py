@@ -3,19 +3,19 @@
 import pandas as pd
 import pytest
 
-from versat2i.work import places
+from versat2i.formats import metrics
 
 
 def test_json_comes_back_as_it_was(tmp_path):
     content = {"b": 1, "a": {"c": [1.5, "é"]}}
-    places.write_json(content, tmp_path / "x" / "a.json")
-    assert places.read_json(tmp_path / "x" / "a.json") == content
+    metrics.write_json(content, tmp_path / "x" / "a.json")
+    assert metrics.read_json(tmp_path / "x" / "a.json") == content
 
 
 def test_a_table_comes_back_as_it_was(tmp_path):
     frame = pd.DataFrame({"step": [1, 2], "loss": [0.5, 0.25]})
-    places.write_csv(frame, tmp_path / "a.csv")
-    assert places.read_csv(tmp_path / "a.csv", ["step", "loss"]).equals(frame)
+    metrics.write_csv(frame, tmp_path / "a.csv")
+    assert metrics.read_csv(tmp_path / "a.csv", ["step", "loss"]).equals(frame)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_what_is_no_json_object_is_one_line(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=f"a.json: .*{message}") as error:
-        places.read_json(path)
+        metrics.read_json(path)
     assert "dvc repro" in str(error.value) and "\n" not in str(error.value)
 
 
@@ -56,5 +56,5 @@ def test_what_is_no_such_table_is_one_line(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=f"a.csv: .*{message}") as error:
-        places.read_csv(path, ["step", "loss"])
+        metrics.read_csv(path, ["step", "loss"])
     assert "dvc repro" in str(error.value) and "\n" not in str(error.value)

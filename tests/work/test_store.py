@@ -9,6 +9,7 @@ from threading import Barrier
 
 import pytest
 
+from versat2i.work import files as work_files
 from versat2i.work import fingerprint as fingerprints
 from versat2i.work import store as work_store
 
@@ -261,7 +262,7 @@ def test_deleting_what_was_assembled_leaves_the_piece(store, tmp_path):
 def test_a_replaced_folder_holds_only_what_is_new(tmp_path):
     folder = tmp_path / "deep" / "folder"
     for name in ("old.txt", "new.txt"):
-        with work_store.replaced(folder) as out:
+        with work_files.replaced(folder) as out:
             (out / name).write_text(name)
     assert content(folder) == {"new.txt": b"new.txt"}
     assert folder.stat().st_mode & 0o777 == 0o755
@@ -271,9 +272,9 @@ def test_a_replaced_folder_holds_only_what_is_new(tmp_path):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_the_old_folder_stays_when_the_block_fails(tmp_path, error):
     folder = tmp_path / "folder"
-    with work_store.replaced(folder) as out:
+    with work_files.replaced(folder) as out:
         (out / "old.txt").write_text("old")
-    with pytest.raises(error), work_store.replaced(folder) as out:
+    with pytest.raises(error), work_files.replaced(folder) as out:
         (out / "new.txt").write_text("new")
         raise error
     assert content(folder) == {"old.txt": b"old"}
@@ -282,7 +283,7 @@ def test_the_old_folder_stays_when_the_block_fails(tmp_path, error):
 
 def test_the_old_folder_is_put_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     folder = tmp_path / "folder"
-    with work_store.replaced(folder) as out:
+    with work_files.replaced(folder) as out:
         (out / "old.txt").write_text("old")
     rename = Path.rename
 
@@ -292,7 +293,7 @@ def test_the_old_folder_is_put_back_when_the_new_one_cannot_take_its_place(tmp_p
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refuses)
-    with pytest.raises(OSError, match="no"), work_store.replaced(folder) as out:
+    with pytest.raises(OSError, match="no"), work_files.replaced(folder) as out:
         (out / "new.txt").write_text("new")
     assert content(folder) == {"old.txt": b"old"} and list(tmp_path.iterdir()) == [folder]
 
@@ -300,7 +301,7 @@ def test_the_old_folder_is_put_back_when_the_new_one_cannot_take_its_place(tmp_p
 @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("/etc"), lambda path: path.symlink_to("no")])
 def test_what_is_no_folder_is_replaced_too(tmp_path, make):
     make(tmp_path / "folder")
-    with work_store.replaced(tmp_path / "folder") as out:
+    with work_files.replaced(tmp_path / "folder") as out:
         (out / "new.txt").write_text("new")
     assert not (tmp_path / "folder").is_symlink() and content(tmp_path / "folder") == {"new.txt": b"new"}
     assert len(list(tmp_path.iterdir())) == 1
@@ -310,7 +311,7 @@ def test_a_new_file_leaves_other_links_to_the_old_one_alone(tmp_path):
     """DVC's cache may share a file with the workspace."""
     (tmp_path / "cached").write_text("old")
     (tmp_path / "file.txt").hardlink_to(tmp_path / "cached")
-    with work_store.new_file(tmp_path / "file.txt") as partial:
+    with work_files.new_file(tmp_path / "file.txt") as partial:
         partial.write_text("new")
         assert partial.suffix == ".txt" and (tmp_path / "file.txt").read_text() == "old"
     assert (tmp_path / "file.txt").read_text() == "new" and (tmp_path / "cached").read_text() == "old"
@@ -319,7 +320,7 @@ def test_a_new_file_leaves_other_links_to_the_old_one_alone(tmp_path):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_file_stays_as_it_was_when_writing_the_new_one_fails(tmp_path, error):
     (tmp_path / "file").write_text("old")
-    with pytest.raises(error), work_store.new_file(tmp_path / "file") as partial:
+    with pytest.raises(error), work_files.new_file(tmp_path / "file") as partial:
         partial.write_text("half")
         raise error
     assert content(tmp_path) == {"file": b"old"}
@@ -335,7 +336,7 @@ def test_the_hash_of_a_folder_sees_names_and_bytes_but_no_dates(tmp_path):
         for name, text in files.items():
             (folder / name).write_text(text)
             os.utime(folder / name, (len(folder.name), 0))
-        return work_store.folder_hash(folder)
+        return work_files.folder_hash(folder)
 
     same = hashed(a="1", b="2")
     assert hashed(b="2", a="1") == same
@@ -345,7 +346,7 @@ def test_the_hash_of_a_folder_sees_names_and_bytes_but_no_dates(tmp_path):
 def test_a_folder_that_is_missing_or_empty_has_no_hash(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ValueError, match="no such folder, or it is empty"):
-            work_store.folder_hash(folder)
+            work_files.folder_hash(folder)
 
 
 @pytest.fixture
@@ -366,7 +367,7 @@ def project(tmp_path, monkeypatch):
 
 
 def fingerprint(**inputs):
-    return work_store.fingerprint(["versat2i.part"], **({"seed": 0, "keys": [("a", 0)]} | inputs))
+    return fingerprints.of(["versat2i.part"], **({"seed": 0, "keys": [("a", 0)]} | inputs))
 
 
 def test_a_fingerprint_is_a_name_for_a_folder(project):
@@ -381,9 +382,7 @@ def test_a_fingerprint_changes_with_any_input(project):
 
 def test_a_fingerprint_does_not_depend_on_order(project):
     modules = ["versat2i.part", "versat2i.other"]
-    assert work_store.fingerprint(modules, a=1, b=2) == work_store.fingerprint(
-        [*reversed(modules), "versat2i.part"], b=2, a=1
-    )
+    assert fingerprints.of(modules, a=1, b=2) == fingerprints.of([*reversed(modules), "versat2i.part"], b=2, a=1)
 
 
 @pytest.mark.parametrize(

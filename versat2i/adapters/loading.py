@@ -14,7 +14,7 @@ from versat2i.adapters.mixture import Mixture
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone
 from versat2i.settings.params import Model
-from versat2i.work import fingerprint, store
+from versat2i.work import files, fingerprint
 
 
 def put(model: Backbone, folder: Path) -> Mixture | None:
@@ -66,7 +66,7 @@ class Put:
 
     def identity(self) -> str:
         """Hash of the adapter's files."""
-        return store.folder_hash(self.folder)
+        return files.folder_hash(self.folder)
 
 
 def metadata(folder: Path) -> dict[str, str]:

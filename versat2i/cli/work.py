@@ -2,7 +2,7 @@
 
 import click
 
-from versat2i.work import store
+from versat2i.work import places, store
 
 
 @click.command()
@@ -23,4 +23,4 @@ def main(prune: bool) -> None:
     total = sum(size for _, size in sizes.values())
     if prune:
         store.prune(list(sizes))
-    click.echo(f"{'deleted' if prune else 'total'} {total / 2**20:.1f} MiB in {store.home()}")
+    click.echo(f"{'deleted' if prune else 'total'} {total / 2**20:.1f} MiB in {places.home()}")

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from versat2i.formats import shards, tables
-from versat2i.work import places, store
+from versat2i.work import files as work_files
+from versat2i.work import places
 
 MARGIN = 6  # pixels around everything
 TEXT_HEIGHT = 16  # pixels
@@ -69,7 +70,7 @@ def show(variants: list[str], prompts: Path, rows: int, out: Path) -> None:
     shown = dict(islice(tables.texts(prompts).items(), rows))
     folders = {variant: places.evaluation(variant) / "images" for variant in variants}
     sheet = side_by_side(evaluated(folders, shown), list(shown.values()))
-    with store.new_file(out) as partial:
+    with work_files.new_file(out) as partial:
         sheet.save(partial)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from versat2i.select.rule import judged
+from versat2i.formats.tables import judged
 
 BASE, MIXTURE, UNIFORM = "base", "mixture", "uniform"
 INTERVAL = (2.5, 97.5)  # percentiles of a 95 % interval

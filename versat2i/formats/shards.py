@@ -20,9 +20,6 @@ from safetensors.numpy import save as save_arrays
 
 from versat2i.formats import tables
 
-K_PER_SHARD = 4
-"""Candidates of a prompt in one shard: raising K adds shards and changes none."""
-
 MAX_PIXELS = 8192 * 8192
 
 
@@ -166,22 +163,3 @@ def read_all(folder: Path, wanted: set[tuple[str, int]] | None = None) -> Iterat
     """The (wanted) candidates of every shard of a folder, one at a time."""
     for path in paths(folder):
         yield from read(path, wanted)
-
-
-def blocks(prompt_ids: list[str], per_prompt: int, prompts_per_shard: int) -> dict[str, list[tuple[str, int]]]:
-    """Which (prompt_id, k) belong to which shard.
-
-    Prompts are cut into blocks by position and k into blocks of `K_PER_SHARD`, so that prompts
-    appended or K raised leave every full shard as it is.
-
-    Returns:
-        shard name -> its (prompt_id, k) pairs, in drawing order.
-    """
-    plan = {}
-    for start in range(0, len(prompt_ids), prompts_per_shard):
-        block = prompt_ids[start : start + prompts_per_shard]
-        for first in range(0, per_prompt, K_PER_SHARD):
-            ks = range(first, min(first + K_PER_SHARD, per_prompt))
-            name = f"{start // prompts_per_shard:05d}-{first // K_PER_SHARD:03d}"
-            plan[name] = [(prompt_id, k) for prompt_id in block for k in ks]
-    return plan

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from versat2i.work import store
+from versat2i.work import files
 
 _STRINGS = pa.list_(pa.string())
 
@@ -117,7 +117,7 @@ def write(kind: str, frame: pd.DataFrame, path: Path) -> None:
     # not by Table.from_pandas: its metadata holds pandas' version, and a newer one would change every hash
     table = pa.Table.from_arrays([_column(frame[field.name], field, path) for field in schema], schema=schema)
     _check_values(kind, table, path)
-    with store.new_file(path) as partial:
+    with files.new_file(path) as partial:
         pq.write_table(table, partial, compression="zstd")
 
 
@@ -250,3 +250,8 @@ def texts(path: Path) -> dict[str, str]:
     """prompt_id -> text of a prompt table, in its order."""
     frame = read("prompts", path)
     return dict(zip(frame["prompt_id"], frame["text"], strict=True))
+
+
+def judged(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows that did not abstain: they have a score and no reason against it."""
+    return scores[scores["score"].notna() & scores["abstained"].isna()]

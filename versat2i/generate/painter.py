@@ -11,37 +11,13 @@ from numpy.typing import NDArray
 
 from versat2i.formats import shards
 from versat2i.generate import safety
+from versat2i.generate.plan import Key, Shard
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone, Embeddings
 from versat2i.seeds import stable_seed
 from versat2i.settings.params import Model, Safety, Sampling
+from versat2i.work import fingerprint
 from versat2i.work import store as work_store
-
-Key = tuple[str, int]  # prompt_id, k
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One shard to draw: its name, its candidates, and the text of each prompt in it."""
-
-    name: str
-    keys: tuple[Key, ...]
-    texts: dict[str, str]
-
-
-def plan(texts: dict[str, str], per_prompt: int, prompts_per_shard: int) -> list[Shard]:
-    """Cut the work into shards.
-
-    Args:
-        texts: prompt_id -> text, in the order of the prompt table.
-        per_prompt: candidates of each, K.
-        prompts_per_shard: prompts in one shard.
-    """
-    blocks = shards.blocks(list(texts), per_prompt, prompts_per_shard)
-    return [
-        Shard(name, tuple(keys), {prompt_id: texts[prompt_id] for prompt_id, _ in keys})
-        for name, keys in blocks.items()
-    ]
 
 
 class Painter:
@@ -163,7 +139,7 @@ class Worker:
 
     def __call__(self, shard: Shard) -> tuple[Shard, Path, bool]:
         """The shard, the folder in the store that holds it, and whether it had to be drawn."""
-        key = work_store.fingerprint(self.modules, **self.identity, keys=shard.keys, texts=shard.texts, name=shard.name)
+        key = fingerprint.of(self.modules, **self.identity, keys=shard.keys, texts=shard.texts, name=shard.name)
         found = self.store.find(key)
         if found is not None:
             return shard, found, False

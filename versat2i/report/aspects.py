@@ -7,11 +7,10 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from versat2i.formats import shards, tables
+from versat2i.formats import metrics, shards, tables
 from versat2i.report import charts, inputs, thumbnails
 from versat2i.report.results import Metric
 from versat2i.select import chosen
-from versat2i.select import rule as selection_rule
 from versat2i.settings.params import Params, Select, TrainLora
 from versat2i.work import places
 
@@ -61,9 +60,9 @@ def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> 
     """
     aspect = str(metric.aspect)
     folder, summary = places.selected(aspect), inputs.read(places.metrics("select", aspect), inputs.Selection)
-    scores = selection_rule.judged(tables.read("scores", places.scores(aspect)))
+    scores = tables.judged(tables.read("scores", places.scores(aspect)))
     picks = tables.read("picks", folder / chosen.PICKS)
-    losses = places.read_csv(places.plot("train_lora", aspect), LOSSES)
+    losses = metrics.read_csv(places.plot("train_lora", aspect), LOSSES)
     return Aspect(
         metric,
         settings.select[aspect],

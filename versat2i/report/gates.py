@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from versat2i.compare.statistics import MIXTURE
+from versat2i.formats import metrics
 from versat2i.report import charts, inputs
 from versat2i.report.aspects import LOSSES
 from versat2i.settings.params import Mix
@@ -39,9 +40,9 @@ def read(training: Mix) -> Gates | None:
     if MIXTURE not in training.variants:
         return None
     saved = places.adapter(MIXTURE) / places.RECIPE
-    recipe = places.read_json(saved)
+    recipe = metrics.read_json(saved)
     table = layers(recipe, saved)
-    losses = places.read_csv(places.plot("mix", MIXTURE), LOSSES)
+    losses = metrics.read_csv(places.plot("mix", MIXTURE), LOSSES)
     path = places.metrics("mix", MIXTURE)
     summary = inputs.read(path, inputs.Mixing)
     if set(summary["gate"]) != set(table.columns):

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
+from versat2i.formats import metrics
 from versat2i.settings import complaints
-from versat2i.work import places
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -78,7 +78,7 @@ def read(path: Path, shape: type[BaseModel]) -> dict[str, Any]:
     Raises:
         ValueError: it does not; the place in it is named.
     """
-    content = places.read_json(path)
+    content = metrics.read_json(path)
     try:
         shape.model_validate(content)
     except ValidationError as error:

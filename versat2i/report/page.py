@@ -11,6 +11,7 @@ from markupsafe import Markup
 from versat2i.compare import statistics
 from versat2i.compare.statistics import BASE, MIXTURE, UNIFORM, Comparison
 from versat2i.evaluate import score
+from versat2i.formats import metrics as metric_files
 from versat2i.formats import tables
 from versat2i.report import aspects, browser, charts, gates, inputs, results
 from versat2i.report.results import Metric
@@ -60,7 +61,7 @@ def write(settings: Params, out: Path) -> int:
         "settings": settings,
         "model": model_name(settings.model),
         "model_licence": model_licence(settings.model),
-        "versions": places.read_json(environment.FILE),
+        "versions": metric_files.read_json(environment.FILE),
     }
     (out / PAGE).write_text(render(sections), encoding="utf-8")
     return len(shown.items) * len(variants)

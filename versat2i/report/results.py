@@ -7,6 +7,7 @@ import pandas as pd
 
 from versat2i import rewards
 from versat2i.compare.statistics import BASE, MIXTURE, ROUNDING, Comparison
+from versat2i.evaluate import diversity as diversities
 from versat2i.evaluate import score
 from versat2i.rewards.common.base import OWN_LICENCE
 from versat2i.settings.params import Params, Reward
@@ -66,7 +67,7 @@ def metrics(settings: Params) -> list[Metric]:
     """The aspects' metrics, then those that only judge."""
     aspects = [_metric(aspect, evaluator, aspect) for aspect, evaluator in score.of_aspects(settings)]
     judges = [_metric(folder, judge, None) for folder, judge in score.of_judges(settings)]
-    diversity = Metric(score.DIVERSITY, "distance of a prompt's images from each other", OWN_LICENCE)
+    diversity = Metric(diversities.NAME, "distance of a prompt's images from each other", OWN_LICENCE)
     return [*aspects, *judges, diversity]
 
 

@@ -9,6 +9,8 @@ from decimal import ROUND_FLOOR, Context
 import numpy as np
 import pandas as pd
 
+from versat2i.formats import tables
+
 SHOWN_QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
 ROUND_DOWN = Context(prec=6, rounding=ROUND_FLOOR)
 KEYS = ["prompt_id", "k"]
@@ -86,11 +88,6 @@ def cutoff(
     return _sign(higher_is_better) * float(np.quantile(merit, quantile, method="lower"))
 
 
-def judged(scores: pd.DataFrame) -> pd.DataFrame:
-    """The rows that did not abstain: they have a score and no reason against it."""
-    return scores[scores["score"].notna() & scores["abstained"].isna()]
-
-
 def merits(scores: pd.DataFrame, *, higher_is_better: bool = True) -> pd.DataFrame:
     """The judged candidates with how good each is, higher is better: ``prompt_id, k, merit``, for `pick`'s guards."""
     return _pool(scores, higher_is_better)[[*KEYS, "merit"]]
@@ -107,7 +104,7 @@ def summary(scores: pd.DataFrame, picks: pd.DataFrame, *, threshold: float) -> d
     Returns:
         Plain numbers with 6 decimals; one that does not exist (the mean of nothing) is left out.
     """
-    pool = judged(scores)["score"]
+    pool = tables.judged(scores)["score"]
     prompts, with_pick = scores["prompt_id"].nunique(), picks["prompt_id"].nunique()
     counts = {
         "candidates": len(scores),
@@ -136,7 +133,7 @@ def distribution(scores: pd.DataFrame, picks: pd.DataFrame, bins: int) -> pd.Dat
     Returns:
         One row a bin: ``score`` (its middle), ``pool``, ``picks`` (the share of each that it holds).
     """
-    pool = judged(scores)["score"].to_numpy(float)
+    pool = tables.judged(scores)["score"].to_numpy(float)
     edges = np.histogram_bin_edges(pool, bins)
     shares = {
         name: np.histogram(values, edges)[0] / max(1, len(values))
@@ -198,7 +195,7 @@ def _sign(higher_is_better: bool) -> float:
 
 
 def _pool(scores: pd.DataFrame, higher_is_better: bool) -> pd.DataFrame:
-    pool = judged(scores)
+    pool = tables.judged(scores)
     return pool.assign(merit=_sign(higher_is_better) * pool["score"])
 
 

@@ -8,8 +8,9 @@ import yaml
 from versat2i import rewards
 from versat2i.adapters import mixture_files
 from versat2i.adapters.mixture_files import Recipe
+from versat2i.formats import metrics
 from versat2i.settings.params import Params
-from versat2i.work import places, store
+from versat2i.work import files, places
 
 PAPER = "https://arxiv.org/abs/2403.18493"
 
@@ -29,7 +30,7 @@ def publishable(folder: Path, out: Path, settings: Params) -> Path:
         ValueError: the folder holds no whole mixture.
     """
     recipe = mixture_files.read_recipe(folder)
-    with store.replaced(out) as made:
+    with files.replaced(out) as made:
         for name in (mixture_files.RECIPE, mixture_files.EXPERTS, mixture_files.GATES):
             shutil.copyfile(folder / name, made / name)
         (made / "README.md").write_text(card(folder.name, recipe, settings), encoding="utf-8")
@@ -108,4 +109,4 @@ def _licences(settings: Params) -> str:
 
 def _read(path: Path) -> dict:
     """Metrics, or nothing where that stage has not run here."""
-    return places.read_json(path) if path.exists() else {}
+    return metrics.read_json(path) if path.exists() else {}

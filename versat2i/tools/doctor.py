@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from versat2i.models.diffusion import running
 from versat2i.rewards.common import isolated
 from versat2i.settings import compute, environment, params
 from versat2i.work import commands
@@ -95,7 +96,7 @@ def _device() -> Finding:
     if device.startswith("cuda"):
         name = torch.cuda.get_device_name(device)
     else:
-        without = "" if compute.multiplies_in("bfloat16", device) else " without bfloat16"
+        without = "" if running.multiplies_in("bfloat16", device) else " without bfloat16"
         name = f"{os.cpu_count()} CPU cores{without}"
     return Finding(
         "compute", f"{device} ({name}), engine {machine.engine}, {machine.workers} workers, {machine.jobs} jobs"

@@ -12,8 +12,8 @@ from torch import nn
 from versat2i.adapters import lora, mixture
 from versat2i.models.diffusion import Backbone, Embeddings
 from versat2i.settings.params import Mix, Sampling, Training, TrainLora
-from versat2i.train import expert, loop
-from versat2i.train.loop import Examples
+from versat2i.train import loop, losses
+from versat2i.train.examples import Examples
 
 WARM = 1  # calls before the clock runs: kernels are chosen and compiled, caches filled
 
@@ -86,7 +86,7 @@ def _examples(model: Backbone, prompts: Embeddings, rule: Training) -> Examples:
 def lora_step(model: Backbone, prompts: Embeddings, rule: TrainLora) -> Step:
     """One training step of a new LoRA, which stays in the model: an expert's."""
     parameters = lora.attach(model.denoiser, "measured", rule.rank, rule.alpha, rule.targets, 0)
-    fit = expert.objective(model, rule, lambda: lora.detached(model.denoiser))
+    fit = losses.objective(model, rule, lambda: lora.detached(model.denoiser))
     batch = _examples(model, prompts, rule)
     return _training(model, parameters, lambda: fit(batch, torch.Generator().manual_seed(0)), rule.learning_rate)
 
@@ -111,7 +111,7 @@ def mixed(model: Backbone, adapters: list[lora.Adapter], rule: Mix) -> mixture.M
 def mix_step(model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule: Mix) -> Step:
     """One training step of a mixture's gates."""
     model.denoiser.train()
-    fit = expert.objective(model, rule, found.silenced)
+    fit = losses.objective(model, rule, found.silenced)
     batch = _examples(model, prompts, rule)
 
     def loss() -> torch.Tensor:

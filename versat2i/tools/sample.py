@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from versat2i.adapters import loading
-from versat2i.generate.painter import Painter, Shard
+from versat2i.generate.painter import Painter
+from versat2i.generate.plan import Shard
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone
 from versat2i.prompts.records import prompt_id

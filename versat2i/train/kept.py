@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from versat2i.formats import metrics as metric_files
 from versat2i.formats import tables
-from versat2i.work import places
+from versat2i.work import files, fingerprint, places
 from versat2i.work import store as work_store
 
 Result = tuple[dict[str, Any], pd.DataFrame, Callable[[], None]]
@@ -39,10 +40,10 @@ class Trained:
 
     def put(self, stage: str, name: str) -> None:
         """Write the outputs of a stage: the adapter's folder, its losses for `dvc plots`, its metrics."""
-        with work_store.replaced(places.adapter(name)) as out:
+        with files.replaced(places.adapter(name)) as out:
             work_store.assemble(self.adapter, out)
-        places.write_csv(self.losses, places.plot(stage, name))
-        places.write_json(self.metrics, places.metrics(stage, name))
+        metric_files.write_csv(self.losses, places.plot(stage, name))
+        metric_files.write_json(self.metrics, places.metrics(stage, name))
 
 
 def make(stage: str, key: str, train: Callable[[Path], Result]) -> Trained:
@@ -55,7 +56,7 @@ def make(stage: str, key: str, train: Callable[[Path], Result]) -> Trained:
             once all that is safe.
     """
     store = work_store.Store(stage)
-    key = work_store.fingerprint([f"stages.{stage}"], key=key)
+    key = fingerprint.of([f"stages.{stage}"], key=key)
     found = store.find(key)
     done: Callable[[], None] | None = None
 
@@ -63,11 +64,11 @@ def make(stage: str, key: str, train: Callable[[Path], Result]) -> Trained:
         nonlocal done
         (piece / ADAPTER).mkdir()
         metrics, losses, done = train(piece / ADAPTER)
-        places.write_json(metrics, piece / METRICS)
+        metric_files.write_json(metrics, piece / METRICS)
         tables.write("losses", losses, piece / LOSSES)
 
     piece = found or store.make(key, write)
     if done is not None:
         done()
     losses = tables.read("losses", piece / LOSSES)
-    return Trained(piece / ADAPTER, places.read_json(piece / METRICS), losses, found is None)
+    return Trained(piece / ADAPTER, metric_files.read_json(piece / METRICS), losses, found is None)

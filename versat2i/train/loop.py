@@ -1,12 +1,8 @@
 """The training loop that every adapter and gate is trained by."""
 
-import hashlib
-import io
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,125 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from versat2i import seeds
-from versat2i.models.diffusion import Embeddings, identity
 from versat2i.settings import params
-from versat2i.work import store
+from versat2i.train.checkpoint import Checkpoint
+from versat2i.train.examples import Examples, batches
 from versat2i.work.progress import Progress
 from versat2i.work.watch import Watch
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What is trained on.
-
-    Attributes:
-        latents: of the picks, ``[amount, channels, height, width]``; with their rivals beside them for
-            `losses.contrast_loss`, ``[amount, 2, channels, height, width]``.
-        prompts: their prompt embeddings.
-        empty: those of the empty prompt, one row.
-        weights: how much each counts, ``[amount]``, 1 on average.
-    """
-
-    latents: Tensor
-    prompts: Embeddings
-    empty: Embeddings
-    weights: Tensor
-
-    def __len__(self) -> int:
-        return len(self.latents)
-
-
-def batches(
-    examples: Examples, settings: params.Training, seed: int, first: int
-) -> Iterator[tuple[int, Examples, torch.Generator]]:
-    """The batch of each step from `first` on, a function of (seed, step) alone.
-
-    Every epoch is a permutation of the examples, so none is seen twice before all are seen once.
-
-    Yields:
-        step, examples (some prompt embeddings replaced by the empty prompt's), generator for the rest.
-    """
-    for step in range(first, settings.steps):
-        generator = torch.Generator().manual_seed(seeds.stable_seed(seed, "step", step))
-        rows = _rows(len(examples), settings.batch_size, seed, step)
-        dropped = torch.rand(len(rows), generator=generator) < settings.caption_dropout
-        prompts = examples.prompts[rows].replaced(dropped, examples.empty)
-        yield step, Examples(examples.latents[rows], prompts, examples.empty, examples.weights[rows]), generator
-
-
-def _rows(amount: int, batch_size: int, seed: int, step: int) -> Tensor:
-    """Which examples a step sees."""
-    first = step * batch_size
-    rows = []
-    for epoch in range(first // amount, (first + batch_size - 1) // amount + 1):
-        generator = torch.Generator().manual_seed(seeds.stable_seed(seed, "epoch", epoch))
-        order = torch.randperm(amount, generator=generator)
-        low, high = max(0, first - epoch * amount), min(amount, first + batch_size - epoch * amount)
-        rows.append(order[low:high])
-    return torch.cat(rows)
-
-
-DIGEST = hashlib.sha256().digest_size  # bytes; torch does not check those of its own
-
-
-class Checkpoint:
-    """The state of a training run on disk, replaced as a whole, with a checksum in front."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def load(self) -> dict[str, Any] | None:
-        """The last state, or None if there is none or it is damaged."""
-        try:
-            whole = self.path.read_bytes()
-            digest, data = whole[:DIGEST], whole[DIGEST:]
-            if self._digest(data) != digest:
-                raise ValueError("damaged")
-            return torch.load(io.BytesIO(data), weights_only=True)
-        except Exception:  # whatever a damaged file raises, the remedy is the same: start again
-            store.remove(self.path)
-            return None
-
-    def save(self, state: dict[str, Any]) -> None:
-        data = io.BytesIO()
-        torch.save(state, data)
-        with store.new_file(self.path) as partial, partial.open("wb") as file:
-            file.write(self._digest(data.getbuffer()))
-            file.write(data.getbuffer())
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-    def _digest(self, data: bytes | memoryview) -> bytes:
-        """Of the name too: what was renamed is the state of another run."""
-        digest = hashlib.sha256(self.path.name.encode())
-        digest.update(data)
-        return digest.digest()
-
-
-def checkpoint(
-    stage: str, module: str, name: str, settings: params.Params, rule: params.Training, inputs: list[Path]
-) -> Checkpoint:
-    """The checkpoint of a training run: found again only if nothing that its weights depend on has changed.
-
-    Args:
-        stage: the stage's name in the work store.
-        module: whose code trains.
-        name: of the adapter.
-        settings: for the model and the seed.
-        rule: how it is trained.
-        inputs: the folders it is trained on.
-    """
-    key = store.fingerprint(
-        [module],
-        name=name,
-        seed=settings.seed,
-        model=settings.model.model_dump() | identity(settings.model),
-        rule=rule.model_dump(),
-        inputs=[store.folder_hash(folder) for folder in inputs],
-    )
-    return Checkpoint(store.Store(stage).folder / f"{key}.pt")
 
 
 def summary(losses: pd.DataFrame) -> dict[str, float]:

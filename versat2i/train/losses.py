@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from versat2i.models.diffusion import Backbone, Embeddings
+from versat2i.settings.params import Training
+from versat2i.train.examples import Examples
 
 Range = tuple[float, float]
 WHOLE: Range = (0.0, 1.0)
@@ -104,3 +106,23 @@ def contrast_loss(
     best, rival = change.chunk(2)
     errors = F.mse_loss(base + torch.cat([best, -rival]), target, reduction="none").mean((1, 2, 3))
     return 2 * (weights.to(errors).repeat(2) * errors).mean()
+
+
+def objective(
+    model: Backbone, settings: Training, without: Callable[[], AbstractContextManager[None]]
+) -> Callable[[Examples, torch.Generator], Tensor]:
+    """The loss of a batch that params ask for.
+
+    Args:
+        model: with the adapter or gate under training in place.
+        settings: `objective` and what belongs to it.
+        without: a context in which the model is its base.
+    """
+
+    def loss(batch: Examples, generator: torch.Generator) -> Tensor:
+        latents, prompts = batch.latents, batch.prompts
+        if settings.objective == "contrast":
+            return contrast_loss(model, latents, prompts, batch.weights, generator, without, settings.timesteps)
+        return diffusion_loss(model, latents, prompts, generator, settings.min_snr, settings.timesteps)
+
+    return loss

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from versat2i.work import store
+from versat2i.work import places as work_places
 
 MOST = 2000  # characters of an error
 
@@ -80,7 +80,7 @@ def _text(error: BaseException) -> str:
 
 def _kept(error: BaseException, stage: str) -> str:
     """Where the traceback of an error that nobody foresaw is kept."""
-    path = store.home() / "errors" / f"{stage}.txt"
+    path = work_places.home() / "errors" / f"{stage}.txt"
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(traceback.format_exception(error)))

@@ -2,29 +2,17 @@
 
 import ast
 import hashlib
+import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("versat2i", "stages")
 
-PLUMBING = frozenset(
-    {
-        "stages.command",
-        "versat2i.work.fingerprint",
-        "versat2i.settings.compute",
-        "versat2i.settings.environment",
-        "versat2i.work.failures",
-        "versat2i.work.hub",
-        "versat2i.work.places",
-        "versat2i.settings.params",
-        "versat2i.work.progress",
-        "versat2i.work.watch",
-        "versat2i.settings.complaints",
-        "versat2i.work.store",
-    }
-)
-"""Modules that say where, when and under which settings work is done, never what comes out of it.
+PLUMBING = ("versat2i.settings", "versat2i.work", "stages.command")
+"""Rooms and modules that say where, when and under which settings work is done, never what comes out of it.
 A change in them reruns nothing; what they pass on (params, versions) is tracked by itself."""
 
 
@@ -53,13 +41,18 @@ def _imports(module: str) -> frozenset[str]:
     return frozenset(n for n in names if n.split(".")[0] in _PACKAGES and _file(n))
 
 
+def is_plumbing(module: str) -> bool:
+    """Whether a module lies in `PLUMBING`."""
+    return any(module == room or module.startswith(f"{room}.") for room in PLUMBING)
+
+
 def closure(module: str) -> list[Path]:
     """The files of a module and of all it imports from this project but `PLUMBING`, sorted, relative to the root."""
     seen: set[str] = set()
     todo = [module]
     while todo:
         name = todo.pop()
-        if name not in seen and name not in PLUMBING:
+        if name not in seen and not is_plumbing(name):
             seen.add(name)
             todo += _imports(name)
     files = {_file(name) for name in seen}
@@ -91,3 +84,19 @@ def digest(module: str) -> str:
     for path in closure(module):
         whole.update(f"{path}\n{_meaning((ROOT / path).read_text())}\n".encode())
     return whole.hexdigest()
+
+
+def of(modules: Iterable[str], **inputs: Any) -> str:
+    """Hash of a piece of work: its inputs, the environment's versions and the code that makes it.
+
+    Args:
+        modules: the modules whose code, with all they import from this project, makes the piece.
+        inputs: whatever else its bytes depend on, as JSON values.
+    """
+    environment = ROOT / "environment.json"
+    whole = {
+        "inputs": inputs,
+        "environment": json.loads(environment.read_text()) if environment.exists() else {},
+        "code": [digest(module) for module in sorted(set(modules))],
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]

@@ -4,11 +4,11 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from versat2i.work import store
+from versat2i.work import places
 
 
 def path() -> Path:
-    return store.home() / "timings.jsonl"
+    return places.home() / "timings.jsonl"
 
 
 def note(stage: str, seconds: float) -> None:

@@ -16,6 +16,7 @@ from diffusers import DiffusionPipeline
 
 import versat2i
 from versat2i.adapters import loading, lora, mixture, mixture_files
+from versat2i.formats import metrics
 from versat2i.models import diffusion
 from versat2i.models.diffusion import names
 from versat2i.rewards import low_level
@@ -292,7 +293,7 @@ def test_all_stages_run(settings, tmp_path, monkeypatch):
     for name, *arguments in (line.split() for line in STAGES.strip().splitlines()):
         result = CliRunner().invoke(import_module(f"stages.{name}").main, arguments)
         assert result.exit_code == 0, f"{name} {arguments}: {result.output}{result.exception}"
-    found = places.read_json(places.metrics("evaluate"))
+    found = metrics.read_json(places.metrics("evaluate"))
     assert {"base", "aesthetic", "mixture"} <= found.keys()
     assert {"random", "darkness"} <= found["mixture"].keys()
 

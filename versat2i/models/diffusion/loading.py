@@ -19,7 +19,8 @@ from versat2i.models.diffusion.sdxl import StableDiffusionXL
 from versat2i.models.diffusion.stable_diffusion import StableDiffusion
 from versat2i.settings import compute
 from versat2i.settings.params import Model
-from versat2i.work import hub, store
+from versat2i.work import files as work_files
+from versat2i.work import hub
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.generate.safety` loads
@@ -31,7 +32,7 @@ MOST = 400  # characters of what a library says
 def identity(model: Model) -> dict[str, str]:
     """What tells this base model from any other, for metadata and fingerprints."""
     if model.path is not None:
-        return {"base_model": model.path, "revision": store.folder_hash(Path(model.path))[:16]}
+        return {"base_model": model.path, "revision": work_files.folder_hash(Path(model.path))[:16]}
     return {"base_model": str(model.repo), "revision": str(model.revision)}
 
 

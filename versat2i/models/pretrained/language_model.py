@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from versat2i.models.pretrained import weights
 from versat2i.settings.params import LanguageModel as Chosen
-from versat2i.work import store
+from versat2i.work import fingerprint, store
 
 
 class Replier(Protocol):
@@ -100,7 +100,7 @@ class Kept:
     def replies(self, requests: list[str], *, tokens: int, temperature: float, seed: int) -> list[str]:
         how: dict[str, Any] = {"tokens": tokens, "temperature": temperature, "seed": seed}
         code = [type(self._model).__module__]
-        key = store.fingerprint(code, model=self.identity, requests=requests, **how)
+        key = fingerprint.of(code, model=self.identity, requests=requests, **how)
 
         def write(out: Any) -> None:
             (out / "replies.json").write_text(json.dumps(self._model.replies(requests, **how)))

@@ -7,7 +7,7 @@ from pickle import UnpicklingError
 from typing import Any, Self
 
 from versat2i.settings import compute
-from versat2i.work import hub, store
+from versat2i.work import files, hub
 
 LICENCE = "weights as their model card says"
 # of a repository: weights for other programs than torch's, and those that are there as safetensors too
@@ -38,7 +38,7 @@ class Pretrained:
     @property
     def identity(self) -> str:
         """What tells these weights from any other: the revision, or a hash of the folder's bytes."""
-        return str(self) if self.revision else f"{self.place}#{store.folder_hash(Path(self.place))[:16]}"
+        return str(self) if self.revision else f"{self.place}#{files.folder_hash(Path(self.place))[:16]}"
 
     def fetch(self) -> None:
         """Download the repository, with a progress bar: its safetensors where it has them, else its other weights.

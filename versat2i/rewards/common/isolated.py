@@ -20,7 +20,7 @@ from versat2i.rewards.common import isolated_worker, locks
 from versat2i.rewards.common.base import BLANK, Images, Scores, expect_images, from_verdicts, is_blank
 from versat2i.settings import compute
 from versat2i.settings.params import Environment
-from versat2i.work import store
+from versat2i.work import files
 
 PYTHONS = ("bin/python", "Scripts/python.exe", "python.exe")  # of a venv, of one on Windows, of conda's there
 PATIENCE = 10.0  # seconds in which a process must end once it is asked nothing more
@@ -165,7 +165,7 @@ class Isolated:
         lock = Path(self._environment.lock)
         locks.read(lock)
         folders = [Path(value) for value in self._options.values() if isinstance(value, str) and Path(value).is_dir()]
-        return " ".join([store.file_hash(lock), *(store.folder_hash(folder) for folder in folders)])
+        return " ".join([files.file_hash(lock), *(files.folder_hash(folder) for folder in folders)])
 
     @cached_property
     def _process(self) -> Process:

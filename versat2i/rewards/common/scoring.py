@@ -14,7 +14,7 @@ from versat2i import rewards
 from versat2i.formats import shards, tables
 from versat2i.rewards.common.base import FLAGGED, Reward, check
 from versat2i.settings.params import Reward as Evaluator
-from versat2i.work import store
+from versat2i.work import files, fingerprint, store
 from versat2i.work.failures import is_out_of_memory
 
 BATCH = 64  # images held at a time
@@ -145,11 +145,11 @@ class Worker:
                 "run `dvc repro` to draw them again"
             )
         questions = self.recipe.questions[self.recipe.questions["prompt_id"].isin(prompt_ids)]
-        key = store.fingerprint(
+        key = fingerprint.of(
             [__name__, *self.modules],
             evaluator=self.recipe.evaluator.model_dump(),
             weights=self.weights,
-            shard=store.file_hash(path),
+            shard=files.file_hash(path),
             texts={p: self.recipe.texts[p] for p in sorted(prompt_ids)},
             questions=questions.to_json(orient="records"),
         )

@@ -23,7 +23,7 @@ from versat2i.rewards.common.base import (
 from versat2i.rewards.geometry import pointnet
 from versat2i.rewards.geometry.segments import Segments, detect
 from versat2i.settings import compute
-from versat2i.work import store
+from versat2i.work import files
 
 if TYPE_CHECKING:
     pass
@@ -104,7 +104,7 @@ class Projective:
         """A hash of the weights."""
         if not self._path.is_file():
             raise ValueError(f"{self._path}: there is no such checkpoint of the line-segment classifier")
-        return store.file_hash(self._path)
+        return files.file_hash(self._path)
 
     @cached_property
     def _weights(self) -> pointnet.Weights:

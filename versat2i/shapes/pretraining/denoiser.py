@@ -14,8 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from versat2i.models.diffusion import words
+from versat2i.models.diffusion.running import multiplies_in
 from versat2i.seeds import stable_seed
-from versat2i.settings.compute import multiplies_in
 from versat2i.shapes.pretraining.optimizers import MuonAdamW
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"

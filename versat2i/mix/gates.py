@@ -1,0 +1,83 @@
+"""Train the gates of a mixture, and tell where they have gone."""
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from versat2i.adapters import lora, mixture
+from versat2i.models import diffusion
+from versat2i.seeds import stable_seed
+from versat2i.settings.params import Mix, Model
+from versat2i.train import examples, loop, losses, preview
+from versat2i.train.checkpoint import Checkpoint
+from versat2i.train.examples import Examples
+from versat2i.work import watch as tracking
+
+
+def train_mixture(
+    settings: Model,
+    adapters: list[lora.Adapter],
+    selected: list[Path],
+    mix_settings: Mix,
+    seed: int,
+    checkpoint: Checkpoint,
+    device: str,
+) -> tuple[mixture.Mixture, dict[str, str], pd.DataFrame]:
+    """Train the gates of a mixture of frozen experts on the union of their selected sets.
+
+    ``L = L_diffusion + alpha L_balance`` (MoLE, Wu et al. 2024, eq. 9). Once trained, the gates see every
+    pick again: what they say on average is that of the trained gates, in a run that was stopped too.
+
+    Returns:
+        the mixture, its metadata, and the loss of each step (kind `losses`).
+    """
+    model = diffusion.load(settings, device)
+    data = examples.of(model, selected, mix_settings.objective)
+    mixed = mixture.attach(model.denoiser, adapters, mix_settings.scope, mix_settings.scale)
+    model.masking = mixed.masking
+    model.denoiser.train()
+
+    fit = losses.objective(model, mix_settings, mixed.silenced)
+
+    def loss(batch: Examples, generator: torch.Generator) -> Tensor:
+        return fit(batch, generator) + mix_settings.balance * mixed.balance_loss()
+
+    parameters, own_seed = mixed.parameters(), stable_seed(seed, "mix")
+    with tracking.watching("mixture", partial(preview.samples, model, data)) as watch:
+        curve = loop.train(parameters, loss, data, mix_settings, own_seed, checkpoint, "mixture", watch)
+    mixed.reset()
+    with torch.no_grad():
+        once = mix_settings.model_copy(update={"steps": -(-len(data) // mix_settings.batch_size)})
+        for _, batch, generator in examples.batches(data, once, stable_seed(seed, "gates"), 0):
+            picks = batch.latents[:, 0] if mix_settings.objective == "contrast" else batch.latents
+            losses.diffusion_loss(model, picks, batch.prompts, generator, None, mix_settings.timesteps)
+    return mixed, model.identity, curve
+
+
+def gate_summary(mixed: mixture.Mixture) -> dict[str, Any]:
+    """Where the gates have gone, over all that passed through them since training.
+
+    Returns:
+        the mean gate of each expert, the mean over layers of the gates' entropy in units of log N
+        (1 = uniform) and of their distance from 1/N (half the sum of absolute differences, 0 to 1),
+        and the mean of the learned scale and temperature.
+    """
+    gates = torch.stack(list(mixed.mean_gates().values()))
+    amount = gates.shape[1]
+    entropy = -(gates * gates.clamp_min(1e-12).log()).sum(1) / math.log(max(amount, 2))  # of one expert: 0
+    distance = (gates - 1 / amount).abs().sum(1) / 2
+    layers = [layer.gate for layer in mixed.layers.values()]
+    means = {
+        "entropy": entropy.mean(),
+        "distance": distance.mean(),
+        "scale": torch.stack([gate.scale.detach() for gate in layers]).mean(),
+        "temperature": torch.stack([gate.log_tau.detach().exp() for gate in layers]).mean(),
+    }
+    names = [adapter.name for adapter in mixed.adapters]
+    weights = {name: round(float(value), 6) for name, value in zip(names, gates.mean(0), strict=True)}
+    return {"gate": weights} | {name: round(float(value), 6) for name, value in means.items()}

@@ -1,0 +1,90 @@
+"""Share tasks out among worker processes; results come in order."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import cache
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
+
+Task = TypeVar("Task")
+
+
+Result = TypeVar("Result")
+
+
+_make: Callable[[], Callable] | None = None  # of this worker process, told by `_start`
+
+
+def _start(make: Callable[[], Callable]) -> None:
+    global _make
+    _make = make
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: whoever gave the work out says when it ends
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, and in processes that the block starts until they let it come.
+
+    A worker that Ctrl-C ends before `_start` breaks the pool while its tasks are called off, and Python's executor
+    may then wait for ever (github.com/python/cpython/pull/108974).
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever, and hold its GPU."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+@cache
+def _worker() -> Callable:
+    """Made by the first task, not by `_start`, whose errors would reach the caller as a broken pool."""
+    return _make()  # type: ignore[misc]
+
+
+def _work(task: Any) -> Any:
+    return _worker()(task)
+
+
+def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], processes: int) -> Iterator[Result]:
+    """Work on tasks, results in their order.
+
+    Args:
+        make: makes the worker, once a process; must be picklable where there are several.
+        tasks: what each call of the worker is given.
+        processes: how many share the tasks out; a single one is this process.
+
+    Raises:
+        ValueError: a worker process was killed; else whatever a worker raises.
+    """
+    workers = min(processes, len(tasks), os.cpu_count() or 1)
+    if workers < 2:
+        worker = make() if tasks else None
+        yield from (worker(task) for task in tasks if worker)
+        return
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
+            with _interrupts_wait():
+                results = pool.map(_work, tasks)
+            yield from results
+    except BrokenProcessPool:
+        raise ValueError(
+            f"one of {workers} worker processes was killed, perhaps for want of memory. Run again to go on from "
+            "what is finished; fewer `workers` in compute.yaml need less"
+        ) from None
