@@ -8,14 +8,22 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup model fetch preset bench repro table test torture check format lock remote push pull
+.PHONY: setup dev model fetch graph plugins preset bench repro table test test-slow torture check format lock remote push pull
 
 setup: $(VENV)/.ready
 
+# what a run needs
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -x $(UV) || ($(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+dev: $(VENV)/.dev
+
+# and what development needs on top: test servers, linters, a browser's driver
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.ready
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # trained from nothing where it is not there yet; goes on where it was stopped
@@ -31,10 +39,19 @@ fetch: setup
 
 # params for another model: make preset PRESET=sdxl
 PRESETS := $(sort $(basename $(notdir $(wildcard presets/*.yaml))))
-preset:
+preset: setup
 	@test -f "presets/$(PRESET).yaml" || (echo "PRESET is one of $(PRESETS)" && false)
 	@git diff --quiet HEAD -- params.yaml || (echo "params.yaml has changes that are not committed: commit them first" && false)
 	cp presets/$(PRESET).yaml params.yaml
+	@python -m stages.graph
+
+# inputs, variants, plots and artifacts of dvc.yaml, as params.yaml has them
+graph: setup
+	@python -m stages.graph
+
+# the code of evaluators that other packages bring, for DVC to track
+plugins: setup
+	@python -m versat2i.rewards.common.plugins
 
 # speed beside plain diffusers: make bench DEVICE=cuda [BENCH="--model sdxl --batch 4"]
 DEVICE := auto
@@ -43,6 +60,7 @@ bench: setup
 
 repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
+	@python -m versat2i.rewards.common.plugins
 	@python -m versat2i.tools.repro
 	@python -m versat2i.tools.table
 
@@ -50,27 +68,28 @@ table: setup
 	@python -m versat2i.tools.table
 
 # a process a core, at most 4, each with whole files: their tests share what they set up; the slow ones come early
-test: setup
+test: dev
 	pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # every fault at every change to a file, KILLS real kills of each stage, every bad input: about half an hour
 KILLS := 100
-torture: setup
+torture: dev
 	VERSAT2I_TORTURE=$(KILLS) pytest tests/faults tests/hostile
 
-check: setup
+check: dev
 	ruff check .
 	ruff format --check .
 	mypy
 
-format: setup
+format: dev
 	ruff check --fix .
 	ruff format .
 
-lock:
-	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --quiet -o requirements.lock $(UPGRADE)
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
+lock: setup
+	$(COMPILE) -o requirements.lock $(UPGRADE)
+	$(COMPILE) --extra dev --constraint requirements.lock -o requirements-dev.lock $(UPGRADE)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	python -m versat2i.settings.environment
 
 # Where the team's data lies: make remote URL=s3://BUCKET/FOLDER [ENDPOINT=https://HOST] [REMOTE=NAME];
@@ -86,7 +105,7 @@ remote: setup
 # the second line: what the run cache needs beside, docs/team.md
 push: setup
 	dvc push --run-cache
-	python -m versat2i.tools.push_runs
+	python -m versat2i.tools.run_cache
 
 pull: setup
 	dvc pull --run-cache

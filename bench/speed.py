@@ -13,13 +13,21 @@ import torch
 from bench import models, plain
 from versat2i.models.diffusion import Backbone
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Mix, Sampling, TrainLora
+from versat2i.settings.params import Gates, Sampling, TrainLora
 from versat2i.tools import measure as measuring
 
 STEPS, GUIDANCE = 20, 5.0
 EXPERTS, RANK = 4, 16
 TEXT = "two red circles on a navy background"
-RULE = {"learning_rate": 1.0e-4, "caption_dropout": 0.0, "steps": 1}
+RULE = {
+    "objective": "sft",
+    "learning_rate": 1.0e-4,
+    "lr_scheduler": "constant",
+    "timesteps": [0.0, 1.0],
+    "min_snr": None,
+    "caption_dropout": 0.0,
+    "steps": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,8 @@ def drawing(model: Backbone, name: str, sizes: list[int], steps: int, calls: int
     mixed.detach()
 
 
-def mixing(batch: int) -> Mix:
-    return Mix(**RULE, scope="token", balance=0.01, variants=["mixture"], batch_size=batch)  # type: ignore[arg-type]
+def mixing(batch: int) -> Gates:
+    return Gates(**RULE, kind="gates", scope="token", balance=0.01, scale=1.0, batch_size=batch)  # type: ignore[arg-type]
 
 
 def training(model: Backbone, name: str, batch: int, calls: int) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from stages import graph
 from versat2i.settings import environment
 from versat2i.work import failures, timings
 
@@ -30,6 +31,7 @@ def stage(main: Callable[..., str]) -> Callable[..., None]:
         with failures.terminable():
             try:
                 environment.check()
+                graph.check()
                 summary = main(**arguments)
             except (Exception, KeyboardInterrupt) as error:
                 problem = failures.line(error, name)

@@ -4,6 +4,7 @@ import click
 
 from stages.command import stage
 from versat2i.formats import tables
+from versat2i.rewards.common import plugins
 from versat2i.settings import compute, params
 from versat2i.work import files, places, pool, progress, store
 
@@ -18,6 +19,7 @@ def main(variant: str) -> str:
     Example:
         python -m stages.evaluate mixture
     """
+    plugins.check()
     settings, machine = params.load(), compute.load()
     options = settings.evaluate
 

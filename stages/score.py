@@ -6,7 +6,7 @@ import pandas as pd
 from stages.command import stage
 from versat2i import rewards
 from versat2i.formats import shards, tables
-from versat2i.rewards.common import scoring
+from versat2i.rewards.common import plugins, scoring
 from versat2i.settings import compute, params
 from versat2i.work import places, pool, progress
 
@@ -21,6 +21,7 @@ def main(aspect: str) -> str:
     Example:
         python -m stages.score geometry
     """
+    plugins.check()
     settings = params.load()
     evaluator = params.entry(settings.rewards, aspect, "rewards")
     texts = tables.texts(places.prompts("train"))

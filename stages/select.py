@@ -1,10 +1,8 @@
 """Stage `select@<aspect>`."""
 
 import click
-import pandas as pd
 
 from stages.command import stage
-from versat2i import rewards
 from versat2i.formats import metrics, tables
 from versat2i.select import chosen
 from versat2i.select import rule as selection_rule
@@ -27,9 +25,9 @@ def main(aspect: str) -> str:
     """
     settings = params.load()
     rule = params.entry(settings.select, aspect, "select")
-    higher = _higher_is_better(settings, aspect)
     scores = tables.read("scores", places.scores(aspect))
-    guards = [_merits(settings, other) for other in rule.guard]
+    higher = selection_rule.higher_is_better(scores)
+    guards = [selection_rule.merits(tables.read("scores", places.scores(other))) for other in rule.guard]
     limits = rule.threshold.model_dump()
     threshold = selection_rule.cutoff(scores, **limits, higher_is_better=higher)
     picks = selection_rule.pick(
@@ -50,15 +48,6 @@ def main(aspect: str) -> str:
     metrics.write_json(summary, places.metrics("select", aspect))
     metrics.write_csv(selection_rule.distribution(scores, picks, BINS), places.plot("select", aspect))
     return f"{len(picks)} of {len(scores)}, mean {summary['pool_mean']:.3f} -> {summary['picks_mean']:.3f},"
-
-
-def _higher_is_better(settings: params.Params, aspect: str) -> bool:
-    return rewards.from_params(aspect, params.entry(settings.rewards, aspect, "rewards")).higher_is_better
-
-
-def _merits(settings: params.Params, aspect: str) -> pd.DataFrame:
-    scores = tables.read("scores", places.scores(aspect))
-    return selection_rule.merits(scores, higher_is_better=_higher_is_better(settings, aspect))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Pools, selected sets and whole params for tests, small enough to make in every test."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 
 from versat2i.formats import shards
 from versat2i.select import chosen
@@ -12,7 +14,8 @@ from versat2i.settings import params
 
 TEXTS = {"p0": "a red circle", "p1": "two blue squares on a navy background", "p2": "a green star"}
 
-LORA = {
+TRAINING = {"objective": "sft", "lr_scheduler": "constant", "timesteps": [0.0, 1.0], "min_snr": None}
+LORA = TRAINING | {
     "rank": 2,
     "alpha": 2.0,
     "targets": "attention",
@@ -22,6 +25,9 @@ LORA = {
     "caption_dropout": 0.1,
     "checkpoint_every": 2,
 }
+
+
+GATES = {"kind": "gates", "scope": "token", "scale": 1.0, "balance": 0.01}
 
 
 def candidate(prompt_id: str, k: int, latent_channels: int = 4) -> shards.Candidate:
@@ -51,22 +57,27 @@ def settings(model: params.Model, aspects: tuple[str, ...] = ("colour", "form"),
     """Params of a pipeline with these aspects."""
     sampling = {"steps": 1, "guidance_scale": 1.0, "batch_size": 4, "per_prompt": 2, "prompts_per_shard": 2}
     training = {name: LORA[name] for name in LORA.keys() - {"rank", "alpha", "targets"}}
-    rule = {"threshold": {"quantile": 0.0}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
-    source = [{"grammar": 3}]
+    rule = {"threshold": {"quantile": 0.0}, "per_prompt": 1, "margin": 0.0, "min_selected": 1, "guard": []}
+    source = [{"grammar": 3, "held_out": 0.0, "seed": 0}]
     return params.Params.model_validate(
         {
             "seed": 0,
             "aspects": list(aspects),
             "model": model.model_dump(),
             "prompts": {"train": source, "dev": source, "eval": source},
-            "generate": sampling,
+            "generate": sampling | {"safety": "off"},
             "rewards": {aspect: {"evaluator": "random"} for aspect in aspects},
             "select": dict.fromkeys(aspects, rule),
             "train_lora": {aspect: LORA | {"rank": 2 + i, "steps": 3 + i} for i, aspect in enumerate(aspects)},
-            "mix": {"scope": "token", "balance": 0.01, "variants": ["mixture", "uniform"]} | training | mix,
-            "evaluate": sampling | {"split": "dev", "variants": {"base": ""}, "judges": [], "resamples": 100},
+            "mix": {"mixture": GATES | training | mix, "uniform": {"kind": "uniform"}},
+            "evaluate": sampling | {"split": "dev", "variants": ["base"], "judges": [], "resamples": 100},
         }
     )
+
+
+def yaml_text(content: dict) -> str:
+    """Settings as YAML; a part that stands in two places is written out, not aliased."""
+    return yaml.safe_dump(json.loads(json.dumps(content)))
 
 
 def flat(colour: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Copies of the project with tiny settings and a random model, and commands that run in them."""
 
-import json
 import os
 import re
 import shutil
@@ -8,23 +7,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import drawn
 import forks
 import yaml
 
+from stages import graph
+from versat2i.settings import params
 from versat2i.work import fingerprint
 
 TINY = {
     "prompts": {
-        "train": [{"grammar": 6, "seed": 1}],
+        "train": [{"grammar": 6, "held_out": 0.0, "seed": 1}],
         "dev": [{"grammar": 3, "held_out": 0.5, "seed": 2}],
         "eval": [{"grammar": 4, "held_out": 0.5, "seed": 3}],
     },
     "generate": {"per_prompt": 4, "steps": 2, "batch_size": 16, "prompts_per_shard": 3},
     "evaluate": {"per_prompt": 2, "steps": 2, "prompts_per_shard": 3, "resamples": 100},
-    "mix": {"steps": 2, "batch_size": 2, "variants": ["mixture", "uniform"]},
     "model": {"threads": 1},
 }
-RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
+RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1, "guard": []}
 # alpha is not the rank: or the uniform merge of a single expert is that expert to the last byte
 LORA = {"rank": 2, "alpha": 1.0, "steps": 2, "batch_size": 2}
 # A random model draws blots: an aspect that may abstain on all of them would stop the pipeline here,
@@ -41,7 +42,8 @@ def tiny_params(root: Path) -> dict:
         settings["select"][aspect] = RULE
         settings["train_lora"][aspect] = settings["train_lora"][aspect] | LORA
     settings["rewards"] |= {"geometry": CONTROL}
-    return json.loads(json.dumps(settings))  # no two aspects share one dict, which YAML would keep as an alias
+    settings["mix"]["mixture"] |= {"steps": 2, "batch_size": 2}
+    return settings
 
 
 def environment(root: Path, forked: bool = True) -> dict[str, str]:
@@ -65,21 +67,21 @@ def ran(output: str) -> list[str]:
     return sorted(re.findall(r"Running stage '([^']+)'", output))
 
 
-def without(dropped: set[str], pipeline: dict, settings: dict) -> None:
-    """Take aspects or merges out of dvc.yaml and params.yaml, as one does by hand."""
-    for stage in pipeline["stages"].values():
-        body = stage.get("do", stage)
-        body["deps"] = [dep for dep in body["deps"] if Path(dep).stem not in dropped]
-        body["params"] = [param for param in body["params"] if param not in [f"rewards.{name}" for name in dropped]]
-    pipeline["plots"] = [plot for plot in pipeline["plots"] if not set(next(iter(plot)).split()) & dropped]
+def without(dropped: set[str], settings: dict) -> None:
+    """Take aspects or merges out of params, as one does by hand before `make graph`."""
     settings["aspects"] = [aspect for aspect in settings["aspects"] if aspect not in dropped]
-    settings["mix"]["variants"] = [variant for variant in settings["mix"]["variants"] if variant not in dropped]
+    settings["evaluate"]["variants"] = [name for name in settings["evaluate"]["variants"] if name not in dropped]
     for rule in settings["select"].values():
-        rule["guard"] = [aspect for aspect in rule.get("guard", []) if aspect not in dropped]
-    named = [settings[section] for section in ("rewards", "select", "train_lora")]
-    for table in [pipeline["artifacts"], settings["evaluate"]["variants"], *named]:
-        for name in dropped & set(table):
-            del table[name]
+        rule["guard"] = [aspect for aspect in rule["guard"] if aspect not in dropped]
+    for section in ("rewards", "select", "train_lora", "mix"):
+        for name in dropped & set(settings[section]):
+            del settings[section][name]
+
+
+def put(root: Path, settings: dict) -> None:
+    """Write params and what follows from them in dvc.yaml."""
+    (root / "params.yaml").write_text(drawn.yaml_text(settings))
+    graph.write(params.load(root / "params.yaml"), root / "dvc.yaml")
 
 
 def copy_project(root: Path, model: Path) -> Path:
@@ -88,7 +90,7 @@ def copy_project(root: Path, model: Path) -> Path:
     skipped = shutil.ignore_patterns(".git", "model", "cache", "tmp", *made)
     shutil.copytree(fingerprint.ROOT, root, ignore=skipped)
     shutil.copytree(model, root / "versat2i/shapes/model")
-    (root / "params.yaml").write_text(yaml.safe_dump(tiny_params(root)))
+    put(root, tiny_params(root))
     (root / "compute.yaml").write_text("device: cpu\n")  # workers would import for seconds what forks have
     run(root, "git", "init", "-q")
     commit(root, "start")
@@ -109,4 +111,4 @@ def edit(root: Path, **changes: object) -> None:
         for section in sections:
             place = place[section]
         place[name] = value
-    (root / "params.yaml").write_text(yaml.safe_dump(settings))
+    put(root, settings)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+import drawn
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 from markupsafe import Markup
 
@@ -21,6 +21,7 @@ from versat2i.settings import environment, params
 from versat2i.work import fingerprint
 
 ASPECTS = ("aesthetic", "faithfulness")
+SPLITS = ("train", "dev", "eval")
 VARIANTS = ("base", "aesthetic", "mixture")
 
 STAGES = (
@@ -38,8 +39,14 @@ STAGES = (
 """In the order of their dependencies."""
 
 _SAMPLING = {"per_prompt": 2, "steps": 1, "guidance_scale": 2.0, "batch_size": 4, "prompts_per_shard": 1}
-_TRAINING = {"steps": 2, "batch_size": 2, "learning_rate": 0.01, "caption_dropout": 0.1, "checkpoint_every": 1}
-_RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1}
+_TRAINING = drawn.TRAINING | {
+    "steps": 2,
+    "batch_size": 2,
+    "learning_rate": 0.01,
+    "caption_dropout": 0.1,
+    "checkpoint_every": 1,
+}
+_RULE = {"threshold": {"absolute": -1.0e9}, "per_prompt": 1, "margin": 0.0, "min_selected": 1, "guard": []}
 
 
 def settings(model: Path) -> dict:
@@ -47,15 +54,16 @@ def settings(model: Path) -> dict:
     return {
         "seed": 0,
         "aspects": list(ASPECTS),
-        "model": {"path": str(model), "dtype": "float32", "threads": 1},
-        "prompts": {split: [{"grammar": 2, "seed": n}] for n, split in enumerate(("train", "dev", "eval"))},
-        "generate": dict(_SAMPLING),
+        "model": {"path": str(model), "dtype": "float32", "mixed_precision": None, "threads": 1, "vae_tiling": False},
+        "prompts": {
+            split: [{"grammar": 2, "held_out": 0.0, "seed": n}] for n, split in enumerate(("train", "dev", "eval"))
+        },
+        "generate": _SAMPLING | {"safety": "off"},
         "rewards": {"aesthetic": {"evaluator": "classical"}, "faithfulness": {"evaluator": "tifa", "vqa": "shapes"}},
         "select": {"aesthetic": _RULE | {"guard": ["faithfulness"]}, "faithfulness": dict(_RULE)},
         "train_lora": {aspect: _TRAINING | {"rank": 2, "alpha": 2.0, "targets": "attention"} for aspect in ASPECTS},
-        "mix": _TRAINING | {"scope": "token", "balance": 0.01, "variants": ["mixture", "uniform"]},
-        "evaluate": _SAMPLING
-        | {"split": "eval", "variants": dict.fromkeys(VARIANTS, ""), "judges": [], "resamples": 100},
+        "mix": {"mixture": drawn.GATES | _TRAINING, "uniform": {"kind": "uniform"}},
+        "evaluate": _SAMPLING | {"split": "eval", "variants": list(VARIANTS), "judges": [], "resamples": 100},
     }
 
 
@@ -76,7 +84,7 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
 def start(root: Path, model: Path) -> None:
     """Write the files that the pipeline starts with."""
     root.mkdir(parents=True, exist_ok=True)
-    (root / "params.yaml").write_text(yaml.safe_dump(settings(model)))
+    (root / "params.yaml").write_text(drawn.yaml_text(settings(model)))
     (root / "compute.yaml").write_text("device: cpu\n")
     environment.write(root / environment.FILE)
 

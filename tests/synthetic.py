@@ -40,12 +40,12 @@ def settings() -> params.Params:
     """The project's own params, smaller."""
     content = yaml.safe_load((fingerprint.ROOT / "params.yaml").read_text())
     content["prompts"] = {
-        "train": [{"grammar": 5, "seed": 1}],
-        "dev": [{"grammar": 2, "seed": 2}],
+        "train": [{"grammar": 5, "held_out": 0.0, "seed": 1}],
+        "dev": [{"grammar": 2, "held_out": 0.0, "seed": 2}],
         "eval": [{"grammar": 4, "held_out": 0.5, "seed": 3}],
     }
     content["evaluate"] |= {"per_prompt": PER_PROMPT, "resamples": 200, "judges": [{"evaluator": "random"}]}
-    content["evaluate"]["variants"] = {name: content["evaluate"]["variants"][name] for name in VARIANTS}
+    content["evaluate"]["variants"] = list(VARIANTS)
     return params.parse(yaml.safe_dump(content))
 
 

@@ -4,7 +4,6 @@ Each row of the table is a test. How much of a stage's work was in the work stor
 scored, adapters trained.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from projects import copy_project, edit, ran, run, tiny_params, without
+from projects import copy_project, edit, put, ran, run, tiny_params, without
 
 from versat2i.settings import environment, params
 from versat2i.work import fingerprint
@@ -55,16 +54,14 @@ def work_done(output: str) -> dict[str, int]:
 
 
 def tailor(root: Path, aspects: tuple[str, ...]) -> None:
-    """dvc.yaml and params.yaml for these aspects."""
-    pipeline = yaml.safe_load((fingerprint.ROOT / "dvc.yaml").read_text())
+    """params.yaml for these aspects, and dvc.yaml as `make graph` writes it."""
     shutil.copy(fingerprint.ROOT / "params.yaml", root)
     settings = tiny_params(root)
-    settings["prompts"]["train"] = [{"grammar": 20, "seed": 1}]
+    settings["prompts"]["train"] = train(20)
     settings["generate"]["prompts_per_shard"] = 10
-    settings["mix"]["learning_rate"] = 0.01  # in two steps of a slow rate no gate is told from another
-    without(set(settings["aspects"]) - set(aspects), pipeline, settings)
-    (root / "dvc.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(pipeline))))
-    (root / "params.yaml").write_text(yaml.safe_dump(settings))
+    settings["mix"]["mixture"]["learning_rate"] = 0.01  # in two steps of a slow rate no gate is told from another
+    without(set(settings["aspects"]) - set(aspects), settings)
+    put(root, settings)
 
 
 @pytest.fixture(scope="module")
@@ -104,26 +101,30 @@ def compute(root: Path) -> None:
     )
 
 
+def train(amount: int) -> list[dict]:
+    return [{"grammar": amount, "held_out": 0.0, "seed": 1}]
+
+
 CHANGES: dict[str, Callable[[Path], None]] = {
     "nothing": lambda root: None,
-    "one train prompt more, of 20": lambda root: edit(root, prompts__train=[{"grammar": 21, "seed": 1}]),
-    "10 % more train prompts": lambda root: edit(root, prompts__train=[{"grammar": 22, "seed": 1}]),
+    "one train prompt more, of 20": lambda root: edit(root, prompts__train=train(21)),
+    "10 % more train prompts": lambda root: edit(root, prompts__train=train(22)),
     "K from 4 to 8: `generate.per_prompt`": lambda root: edit(root, generate__per_prompt=8),
     "`seed`": lambda root: edit(root, seed=1),
     "a threshold: `select.low_level`": lambda root: edit(root, select__low_level__threshold={"quantile": 0.95}),
     "an evaluator: `rewards.low_level`": lambda root: edit(root, rewards__low_level={"evaluator": "random"}),
     "a rank: `train_lora.low_level`": lambda root: edit(root, train_lora__low_level__rank=3),
-    "the gates' alpha: `mix.balance`": lambda root: edit(root, mix__balance=0.5),
+    "the gates' alpha: `mix.mixture.balance`": lambda root: edit(root, mix__mixture__balance=0.5),
     "the aspect `geometry` added": lambda root: tailor(root, (*ASPECTS, "geometry")),
     "the aspect `aesthetic` removed": lambda root: tailor(root, ("low_level",)),
     "a comment in `versat2i/generate/painter.py`": lambda root: replace(
-        root, "generation.py", "class Painter:", "# as it was\nclass Painter:"
+        root, "generate/painter.py", "class Painter:", "# as it was\nclass Painter:"
     ),
     "a comment in `versat2i/adapters/lora.py`": lambda root: replace(
-        root, "lora.py", "import json\n", "import json  # text\n"
+        root, "adapters/lora.py", "import json\n", "import json  # text\n"
     ),
     "code in `versat2i/generate/painter.py`": lambda root: replace(
-        root, "generation.py", "stable_seed(self.seed, ", "stable_seed(self.seed + 1, "
+        root, "generate/painter.py", "stable_seed(self.seed, ", "stable_seed(self.seed + 1, "
     ),
     "a comment in an evaluator, `aesthetic/classical.py`": lambda root: replace(
         root, "rewards/aesthetic/classical.py", "import numpy as np\n", "import numpy as np  # arrays\n"

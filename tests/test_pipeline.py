@@ -80,7 +80,7 @@ def test_params_metrics_and_plots_are_compared_with_the_last_commit(project):
 
 
 def test_prompts_appended_cost_only_their_own_shards(project):
-    edit(project, prompts__train=[{"grammar": 9, "seed": 1}])
+    edit(project, prompts__train=[{"grammar": 9, "held_out": 0.0, "seed": 1}])
     run(project, "dvc", "repro", "-s", "prompts")
     output = run(project, "dvc", "repro", "-s", "generate").stdout
     assert "36 candidates of 9 prompts, 12 of them drawn now" in output

@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any
 
 DONE = "computed.log"  # in a job's folder: each shard that was begun and each step that was trained, a line each
-MODULES = ("generation", "scoring", "experts", "unions", "adapters", "report.page")
+MODULES = (
+    "generate.painter",
+    "rewards.common.scoring",
+    "train.expert",
+    "mix.unions",
+    "adapters.loading",
+    "report.page",
+)
 STAGES = ("prompts", "generate", "score", "select", "train_lora", "mix", "evaluate", "compare", "report")
 
 
@@ -36,20 +43,20 @@ def noting(function: Callable, note: Callable[..., str]) -> Callable:
 
 def prepare() -> None:
     """Import what stages import and hash the code that they run: each fork has both."""
-    codebase = importlib.import_module("versat2i.work.fingerprint")
-    codebase.digest = functools.cache(codebase.digest)
+    fingerprint = importlib.import_module("versat2i.work.fingerprint")
+    fingerprint.digest = functools.cache(fingerprint.digest)
     modules = {name: importlib.import_module(f"versat2i.{name}") for name in MODULES}
     rewards = importlib.import_module("versat2i.rewards")
     for aspect, evaluator, options in (("aesthetic", "classical", {}), ("faithfulness", "tifa", {"vqa": "shapes"})):
         reward = rewards.load(aspect, evaluator, **options)
         for part in (reward, *vars(reward).values()):
-            codebase.digest(type(part).__module__)
-    for name in ("generation", "scoring", "experts", "unions", "adapters"):
-        codebase.digest(f"versat2i.{name}")
+            fingerprint.digest(type(part).__module__)
+    for name in MODULES[:-1]:
+        fingerprint.digest(f"versat2i.{name}")
     importlib.import_module("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion")
     for name in STAGES:
         importlib.import_module(f"stages.{name}")
-    painter, nn = modules["generation"].Painter, modules["experts"].torch.nn
+    painter, nn = modules["generate.painter"].Painter, modules["train.expert"].torch.nn
     painter.candidates = noting(painter.candidates, lambda self, shard: shard.name)
     nn.utils.clip_grad_norm_ = noting(nn.utils.clip_grad_norm_, lambda *_: "step")
 

@@ -24,7 +24,7 @@ KILLS = 2  # of each stage, outside of `make torture`
 LONG = ("generate", "score aesthetic", "train_lora aesthetic", "mix mixture", "evaluate base")
 
 LONGER = {
-    "prompts": {"train": [{"grammar": 500, "seed": 0}]},
+    "prompts": {"train": [{"grammar": 500, "held_out": 0.0, "seed": 0}]},
     "generate": {"per_prompt": 16, "steps": 4},
     "evaluate": {"per_prompt": 8, "steps": 4, "resamples": 20_000},
     "mix": {"steps": 12},

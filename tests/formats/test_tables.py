@@ -140,7 +140,7 @@ def test_equal_rows_are_equal_bytes_whatever_the_frame_looks_like(tmp_path_facto
 
 def test_equal_rows_are_equal_bytes_in_another_process(path):
     code = (
-        "import sys, pandas as pd; from pathlib import Path; from versat2i import tables\n"
+        "import sys, pandas as pd; from pathlib import Path; from versat2i.formats import tables\n"
         "tables.write('losses', pd.DataFrame({'step': [1, 2], 'loss': [0.5, 0.25]}), Path(sys.argv[1]))"
     )
     tables.write("losses", pd.DataFrame({"step": [1, 2], "loss": [0.5, 0.25]}), path)

@@ -19,7 +19,7 @@ WRITE = """
 import sys
 from pathlib import Path
 import torch
-from versat2i import tensors
+from versat2i.formats import tensors
 weights = {"b": torch.arange(6.0).view(2, 3), "a": torch.ones(3, dtype=torch.float16)}
 tensors.write(weights, Path(sys.argv[1]), {f"key {n}": str(n) for n in reversed(range(8))})
 """

@@ -18,7 +18,7 @@ from versat2i.settings import params
 from versat2i.train import losses
 from versat2i.work import files
 
-STATIC = [name for name in get_args(params.Union) if name not in ("mixture", "joint")]
+STATIC = get_args(params.Merge.model_fields["kind"].annotation)
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,8 @@ def parts(tmp_path_factory, model_folder):
 
 def unite(variant, model, parts, out, **mix):
     settings = drawn.settings(model, **mix)
+    others = {name: params.Merge(kind=name) for name in STATIC} | {"joint": params.Joint(kind="joint")}
+    settings = settings.model_copy(update={"mix": others | {"mixture": settings.mix["mixture"]}})
     return unions.unite(variant, settings, *parts, unions.fingerprint(variant, settings, *parts), out, "cpu")
 
 

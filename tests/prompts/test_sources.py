@@ -27,7 +27,7 @@ def lines(folder, **splits):
 
 
 def grammar(amount, **changes):
-    return Source(grammar=amount, **changes)
+    return Source(**{"grammar": amount, "held_out": 0.0, "seed": 0} | changes)
 
 
 def ids(result):

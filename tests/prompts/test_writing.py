@@ -48,7 +48,7 @@ def chosen(tmp_path):
         settings = {
             "model": "author", "dtype": "float32", "batch_size": 2, "tokens": 64, "template": str(TEMPLATE),
             "amount": amount, "examples": str(tmp_path / "few.txt"), "shown": 2, "per_request": 3, "temperature": 0.9,
-            "most_alike": 0.8, "patience": 4,
+            "most_alike": 0.8, "patience": 4, "seed": 0,
         }  # fmt: skip
         return Written(**(settings | changes))
 

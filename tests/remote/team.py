@@ -21,7 +21,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 ASPECTS = ("aesthetic", "geometry")
 FROM_GEOMETRY = {"train_lora@geometry", "mix@mixture", "evaluate@geometry", "evaluate@mixture", "compare", "report"}
 FILES = ("dvc.yaml", "params.yaml", "environment.json", "Makefile", ".gitignore", ".dvcignore", ".dvc/config")
-FILES += ("stages/__init__.py", "versat2i/tools/dvc.py", "versat2i/tools/repro.py", "versat2i/tools/push_runs.py")
+FILES += ("stages/__init__.py", "versat2i/tools/dvc.py", "versat2i/tools/repro.py", "versat2i/tools/run_cache.py")
 
 
 def environment(keys: dict[str, str]) -> dict[str, str]:

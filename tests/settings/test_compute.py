@@ -146,10 +146,10 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path, content, named):
 RUN = """
 import sys, time
 from functools import partial
-from versat2i import compute, failures
+from versat2i.work import failures, pool
 with failures.terminable():
     try:
-        for result in compute.run(partial(partial, time.sleep), [0.0, 0.0, *[float(sys.argv[1])] * 8], 2):
+        for result in pool.run(partial(partial, time.sleep), [0.0, 0.0, *[float(sys.argv[1])] * 8], 2):
             print("one", flush=True)
     except (ValueError, KeyboardInterrupt) as error:
         sys.exit(failures.line(error, "test"))

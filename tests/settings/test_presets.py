@@ -3,18 +3,19 @@
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
 
+from stages import graph
 from versat2i import rewards
 from versat2i.settings import params
 from versat2i.tools import fetch
-from versat2i.work import fingerprint, places
+from versat2i.work import fingerprint
 
 ROOT = fingerprint.ROOT
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
-OWN = params.load(ROOT / "params.yaml")
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -28,24 +29,28 @@ def test_the_presets_are_those_of_the_supported_models():
     assert [path.stem for path in PRESETS] == ["sd15", "sd21", "sd35-medium", "sdxl"]
 
 
-def test_dvc_yaml_fits_as_it_is(settings):
-    """Its lists of aspects and variants are written out."""
-    assert settings.aspects == OWN.aspects and settings.mix.variants == OWN.mix.variants
-    assert list(settings.evaluate.variants) == list(OWN.evaluate.variants)
-    for variant, path in settings.evaluate.variants.items():
-        assert path == (OWN.model.path if variant == "base" else str(places.adapter(variant)))
-    compared = {f"data/evaluation/{variant}" for variant in settings.evaluate.variants}
-    assert compared == {dep for dep in PIPELINE["compare"]["deps"] if dep.startswith("data/evaluation/")}
+def test_make_graph_writes_a_dvc_yaml_that_fits(settings, tmp_path):
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    graph.write(settings, tmp_path / "dvc.yaml")
+    stages = yaml.safe_load((tmp_path / "dvc.yaml").read_text())["stages"]
+    assert set(stages["evaluate"]["foreach"]) == set(settings.evaluate.variants)
+    base = stages["evaluate"]["foreach"]["base"]
+    assert base == "data/prompts/${evaluate.split}.parquet"  # of a model of the hub there is no file
+    assert not any("shapes/model" in dep for name in ("generate", "train_lora") for dep in stages[name]["deps"])
+    assert set(settings.prompts.train[0].model_dump(include={"file", "questions"}).values()) <= set(
+        stages["prompts"]["deps"]
+    )
 
 
 def test_every_key_that_a_stage_tracks_is_there(settings, request):
     """DVC reads the file itself, where a default does not stand."""
     written = yaml.safe_load((ROOT / "presets" / f"{request.node.callspec.id}.yaml").read_text())
-    for stage in PIPELINE.values():
+    for name, stage in PIPELINE.items():
         body = stage.get("do", stage)
         for key in (entry for entry in body["params"] if isinstance(entry, str)):
+            item = "mixture" if name == "mix" else settings.aspects[0]
             place = written
-            for part in key.replace("${item.aspect}", settings.aspects[0]).split("."):
+            for part in key.replace("${item.aspect}", item).replace("${key}", item).split("."):
                 assert part in place, key
                 place = place[part]
 
@@ -75,14 +80,21 @@ def preset(folder, name):
 
 
 def test_make_puts_a_preset_in_place_and_overwrites_no_change(tmp_path):
-    for name in ("Makefile", "params.yaml"):
+    for name in ("Makefile", "params.yaml", "dvc.yaml", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    for name in ("presets", "stages"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "versat2i").symlink_to(ROOT / "versat2i")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    (tmp_path / ".venv/.ready").touch()
     for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm before"):
         subprocess.run(["git", *words.split()], cwd=tmp_path, check=True)
     missing = preset(tmp_path, "sd9")
     assert missing.returncode and "PRESET is one of sd15 sd21 sd35-medium sdxl" in missing.stdout
     assert not preset(tmp_path, "sdxl").returncode
     assert (tmp_path / "params.yaml").read_bytes() == (ROOT / "presets/sdxl.yaml").read_bytes()
+    assert "base: data/prompts/${evaluate.split}.parquet" in (tmp_path / "dvc.yaml").read_text()
     again = preset(tmp_path, "sd15")
     assert again.returncode and "params.yaml has changes that are not committed" in again.stdout

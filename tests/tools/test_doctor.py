@@ -1,5 +1,6 @@
 """The doctor finds what is wrong and says how to mend it."""
 
+import drawn
 import pytest
 import yaml
 
@@ -49,7 +50,7 @@ def test_a_model_that_is_not_there_is_a_problem_with_its_remedy(empty):
 def test_an_environment_of_a_reward_that_is_not_there_is_told(empty):
     settings = yaml.safe_load((fingerprint.ROOT / "params.yaml").read_text())
     settings["rewards"]["low_level"]["environment"] = {"name": "two", "lock": "two.lock"}
-    (empty / "params.yaml").write_text(yaml.safe_dump(settings))
+    (empty / "params.yaml").write_text(drawn.yaml_text(settings))
     assert by_name()["rewards"].advice.startswith("compute.yaml: environments has no 'two'")
     (empty / "two/bin").mkdir(parents=True)
     (empty / "two/bin/python").touch()

@@ -26,7 +26,7 @@ for stage, *words in ((prompts,), (generate,), (evaluate, "base")):
 def settings():
     """Params of a model and evaluators that lie at a hub."""
     model = params.Model(repo="owner/sd15", revision=REVISION, dtype="float32", threads=1)
-    whole = drawn.settings(model, ("aesthetic",)).model_dump(exclude_none=True)
+    whole = drawn.settings(model, ("aesthetic",)).model_dump()
     whole["generate"]["safety"] = "drop"
     whole["rewards"]["aesthetic"] = {"evaluator": "pyiqa:piqe"}
     whole["evaluate"]["judges"] = [{"evaluator": "pickscore", "model": f"owner/clip@{REVISION}"}]

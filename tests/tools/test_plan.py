@@ -14,11 +14,15 @@ PROMPTS = {"train": 10, "dev": 4, "eval": 7}
 
 
 def settings(model, **changes):
-    whole = drawn.settings(model, ("aesthetic", "low_level")).model_dump(exclude_none=True)
+    whole = drawn.settings(model, ("aesthetic", "low_level")).model_dump()
     whole["generate"] |= {"per_prompt": 8, "steps": 10, "guidance_scale": 1.0}
     whole["evaluate"] |= {"per_prompt": 3, "steps": 5, "guidance_scale": 4.0, "split": "eval"}
-    whole["evaluate"] |= {"variants": {"base": "", "mixture": ""}, "judges": [{"evaluator": "second_reader"}]}
-    whole["mix"] |= {"steps": 20, "variants": ["mixture", "joint", "uniform"]}
+    whole["evaluate"] |= {"variants": ["base", "mixture"], "judges": [{"evaluator": "second_reader"}]}
+    whole["mix"] = {
+        "mixture": whole["mix"]["mixture"] | {"steps": 20},
+        "joint": {"kind": "joint"},
+        "uniform": {"kind": "uniform"},
+    }
     for aspect, steps in (("aesthetic", 3), ("low_level", 4)):
         whole["train_lora"][aspect] = whole["train_lora"][aspect] | {"steps": steps}
     return params.Params.model_validate(whole | changes)
@@ -33,7 +37,7 @@ def test_all_work_is_counted(model):
         ("score@low_level", "low_level random", 80, 1.0),
         ("train_lora@aesthetic", "lora aesthetic", 3, 1.0),
         ("train_lora@low_level", "lora low_level", 4, 1.0),
-        ("mix@mixture", "mix", 20, 1.0),
+        ("mix@mixture", "gates mixture", 20, 1.0),
         ("mix@joint", "lora aesthetic", 7, 1.0),
         ("evaluate", "draw", shown, 1.0),  # half the steps, each of them twice with guidance
         ("evaluate", "aesthetic random", shown, 1.0),
@@ -67,7 +71,7 @@ def test_the_median_of_warm_calls_counts():
 @pytest.fixture
 def here(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings(model).model_dump(exclude_none=True)))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings(model).model_dump()))
 
 
 def plan(*words):

@@ -26,7 +26,13 @@ def loaded(model_folder):
 
 
 def rule(**changes):
-    defaults = {"steps": 6, "batch_size": 3, "learning_rate": 0.1, "caption_dropout": 0.0, "checkpoint_every": 2}
+    defaults = drawn.TRAINING | {
+        "steps": 6,
+        "batch_size": 3,
+        "learning_rate": 0.1,
+        "caption_dropout": 0.0,
+        "checkpoint_every": 2,
+    }
     return Training(**(defaults | changes))
 
 

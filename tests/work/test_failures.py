@@ -75,7 +75,7 @@ MEMORY = [
         ("generate", "generate.batch_size"),
         ("score@geometry", "rewards.geometry.batch_size"),
         ("train_lora@geometry", "train_lora.geometry.batch_size"),
-        ("mix@mixture", "mix.batch_size"),
+        ("mix@mixture", "mix.mixture.batch_size"),
         ("evaluate@base", "evaluate.batch_size"),
     ],
 )

@@ -8,7 +8,8 @@ MAIN = '''
 """What it does."""
 import os
 import versat2i.one
-from versat2i import two, layout
+from versat2i import two
+from versat2i.work import places
 from stages.helper import work
 
 def lazily():
@@ -77,6 +78,8 @@ def test_the_real_shards_are_made_of_themselves_and_the_tables():
 
 def test_plumbing_exists():
     assert all(fingerprint._file(module) for module in fingerprint.PLUMBING)
+    assert fingerprint.is_plumbing("versat2i.work") and fingerprint.is_plumbing("versat2i.settings.params")
+    assert not fingerprint.is_plumbing("versat2i.workshop") and not fingerprint.is_plumbing("versat2i.formats.metrics")
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ CASES = {
 COMPLAIN = """
 import json, time
 time.sleep = lambda seconds: None  # the libraries wait for long before they try again
-from versat2i import backbone
+from versat2i.models import diffusion
 from versat2i.settings.params import Model
-from versat2i import pretrained
+from versat2i.models.pretrained import weights as pretrained
 
 def complaint(load):
     try:
@@ -35,7 +35,7 @@ said = {}
 for name, (repo, revision) in json.loads(%r).items():
     model = Model(repo=repo, revision=revision, dtype="float32", threads=1)
     weights = pretrained.parse(f"{repo}@{revision}", "float32")
-    said[name] = [complaint(lambda: backbone.load(model)), complaint(lambda: weights.load("AutoTokenizer"))]
+    said[name] = [complaint(lambda: diffusion.load(model)), complaint(lambda: weights.load("AutoTokenizer"))]
 print(json.dumps(said))
 """
 

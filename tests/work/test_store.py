@@ -9,6 +9,7 @@ from threading import Barrier
 
 import pytest
 
+from versat2i.settings import environment
 from versat2i.work import files as work_files
 from versat2i.work import fingerprint as fingerprints
 from versat2i.work import store as work_store
@@ -69,11 +70,11 @@ def test_a_killed_process_leaves_no_piece_and_is_no_hindrance(store, tmp_path):
     code = """
 import os, sys
 from pathlib import Path
-from versat2i import work
+from versat2i.work import store
 def write(folder):
     (folder / "a.bin").write_bytes(b"first")
     os._exit(9)
-work.Store("stage", Path(sys.argv[1])).make("key", write)
+store.Store("stage", Path(sys.argv[1])).make("key", write)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code, tmp_path], env=environment).returncode == 9
@@ -361,13 +362,22 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
     put("versat2i/part.py", "VALUE = 1\n")
     put("versat2i/other.py", "VALUE = 1\n")
-    put("environment.json", '{"torch": "2.6.0", "numpy": "2.0.0"}')
+    monkeypatch.setattr(environment, "installed", lambda: {"torch": "2.6.0", "numpy": "2.0.0"})
     yield put
     fingerprints._imports.cache_clear()
 
 
 def fingerprint(**inputs):
     return fingerprints.of(["versat2i.part"], **({"seed": 0, "keys": [("a", 0)]} | inputs))
+
+
+def test_a_fingerprint_changes_with_the_versions_that_are_installed_without_any_file(project, monkeypatch):
+    """As in a wheel, which has no environment.json."""
+    before = fingerprint()
+    monkeypatch.setattr(environment, "installed", lambda: {"numpy": "2.0.0", "torch": "2.6.0"})
+    assert fingerprint() == before
+    monkeypatch.setattr(environment, "installed", lambda: {"torch": "2.7.0", "numpy": "2.0.0"})
+    assert fingerprint() != before
 
 
 def test_a_fingerprint_is_a_name_for_a_folder(project):
@@ -390,10 +400,9 @@ def test_a_fingerprint_does_not_depend_on_order(project):
     [
         ("versat2i/part.py", "VALUE = 2\n"),
         ("versat2i/part.py", "from versat2i import other\nVALUE = 1\n"),
-        ("environment.json", '{"torch": "2.7.0", "numpy": "2.0.0"}'),
     ],
 )
-def test_a_fingerprint_changes_with_code_and_environment(project, file, text):
+def test_a_fingerprint_changes_with_code(project, file, text):
     before = fingerprint()
     project(file, text)
     assert fingerprint() != before
@@ -404,7 +413,6 @@ def test_a_fingerprint_changes_with_code_and_environment(project, file, text):
     [
         ("versat2i/part.py", '"""Now explained."""\n\nVALUE = 1  # one\n'),
         ("versat2i/other.py", "VALUE = 2\n"),
-        ("environment.json", '{"numpy": "2.0.0",\n "torch": "2.6.0"}\n'),
     ],
 )
 def test_a_fingerprint_does_not_change_with_words_or_with_code_that_is_not_used(project, file, text):

@@ -27,7 +27,9 @@ def run(tmp_path, monkeypatch, model):
         expert, first = experts.train_lora(model, [selected], rule, 0, "colour", fresh, "cpu")
         pair = [expert, lora.Adapter("form", expert.down, expert.up, 1.0, expert.metadata)]
         fresh.remove()
-        mixed, _, second = gates.train_mixture(model, pair, [selected], settings.mix, 0, fresh, "cpu")
+        mixed, _, second = gates.train_mixture(
+            model, pair, [selected], settings.mix["mixture"], 0, fresh, "cpu", "mixture"
+        )
         fresh.remove()
         named = {f"{module}.{part}": getattr(expert, part)[module] for part in ("down", "up") for module in expert.down}
         losses = {name: torch.tensor(frame["loss"].to_numpy()) for name, frame in (("1", first), ("2", second))}

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from versat2i.formats.tables import judged
+from versat2i.settings.params import BASE, MIXTURE, UNIFORM
 
-BASE, MIXTURE, UNIFORM = "base", "mixture", "uniform"
 INTERVAL = (2.5, 97.5)  # percentiles of a 95 % interval
 ROUNDING = 1e-9  # in the unit of a score: equal images in another order have means that differ by less
 

@@ -50,7 +50,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             ("prompt_id", pa.string()),
             ("k", pa.int64()),
-            ("score", pa.float64()),
+            ("score", pa.float64()),  # as the evaluator gives it
+            ("merit", pa.float64()),  # the score, or its negative where lower is better
             ("abstained", pa.string()),
             ("details", pa.string()),
         ]
@@ -81,7 +82,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """`abstained` is the reason of an abstention or null; `details` is JSON or null."""
 
-NULLABLE = {"score", "abstained", "details"}
+NULLABLE = {"score", "merit", "abstained", "details"}
 
 KEYS = {
     "prompts": ["prompt_id"],

@@ -120,7 +120,7 @@ class Worker:
         self.modules = [__name__, *([type(recipe.prepare).__module__] if recipe.prepare else [])]
         self.identity = {
             "model": diffusion.identity(recipe.model),
-            **recipe.model.model_dump(include={"dtype", "mixed_precision", "threads"}),
+            **recipe.model.model_dump(include={"dtype", "mixed_precision", "threads", "vae_tiling"}),
             "prepared": recipe.prepare.identity() if recipe.prepare else None,
             "sampling": {name: getattr(recipe.sampling, name) for name in Sampling.model_fields},
             "seed": recipe.seed,

@@ -12,7 +12,7 @@ from torch import Tensor
 from versat2i.adapters import lora, mixture
 from versat2i.models import diffusion
 from versat2i.seeds import stable_seed
-from versat2i.settings.params import Mix, Model
+from versat2i.settings.params import Gates, Model
 from versat2i.train import examples, loop, losses, preview
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.examples import Examples
@@ -23,10 +23,11 @@ def train_mixture(
     settings: Model,
     adapters: list[lora.Adapter],
     selected: list[Path],
-    mix_settings: Mix,
+    rule: Gates,
     seed: int,
     checkpoint: Checkpoint,
     device: str,
+    name: str,
 ) -> tuple[mixture.Mixture, dict[str, str], pd.DataFrame]:
     """Train the gates of a mixture of frozen experts on the union of their selected sets.
 
@@ -37,25 +38,25 @@ def train_mixture(
         the mixture, its metadata, and the loss of each step (kind `losses`).
     """
     model = diffusion.load(settings, device)
-    data = examples.of(model, selected, mix_settings.objective)
-    mixed = mixture.attach(model.denoiser, adapters, mix_settings.scope, mix_settings.scale)
+    data = examples.of(model, selected, rule.objective)
+    mixed = mixture.attach(model.denoiser, adapters, rule.scope, rule.scale)
     model.masking = mixed.masking
     model.denoiser.train()
 
-    fit = losses.objective(model, mix_settings, mixed.silenced)
+    fit = losses.objective(model, rule, mixed.silenced)
 
     def loss(batch: Examples, generator: torch.Generator) -> Tensor:
-        return fit(batch, generator) + mix_settings.balance * mixed.balance_loss()
+        return fit(batch, generator) + rule.balance * mixed.balance_loss()
 
     parameters, own_seed = mixed.parameters(), stable_seed(seed, "mix")
-    with tracking.watching("mixture", partial(preview.samples, model, data)) as watch:
-        curve = loop.train(parameters, loss, data, mix_settings, own_seed, checkpoint, "mixture", watch)
+    with tracking.watching(name, partial(preview.samples, model, data)) as watch:
+        curve = loop.train(parameters, loss, data, rule, own_seed, checkpoint, name, watch)
     mixed.reset()
     with torch.no_grad():
-        once = mix_settings.model_copy(update={"steps": -(-len(data) // mix_settings.batch_size)})
+        once = rule.model_copy(update={"steps": -(-len(data) // rule.batch_size)})
         for _, batch, generator in examples.batches(data, once, stable_seed(seed, "gates"), 0):
-            picks = batch.latents[:, 0] if mix_settings.objective == "contrast" else batch.latents
-            losses.diffusion_loss(model, picks, batch.prompts, generator, None, mix_settings.timesteps)
+            picks = batch.latents[:, 0] if rule.objective == "contrast" else batch.latents
+            losses.diffusion_loss(model, picks, batch.prompts, generator, None, rule.timesteps)
     return mixed, model.identity, curve
 
 

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pandas as pd
+from pydantic import BaseModel
 
 from versat2i.adapters import lora, merges, mixture_files
 from versat2i.formats import tables
 from versat2i.mix import gates
 from versat2i.models import diffusion
-from versat2i.settings.params import Model, Params, TrainLora
+from versat2i.settings.params import Gates, Joint, Merge, Model, Params, TrainLora, entry
 from versat2i.train import expert, loop
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.kept import Result
@@ -28,7 +29,7 @@ def unite(
     """Make a union of experts.
 
     Args:
-        variant: `mixture`, `joint` or a merge.
+        variant: its name in params: a section of `mix`.
         settings: all params.
         adapters: aspect -> folder of its expert.
         selected: aspect -> folder of its selected images.
@@ -41,11 +42,12 @@ def unite(
         outputs are in place.
     """
     checkpoint = Checkpoint(store.Store("mix").folder / f"{key}.pt")
-    if variant == "mixture":
-        return _mixture(settings, adapters, selected, checkpoint, out, device)
-    if variant == "joint":
+    rule = entry(settings.mix, variant, "mix")
+    if isinstance(rule, Gates):
+        return _mixture(variant, rule, settings, adapters, selected, checkpoint, out, device)
+    if isinstance(rule, Joint):
         return _joint(settings, selected, checkpoint, out, device)
-    merged = merges.merge(variant, _read(adapters, settings.model), settings.seed)
+    merged = merges.merge(rule.kind, _read(adapters, settings.model), settings.seed)
     lora.write(merged, out)
     return {"rank": merged.rank}, pd.DataFrame(columns=tables.SCHEMAS["losses"].names), lambda: None
 
@@ -55,20 +57,19 @@ def fingerprint(variant: str, settings: Params, adapters: dict[str, Path], selec
 
     Args: as for `unite`.
     """
+    rule = entry(settings.mix, variant, "mix")
     inputs = {aspect: files.folder_hash(folder) for aspect, folder in adapters.items()}
-    if variant in ("mixture", "joint"):
+    rules: list[BaseModel] = [rule]
+    if not isinstance(rule, Merge):
         inputs |= {f"selected {aspect}": files.folder_hash(folder) for aspect, folder in selected.items()}
-    rules = {
-        "mixture": settings.mix.model_dump(exclude={"variants"}),
-        "joint": [settings.train_lora[aspect].model_dump() for aspect in settings.aspects],
-    }
+    if isinstance(rule, Joint):
+        rules += [settings.train_lora[aspect] for aspect in settings.aspects]
     model = settings.model.model_dump() | diffusion.identity(settings.model)
     return fingerprints.of(
         [__name__],
-        variant=variant,
         seed=settings.seed,
         model=model,
-        rule=rules.get(variant),
+        rules=[each.model_dump(exclude={"checkpoint_every"}) for each in rules],
         aspects=list(adapters),  # in their order, which is that of the experts in the union
         inputs=inputs,
     )
@@ -88,6 +89,8 @@ def _read(adapters: dict[str, Path], model: Model) -> list[lora.Adapter]:
 
 
 def _mixture(
+    variant: str,
+    rule: Gates,
     settings: Params,
     adapters: dict[str, Path],
     selected: dict[str, Path],
@@ -95,9 +98,9 @@ def _mixture(
     out: Path,
     device: str,
 ) -> Result:
-    folders = list(selected.values())
+    experts, folders = _read(adapters, settings.model), list(selected.values())
     mixed, identity, curve = gates.train_mixture(
-        settings.model, _read(adapters, settings.model), folders, settings.mix, settings.seed, checkpoint, device
+        settings.model, experts, folders, rule, settings.seed, checkpoint, device, variant
     )
     mixture_files.save(mixed, out, identity)
     return loop.summary(curve) | gates.gate_summary(mixed), curve, checkpoint.remove

@@ -12,7 +12,8 @@ from versat2i.compare.statistics import MIXTURE
 from versat2i.formats import metrics
 from versat2i.report import charts, inputs
 from versat2i.report.aspects import LOSSES
-from versat2i.settings.params import Mix
+from versat2i.settings.params import Gates as Training
+from versat2i.settings.params import Params
 from versat2i.work import places
 
 
@@ -27,7 +28,7 @@ class Gates:
         revision: of the base model that the mixture was made for; None where it does not say.
     """
 
-    training: Mix
+    training: Training
     summary: dict[str, Any]
     layers: int
     heat_map: Markup
@@ -35,9 +36,10 @@ class Gates:
     revision: str | None
 
 
-def read(training: Mix) -> Gates | None:
+def read(settings: Params) -> Gates | None:
     """The mixture's section, None where there is no mixture."""
-    if MIXTURE not in training.variants:
+    training = settings.mix.get(MIXTURE)
+    if not isinstance(training, Training):
         return None
     saved = places.adapter(MIXTURE) / places.RECIPE
     recipe = metrics.read_json(saved)

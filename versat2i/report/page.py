@@ -22,7 +22,6 @@ from versat2i.work import places
 
 PAGE = "index.html"
 SOURCES = Path(__file__).parent
-EMBEDDED = Path("versat2i/shapes/model")
 
 
 def write(settings: Params, out: Path) -> int:
@@ -47,7 +46,7 @@ def write(settings: Params, out: Path) -> int:
     }
     statistics.check(scores, [metric.name for metric in metrics])
     units = spreads(scores)
-    sections = verdict(metrics, units, variants) | {"gates": gates.read(settings.mix)}
+    sections = verdict(metrics, units, variants) | {"gates": gates.read(settings)}
     prompts = tables.read("prompts", places.prompts(settings.evaluate.split))
     shown = browser.describe(scores, prompts, metrics, units, results.headline(variants))
     browser.write_script(shown, out)
@@ -83,7 +82,7 @@ def model_name(model: Model) -> str:
 
 def model_licence(model: Model) -> str:
     """The licence of the base model, as far as it is known here."""
-    ours = model.path is not None and Path(model.path) == EMBEDDED
+    ours = model.path is not None and Path(model.path) == places.EMBEDDED
     return OWN_LICENCE if ours else "that of the model: see its card"
 
 

@@ -88,9 +88,15 @@ def cutoff(
     return _sign(higher_is_better) * float(np.quantile(merit, quantile, method="lower"))
 
 
-def merits(scores: pd.DataFrame, *, higher_is_better: bool = True) -> pd.DataFrame:
+def higher_is_better(scores: pd.DataFrame) -> bool:
+    """Whether a high score is a good one, as the table's merit says it."""
+    pool = tables.judged(scores)
+    return bool((pool["merit"] == pool["score"]).all())
+
+
+def merits(scores: pd.DataFrame) -> pd.DataFrame:
     """The judged candidates with how good each is, higher is better: ``prompt_id, k, merit``, for `pick`'s guards."""
-    return _pool(scores, higher_is_better)[[*KEYS, "merit"]]
+    return tables.judged(scores)[[*KEYS, "merit"]]
 
 
 def summary(scores: pd.DataFrame, picks: pd.DataFrame, *, threshold: float) -> dict[str, float]:

@@ -23,8 +23,6 @@ def line(error: Any, model: type[BaseModel]) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    if error["type"] == "float_type" and isinstance(error["input"], str):
-        message += "; YAML reads 1e-4 as a text, write 1.0e-4"
     return f"{where} is {_cut(repr(error['input']))}: {lowered(message)}"
 
 

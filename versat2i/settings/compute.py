@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from versat2i.settings import complaints, yaml_files
+from versat2i.settings import complaints, reader, renamed
 
 MOST = 4  # processes side by side where nobody says how many: each holds a model in memory
 
@@ -24,7 +24,6 @@ class Compute(BaseModel):
         attention: torch's kernel for attention in the denoiser; `auto` leaves the choice to torch.
         compile: torch compiles the denoiser: minutes at the start, faster after.
         vae_slicing: images are decoded one at a time.
-        vae_tiling: images larger than a tile are decoded tile by tile.
         gradient_checkpointing: training keeps fewer activations and computes them again: about a third slower.
         cpu_offload: each network waits in main memory while another computes.
         environments: where the Python environments that params name lie on this machine.
@@ -40,7 +39,6 @@ class Compute(BaseModel):
     attention: Literal["auto", "math", "flash", "efficient", "cudnn"] = "auto"
     compile: bool = False
     vae_slicing: bool = False
-    vae_tiling: bool = False
     gradient_checkpointing: bool = False
     cpu_offload: bool = False
     environments: dict[str, str] = {}
@@ -86,7 +84,10 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
     if not path.exists():
         return Compute()
     try:
-        return Compute.model_validate(yaml_files.parse(path.read_text()) or {})
+        content = reader.parse(path.read_text()) or {}
+        if moved := renamed.in_compute(content):
+            raise ValueError("; ".join(moved))
+        return Compute.model_validate(content)
     except ValidationError as error:
         raise ValueError(f"{path}: {complaints.line(error.errors()[0], Compute)}") from None
     except (OSError, ValueError) as error:

@@ -1,6 +1,7 @@
 """The versions that results depend on: tracked by DVC, checked before a stage runs."""
 
 import json
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,6 +20,7 @@ PACKAGES = (
 """pandas, pyarrow and the like move data; another version of theirs gives the same numbers."""
 
 
+@cache
 def installed() -> dict[str, str | None]:
     """Public versions of `PACKAGES`, without a build's suffix such as ``+cu126``; None: not installed."""
     found: dict[str, str | None] = {}

@@ -1,16 +1,18 @@
 """params.yaml as frozen, strict models: what can change a result, one section a stage.
 
-Nothing is guessed: an unknown name, a wrong type or a value out of range is an error that says
-where it stands and what was expected.
+Nothing is guessed: an unknown name, a missing value, a wrong type or a value out of range is an error that says where
+it stands and what was expected. No value that can change a result has a default here: DVC tracks what is written.
 """
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from versat2i.settings import complaints, yaml_files
+from versat2i.settings import complaints, reader, renamed
 from versat2i.settings.complaints import hint
+
+BASE, MIXTURE, UNIFORM = "base", "mixture", "uniform"  # variants that results are told against
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -27,10 +29,8 @@ def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
 # strict mode takes tuples only, YAML has lists only
 Interval = Annotated[tuple[Share, Share], Field(strict=False), AfterValidator(_ascending)]
 
-# some readers of YAML take the word `off` for false
-Safety = Annotated[Literal["off", "drop"], BeforeValidator(lambda value: "off" if value is False else value)]
+Safety = Literal["off", "drop"]
 Format = Literal["auto", "txt", "csv", "tsv", "json", "jsonl", "parquet"]
-Union = Literal["mixture", "uniform", "sum", "svd", "ties", "dare_ties", "joint"]
 
 
 class _Section(BaseModel):
@@ -38,7 +38,10 @@ class _Section(BaseModel):
 
 
 class Model(_Section):
-    """The base model: a local folder, or a hub repository at a pinned revision."""
+    """The base model: a local folder, or a hub repository at a pinned revision.
+
+    The last two have defaults for models that code loads; `Params` asks for them.
+    """
 
     path: str | None = None
     repo: str | None = None
@@ -46,6 +49,7 @@ class Model(_Section):
     dtype: Literal["float32", "float16", "bfloat16"]
     mixed_precision: Literal["float16", "bfloat16"] | None = None  # of the denoiser's products, where dtype is float32
     threads: Positive  # CPU threads change the last bits, so they belong to the result
+    vae_tiling: bool = False  # decode large images in tiles, blended at their seams, which may show
 
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
@@ -77,7 +81,7 @@ class Written(LanguageModel):
     temperature: Annotated[float, Field(gt=0)]
     most_alike: Share  # ROUGE-L above which two prompts are near-duplicates
     patience: Positive  # batches in a row that may give nothing new
-    seed: Seed = 0
+    seed: Seed
 
 
 class Asked(LanguageModel):
@@ -93,8 +97,8 @@ class Source(_Section):
     """
 
     grammar: Positive | None = None  # how many prompts to draw
-    held_out: Share = 0.0  # share of them with a held-out combination
-    seed: Seed = 0
+    held_out: Share | None = None  # share of them with a held-out combination
+    seed: Seed | None = None
     file: str | None = None
     format: Format = "auto"  # how the file is written, where neither its content nor its ending says it
     questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
@@ -105,6 +109,11 @@ class Source(_Section):
     def _one_source(self) -> "Source":
         if [self.grammar, self.file, self.written].count(None) != 2:
             raise ValueError("give either 'grammar: N', 'file: PATH' or 'written: {...}'")
+        drawn = [self.held_out is not None, self.seed is not None]
+        if self.grammar is not None and not all(drawn):
+            raise ValueError("'grammar' needs 'held_out' (0.0 to 1.0) and 'seed'")
+        if self.grammar is None and any(drawn):
+            raise ValueError("'held_out' and 'seed' belong to a 'grammar'")
         if self.file is None and (self.format != "auto" or self.questions is not None):
             raise ValueError("'format' and 'questions' belong to a 'file'; the grammar asks its own questions")
         if self.asked is not None and (self.grammar is not None or self.questions is not None):
@@ -129,7 +138,7 @@ class Sampling(_Section):
 class Generate(Sampling):
     per_prompt: Positive
     prompts_per_shard: Positive
-    safety: Safety = "off"  # drop: images that the model's own checker flags are blacked out and judged by no evaluator
+    safety: Safety  # drop: images that the model's own checker flags are blacked out and judged by no evaluator
 
 
 class Environment(_Section):
@@ -169,21 +178,21 @@ class Select(_Section):
     per_prompt: Positive
     margin: Annotated[float, Field(ge=0)]
     min_selected: Positive
-    guard: list[Name] = []  # other aspects, in which a pick must reach its prompt's median and its rival not exceed it
+    guard: list[Name]  # other aspects, in which a pick must reach its prompt's median and its rival not exceed it
 
 
 class Training(_Section):
     """What every training run has: an expert's, the joint LoRA's and the mixture's."""
 
-    objective: Literal["sft", "contrast"] = "sft"  # the picks alone, or each beside its prompt's worst candidate
+    objective: Literal["sft", "contrast"]  # the picks alone, or each beside its prompt's worst candidate
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0, le=1)]
-    lr_scheduler: Literal["constant", "linear"] = "constant"  # after a warm-up: as it is, or falling to zero
-    timesteps: Interval = (0.0, 1.0)  # the part of the noise schedule that is trained, 0 clean, 1 pure noise
+    lr_scheduler: Literal["constant", "linear"]  # after a warm-up: as it is, or falling to zero
+    timesteps: Interval  # the part of the noise schedule that is trained, 0 clean, 1 pure noise
     caption_dropout: Share
-    min_snr: Annotated[float, Field(gt=0)] | None = None
-    checkpoint_every: Positive = 100
+    min_snr: Annotated[float, Field(gt=0)] | None
+    checkpoint_every: Positive = 100  # steps between two saves: no part of the result
 
 
 class TrainLora(Training):
@@ -192,18 +201,35 @@ class TrainLora(Training):
     targets: Literal["attention", "attention+feedforward", "convolutions", "attention+convolutions"]
 
 
-class Mix(Training):
+class Gates(Training):
+    """A gated mixture of the experts."""
+
+    kind: Literal["gates"]
     scope: Literal["token", "image", "layer"]
     balance: Annotated[float, Field(ge=0)]
-    scale: Annotated[float, Field(gt=0)] = 1.0  # where lambda starts: 1 is the uniform merge, N the sum of N experts
-    variants: Annotated[list[Union], Field(min_length=1)]  # the mixture and the merges it is measured against
+    scale: Annotated[float, Field(gt=0)]  # where lambda starts: 1 is the uniform merge, N the sum of N experts
+
+
+class Joint(_Section):
+    """One LoRA trained on everything, with the ranks and steps of all experts together."""
+
+    kind: Literal["joint"]
+
+
+class Merge(_Section):
+    """A static merge of the experts."""
+
+    kind: Literal["uniform", "sum", "svd", "ties", "dare_ties"]
+
+
+Union = Annotated[Gates | Joint | Merge, Field(discriminator="kind")]
 
 
 class Evaluate(Sampling):
     split: Literal["dev", "eval"]
     per_prompt: Positive
     prompts_per_shard: Positive
-    variants: dict[Name, str]  # where each variant's adapter lies; for base, the model itself
+    variants: Annotated[list[Name], Field(min_length=1)]
     judges: list[Reward]  # beside the aspects' evaluators; never used for selection
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
 
@@ -217,11 +243,13 @@ class Params(_Section):
     rewards: dict[str, Reward]
     select: dict[str, Select]
     train_lora: dict[str, TrainLora]
-    mix: Mix
+    mix: Annotated[dict[Name, Union], Field(min_length=1)]  # what unites the experts, by the name of its variant
     evaluate: Evaluate
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
+        if unwritten := {"mixed_precision", "vae_tiling"} - self.model.model_fields_set:
+            raise ValueError(f"model.{min(unwritten)} is missing")
         for section in ("rewards", "select", "train_lora"):
             for aspect in self.aspects:
                 if aspect not in getattr(self, section):
@@ -234,14 +262,16 @@ class Params(_Section):
                         f"select.{aspect}.guard: {name!r} is none of the other aspects ({', '.join(others)})"
                         f"{hint(name, others)}"
                     )
-        known = ["base", *self.aspects, *self.mix.variants]
+        known = [BASE, *self.aspects, *self.mix]
         for name in known:
             if known.count(name) > 1:
-                raise ValueError(f"{name!r} is named twice in 'base', 'aspects' and 'mix.variants'; each is a folder")
+                raise ValueError(f"{name!r} is named twice in 'base', 'aspects' and 'mix'; each is a folder")
         for variant in self.evaluate.variants:
+            if self.evaluate.variants.count(variant) > 1:
+                raise ValueError(f"evaluate.variants: {variant!r} is there twice")
             if variant not in known:
                 raise ValueError(f"evaluate.variants: {variant!r} is none of {', '.join(known)}{hint(variant, known)}")
-        if "base" not in self.evaluate.variants:
+        if BASE not in self.evaluate.variants:
             raise ValueError("evaluate.variants: 'base' is missing; every gain is measured against it")
         return self
 
@@ -268,17 +298,30 @@ def parse(text: str, name: str = "params.yaml") -> Params:
         ValueError: what is wrong, in one line: where, what was found, what was expected.
     """
     try:
-        content = yaml_files.parse(text)
+        content = reader.parse(text)
     except ValueError as error:
         raise ValueError(f"{name}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{name}: expected sections (seed, aspects, model, ...), found {type(content).__name__}")
+    if moved := renamed.in_params(content):
+        raise ValueError("\n".join(f"{name}: {line}" for line in moved))
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        problems = sorted(error.errors(), key=lambda e: e["type"] == "missing")
+        problems = sorted(map(_placed, error.errors()), key=lambda e: e["type"] == "missing")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ValueError(f"{name}: {complaints.line(problems[0], Params)}{more}") from None
+
+
+def _placed(error: Any) -> Any:
+    """An error of a section of `mix` where its key stands: pydantic puts the kind in between, and names no `kind`."""
+    loc = error["loc"]
+    if error["type"] == "union_tag_not_found":
+        return error | {"type": "missing", "loc": (*loc, "kind")}
+    if error["type"] == "union_tag_invalid":
+        message = f"Input should be {error['ctx']['expected_tags']}"
+        return error | {"type": "literal_error", "loc": (*loc, "kind"), "input": error["ctx"]["tag"], "msg": message}
+    return error | {"loc": (*loc[:2], *loc[3:])} if loc[:1] == ("mix",) and len(loc) > 3 else error
 
 
 def load(path: Path = Path("params.yaml")) -> Params:

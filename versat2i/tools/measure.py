@@ -11,7 +11,7 @@ from torch import nn
 
 from versat2i.adapters import lora, mixture
 from versat2i.models.diffusion import Backbone, Embeddings
-from versat2i.settings.params import Mix, Sampling, Training, TrainLora
+from versat2i.settings.params import Gates, Sampling, Training, TrainLora
 from versat2i.train import loop, losses
 from versat2i.train.examples import Examples
 
@@ -101,14 +101,14 @@ def untrained(model: Backbone, rules: dict[str, TrainLora]) -> list[lora.Adapter
     return made
 
 
-def mixed(model: Backbone, adapters: list[lora.Adapter], rule: Mix) -> mixture.Mixture:
+def mixed(model: Backbone, adapters: list[lora.Adapter], rule: Gates) -> mixture.Mixture:
     """A mixture of adapters, in place."""
     found = mixture.attach(model.denoiser, adapters, rule.scope)
     model.masking = found.masking
     return found
 
 
-def mix_step(model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule: Mix) -> Step:
+def mix_step(model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule: Gates) -> Step:
     """One training step of a mixture's gates."""
     model.denoiser.train()
     fit = losses.objective(model, rule, found.silenced)

@@ -15,7 +15,7 @@ from versat2i.mix.unions import joint_settings
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone
 from versat2i.prompts import sources
-from versat2i.settings.params import Params, Reward
+from versat2i.settings.params import Gates, Joint, Params, Reward
 from versat2i.tools import measure as measuring
 
 COPIES = 2  # of what a stage writes: DVC's cache or its folder, and the work store
@@ -83,10 +83,11 @@ def work(settings: Params, prompts: dict[str, int]) -> list[Work]:
     listed = [Work("generate", pool, "image", "draw")]
     listed += [Work(f"score@{aspect}", pool, "image", _kind(aspect, e)) for aspect, e in score.of_aspects(settings)]
     listed += [Work(f"train_lora@{a}", settings.train_lora[a].steps, "step", f"lora {a}") for a in settings.aspects]
-    if "mixture" in settings.mix.variants:
-        listed.append(Work("mix@mixture", settings.mix.steps, "step", "mix"))
-    if "joint" in settings.mix.variants:
-        listed.append(Work("mix@joint", joint_settings(settings).steps, "step", f"lora {settings.aspects[0]}"))
+    for variant, rule in settings.mix.items():
+        if isinstance(rule, Gates):
+            listed.append(Work(f"mix@{variant}", rule.steps, "step", f"gates {variant}"))
+        elif isinstance(rule, Joint):
+            listed.append(Work(f"mix@{variant}", joint_settings(settings).steps, "step", f"lora {settings.aspects[0]}"))
     listed.append(Work("evaluate", shown, "image", "draw", passes))
     everyone = score.of_aspects(settings) + score.of_judges(settings)
     return [*listed, *(Work("evaluate", shown, "image", _kind(aspect, e)) for aspect, e in everyone)]
@@ -102,7 +103,7 @@ def gigabytes(settings: Params, listed: list[Work], measured: Measured) -> dict[
     images = {stage: next(w.amount for w in listed if w.stage == stage) for stage in ("generate", "evaluate")}
     picks = sum(settings.select[aspect].per_prompt for aspect in settings.aspects)
     selected = images["generate"] / settings.generate.per_prompt * picks
-    unions = len(settings.mix.variants) * sum(measured.adapter_bytes)  # each holds all experts' ranks
+    unions = len(settings.mix) * sum(measured.adapter_bytes)  # each holds all experts' ranks
     sizes = {
         "candidates": images["generate"] * measured.image_bytes,
         "selected, at most": 2 * selected * measured.image_bytes,  # beside each pick its rival
@@ -155,10 +156,13 @@ def _measure_training(found: Measured, settings: Params, model: Backbone, embedd
         model.denoiser.unload_lora()
     adapters = measuring.untrained(model, rules)
     found.adapter_bytes = [_bytes(adapter) for adapter in adapters]
-    gated = settings.mix
-    rows = torch.arange(gated.batch_size) % len(embedded.hidden)
-    step = measuring.mix_step(model, embedded[rows], measuring.mixed(model, adapters, gated), gated)
-    found.note("mix", measuring.timed(step, model.device))
+    for variant, gates in settings.mix.items():
+        if isinstance(gates, Gates):
+            rows = torch.arange(gates.batch_size) % len(embedded.hidden)
+            mixed = measuring.mixed(model, adapters, gates)
+            cost = measuring.timed(measuring.mix_step(model, embedded[rows], mixed, gates), model.device)
+            found.note(f"gates {variant}", cost)
+            mixed.detach()
 
 
 def _bytes(adapter: Adapter) -> int:

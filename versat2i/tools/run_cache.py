@@ -7,10 +7,13 @@ what was trained before, for want of a few small files.
 
 from pathlib import Path
 
+import click
 import yaml
 
+from versat2i.tools import dvc
 from versat2i.work import places
 
+LISTING = Path("runs.dvc")  # there while it is sent
 SMALL = (str(places.METRICS), str(places.PLOTS))  # what dvc.yaml keeps in Git
 
 
@@ -47,3 +50,28 @@ def listing(objects: dict[str, int]) -> str:
     """
     outs = [{"md5": md5, "size": size, "hash": "md5", "path": f"runs/{md5}"} for md5, size in sorted(objects.items())]
     return yaml.safe_dump({"outs": outs})
+
+
+@click.command()
+def main() -> None:
+    """Send the metrics and plots of every run, so that the run cache restores them anywhere.
+
+    \b
+    Example:
+        dvc push --run-cache && python -m versat2i.tools.run_cache
+    """
+    try:
+        objects = small(Path(dvc.output("cache", "dir")))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    if not objects:
+        return
+    try:
+        LISTING.write_text(listing(objects))
+        click.echo(f"metrics and plots of all runs: {dvc.output('push', str(LISTING))}")
+    finally:
+        LISTING.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -67,7 +67,7 @@ def of(
         name=name,
         seed=settings.seed,
         model=settings.model.model_dump() | identity(settings.model),
-        rule=rule.model_dump(),
+        rule=rule.model_dump(exclude={"checkpoint_every"}),
         inputs=[files.folder_hash(folder) for folder in inputs],
     )
     return Checkpoint(store.Store(stage).folder / f"{key}.pt")

@@ -63,7 +63,7 @@ def _advice(stage: str) -> str:
         "generate": "generate.batch_size",
         "score": f"rewards.{item}.batch_size",
         "train_lora": f"train_lora.{item}.batch_size",
-        "mix": "mix.batch_size",
+        "mix": f"mix.{item}.batch_size",
         "evaluate": "evaluate.batch_size, or that of an evaluator in rewards",
     }
     if name not in places:

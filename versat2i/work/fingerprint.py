@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from versat2i.settings import environment
+
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("versat2i", "stages")
 
@@ -93,10 +95,9 @@ def of(modules: Iterable[str], **inputs: Any) -> str:
         modules: the modules whose code, with all they import from this project, makes the piece.
         inputs: whatever else its bytes depend on, as JSON values.
     """
-    environment = ROOT / "environment.json"
     whole = {
         "inputs": inputs,
-        "environment": json.loads(environment.read_text()) if environment.exists() else {},
+        "environment": environment.installed(),  # not environment.json: a wheel has none
         "code": [digest(module) for module in sorted(set(modules))],
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]

@@ -9,6 +9,8 @@ IMAGES = DATA / "images"
 REPORT = DATA / "report"
 SAMPLES = DATA / "samples.png"  # the same prompts drawn by every variant
 
+EMBEDDED = Path("versat2i/shapes/model")  # the model of the embedded world, seen from the root of the project
+
 RECIPE = "mixture.json"  # in the folder of a mixture: what it consists of
 
 

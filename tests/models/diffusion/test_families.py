@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tiny_families
 import torch
-import yaml
 from click.testing import CliRunner
 from diffusers import DiffusionPipeline
 
@@ -283,13 +282,13 @@ compare
 
 def test_all_stages_run(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    params = drawn.settings(settings, ("aesthetic", "low_level")).model_dump(exclude_none=True)
-    variants = {"base": settings.path, "aesthetic": "data/adapters/aesthetic", "mixture": "data/adapters/mixture"}
+    params = drawn.settings(settings, ("aesthetic", "low_level")).model_dump()
+    variants = ["base", "aesthetic", "mixture"]
     params["rewards"]["low_level"] = {"evaluator": "darkness"}
     params["evaluate"]["variants"] = variants
     monkeypatch.setitem(low_level.EVALUATORS, "darkness", f"{__name__}:Darkness")
     shutil.copy(fingerprint.ROOT / "environment.json", tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "params.yaml").write_text(drawn.yaml_text(params))
     for name, *arguments in (line.split() for line in STAGES.strip().splitlines()):
         result = CliRunner().invoke(import_module(f"stages.{name}").main, arguments)
         assert result.exit_code == 0, f"{name} {arguments}: {result.output}{result.exception}"

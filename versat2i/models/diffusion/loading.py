@@ -129,7 +129,7 @@ def load(model: Model, device: str = "cpu") -> Backbone:
         _check_tokenizers(pipe)
     pipe.set_progress_bar_config(disable=True)
     machine = compute.load()
-    running.place(pipe, device, machine)
+    running.place(pipe, device, machine, model.vae_tiling)
     loaded = family(pipe, identity(model), machine)
     running.mixed(loaded.denoiser, device, model.mixed_precision)
     for part in loaded.parts:

@@ -22,7 +22,7 @@ KERNELS = {
 }
 
 
-def place(pipe: DiffusionPipeline, device: str, machine: Compute) -> None:
+def place(pipe: DiffusionPipeline, device: str, machine: Compute, vae_tiling: bool = False) -> None:
     """Bring a pipeline to a device; with `cpu_offload` each part only while it computes.
 
     Raises:
@@ -32,12 +32,13 @@ def place(pipe: DiffusionPipeline, device: str, machine: Compute) -> None:
         pipe.enable_model_cpu_offload(device=device)
     else:
         pipe.to(device)
-    for name, wanted in (("slicing", machine.vae_slicing), ("tiling", machine.vae_tiling)):
+    asked = {"slicing": ("compute.yaml: ", machine.vae_slicing), "tiling": ("params.yaml: model.", vae_tiling)}
+    for name, (where, wanted) in asked.items():
         switch = getattr(pipe.vae, f"enable_{name}", None)
         if not wanted:
             continue
         if switch is None:
-            raise ValueError(f"compute.yaml: vae_{name}: a {type(pipe.vae).__name__} has none. Leave it out")
+            raise ValueError(f"{where}vae_{name}: a {type(pipe.vae).__name__} has none. Set it to false")
         switch()
 
 

@@ -150,6 +150,7 @@ class Isolated:
         self._label = f"{aspect}.{evaluator} in environment {environment.name!r}"
         if lacking := [name for name in isolated_worker.SAID if not hasattr(kind, name)]:
             raise ValueError(f"{self._label}: its class here does not say its {', '.join(lacking)}, which it must")
+        self.modules = (str(kind.__module__),)  # whose code the other environment runs too
         self.name, self.metric, self.licence = kind.name, kind.metric, kind.licence
         self.higher_is_better: bool = kind.higher_is_better
         self.range: tuple[float, float] = kind.range

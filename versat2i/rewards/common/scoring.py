@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from versat2i import rewards
 from versat2i.formats import shards, tables
+from versat2i.rewards.common import plugins
 from versat2i.rewards.common.base import FLAGGED, Reward, check
 from versat2i.settings.params import Reward as Evaluator
 from versat2i.work import files, fingerprint, store
@@ -37,7 +39,8 @@ def _score_batch(
 ) -> pd.DataFrame:
     """One row (kind `scores`) a candidate of the batch."""
     frame = pd.DataFrame({"prompt_id": [c.prompt_id for c in batch], "k": [c.k for c in batch]})
-    frame = frame.assign(text=frame["prompt_id"].map(texts), score=np.nan, abstained=FLAGGED, details=None)
+    empty: dict[str, Any] = {"score": np.nan, "merit": np.nan, "abstained": FLAGGED, "details": None}
+    frame = frame.assign(text=frame["prompt_id"].map(texts), **empty)
     shown = [row for row, candidate in enumerate(batch) if not candidate.flagged]
     if not shown:
         return frame
@@ -50,7 +53,8 @@ def _score_batch(
             raise
         raise _explained(reward, images, asked, questions, error) from error
     frame.loc[shown, judged.columns] = judged.to_numpy()
-    return frame.astype({"score": np.float64})
+    frame = frame.astype({"score": np.float64})
+    return frame.assign(merit=frame["score"] if reward.higher_is_better else -frame["score"])
 
 
 def _judged(
@@ -133,6 +137,7 @@ class Worker:
         # its code
         parts = (self.reward, *vars(self.reward).values())
         self.modules = {type(part).__module__ for part in parts}
+        self.plugins = plugins.used_by({*self.modules, *getattr(self.reward, "modules", ())})
         self.weights = [getattr(part, "identity", None) for part in parts]
 
     def __call__(self, path: Path) -> tuple[pd.DataFrame, bool]:
@@ -148,6 +153,7 @@ class Worker:
         key = fingerprint.of(
             [__name__, *self.modules],
             evaluator=self.recipe.evaluator.model_dump(),
+            plugins=self.plugins,
             weights=self.weights,
             shard=files.file_hash(path),
             texts={p: self.recipe.texts[p] for p in sorted(prompt_ids)},

@@ -1,0 +1,144 @@
+"""What follows from params is written into dvc.yaml, and what people wrote there stays."""
+
+import shutil
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages import graph
+from versat2i.settings import params
+from versat2i.work.fingerprint import ROOT
+
+SETTINGS = params.load(ROOT / "params.yaml")
+
+
+def changed(**changes):
+    """The project's params with other values, ``changed(select__geometry__guard=[...])``."""
+    content = SETTINGS.model_dump()
+    for path, value in changes.items():
+        *sections, name = path.split("__")
+        place = content
+        for section in sections:
+            place = place[section]
+        place[name] = value
+    return params.Params.model_validate(content)
+
+
+@pytest.fixture
+def dvc(tmp_path):
+    """A copy of dvc.yaml, and a function that reads it after `make graph`."""
+    path = tmp_path / "dvc.yaml"
+    shutil.copy(ROOT / "dvc.yaml", path)
+
+    def written(settings):
+        graph.write(settings, path)
+        return YAML(typ="safe").load(path.read_text())
+
+    written.path = path
+    return written
+
+
+def deps(pipeline, name):
+    body = pipeline["stages"][name]
+    return body.get("do", body)["deps"]
+
+
+def test_a_guard_is_read_by_select(dvc):
+    found = dvc(changed(select__geometry__guard=["aesthetic"]))
+    scores = [dep for dep in deps(found, "select") if dep.startswith("data/scores")]
+    names = ("${item.aspect}", "aesthetic", "faithfulness")
+    assert scores == [f"data/scores/{name}.parquet" for name in names]
+
+
+def test_another_merge_is_made_evaluated_and_compared(dvc):
+    mix = SETTINGS.model_dump()["mix"] | {"half": {"kind": "ties"}}
+    found = dvc(changed(mix=mix, evaluate__variants=["base", "half"]))
+    assert found["stages"]["evaluate"]["foreach"] == {
+        "base": "versat2i/shapes/model",
+        "half": "data/adapters/half",
+    }
+    evaluated = [dep for dep in deps(found, "compare") if dep.startswith("data/evaluation")]
+    assert evaluated == ["data/evaluation/base", "data/evaluation/half"]
+
+
+def test_another_base_model_takes_the_place_of_the_old_one(dvc):
+    model = {"path": "models/mine", "dtype": "float32", "mixed_precision": None, "threads": 1, "vae_tiling": False}
+    found = dvc(changed(model=model))
+    for name in ("generate", "train_lora", "mix", "evaluate"):
+        assert "models/mine" in deps(found, name) and "versat2i/shapes/model" not in deps(found, name)
+    assert found["stages"]["evaluate"]["foreach"]["base"] == "models/mine"
+    again = dvc(SETTINGS)
+    assert "models/mine" not in deps(again, "generate") and "versat2i/shapes/model" in deps(again, "generate")
+
+
+def test_an_aspect_of_a_plug_in_depends_on_the_digest_of_plug_ins(dvc):
+    content = SETTINGS.model_dump()
+    content["aspects"] = ["geometry", "spelling"]
+    for section in ("rewards", "select", "train_lora"):
+        content[section]["spelling"] = content[section]["geometry"]
+    for aspect in content["aspects"]:
+        content["select"][aspect]["guard"] = []
+    content["evaluate"]["variants"] = ["base", "spelling"]
+    found = dvc(params.Params.model_validate(content))
+    assert found["stages"]["score"]["foreach"] == {"geometry": "versat2i/rewards/geometry", "spelling": "plugins.json"}
+    assert set(found["artifacts"]) == {"mixture", "geometry", "spelling"}
+
+
+def test_files_of_prompts_are_read_in_order_and_once():
+    asked = {"model": "m", "dtype": "float32", "batch_size": 1, "tokens": 1, "template": "ask.txt"}
+    written = asked | {"template": "write.txt", "examples": "few.txt", "amount": 1, "shown": 1, "per_request": 1}
+    written |= {"temperature": 1.0, "most_alike": 0.8, "patience": 1, "seed": 0}
+    sources = [
+        params.Source(file="a.txt", questions="grammar"),
+        params.Source(file="b.txt", questions="q.csv"),
+        params.Source(written=written, asked=asked | {"check": "check.txt"}),
+    ]
+    found = graph.prompt_files(params.Prompts(train=sources[:1], dev=sources[:2], eval=sources[2:]))
+    assert found == ["a.txt", "b.txt", "q.csv", "write.txt", "few.txt", "ask.txt", "check.txt"]
+
+
+def test_the_lock_of_an_environment_is_read_by_whoever_scores(dvc):
+    found = dvc(changed(evaluate__judges=[{"evaluator": "x", "environment": {"name": "two", "lock": "two.lock"}}]))
+    assert "two.lock" in deps(found, "score") and "two.lock" in deps(found, "evaluate")
+
+
+def test_comments_commands_and_code_deps_stay(dvc):
+    text = dvc.path.read_text()
+    dvc.path.write_text(text.replace("      - versat2i/select\n", "      - versat2i/select # own\n", 1))
+    found = dvc(changed(evaluate__variants=["base"]))
+    after = dvc.path.read_text()
+    assert "- versat2i/select # own" in after and after.startswith("# The pipeline.")
+    assert "# What other repositories take by name" in after
+    assert deps(found, "select")[:3] == ["stages/select.py", "versat2i/formats", "versat2i/select"]
+    assert not graph.write(changed(evaluate__variants=["base"]), dvc.path)
+    graph.write(SETTINGS, dvc.path)
+    assert YAML(typ="safe").load(dvc.path.read_text()) == YAML(typ="safe").load(text)
+
+
+def test_a_dvc_yaml_that_does_not_fit_is_told_in_one_line(tmp_path, monkeypatch):
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    graph.check()
+    text = (tmp_path / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("variants: [base, aesthetic,", "variants: [base,"))
+    with pytest.raises(ValueError) as error:
+        graph.check()
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith("dvc.yaml does not fit params.yaml (stages.") and "`make graph`" in str(
+        error.value
+    )
+    graph.write(params.load())
+    graph.check()
+
+
+def test_without_dvc_yaml_nothing_is_compared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    graph.check()
+
+
+def test_a_dvc_yaml_with_conflict_markers_is_named(tmp_path, monkeypatch):
+    (tmp_path / "dvc.yaml").write_text("<<<<<<< HEAD\nstages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"^dvc\.yaml: not readable YAML"):
+        graph.check()
