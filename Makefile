@@ -60,7 +60,6 @@ bench: setup
 
 repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
-	@python -m versat2i.rewards.common.plugins
 	@python -m versat2i.tools.repro
 	@python -m versat2i.tools.table
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import click
 
+from versat2i.rewards.common import plugins
 from versat2i.settings import compute
 from versat2i.tools import dvc
 from versat2i.work import order
@@ -81,6 +82,7 @@ def main() -> None:
         python -m versat2i.tools.repro
     """
     try:
+        plugins.write()  # so that DVC sees a mended plug-in
         changed = set(json.loads(dvc.output("status", "--json")))
         jobs = compute.load().stages_at_once() if changed else 1  # to find the device, torch is imported
         if jobs > 1:
