@@ -70,6 +70,10 @@ table: setup
 test: dev
 	pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# what takes minutes: a project that grows, every preset set by DVC key by key
+test-slow: dev
+	pytest -m slow --numprocesses logical --maxprocesses 4 --dist loadfile
+
 # every fault at every change to a file, KILLS real kills of each stage, every bad input: about half an hour
 KILLS := 100
 torture: dev

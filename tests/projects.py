@@ -11,8 +11,6 @@ import drawn
 import forks
 import yaml
 
-from stages import graph
-from versat2i.settings import params
 from versat2i.work import fingerprint
 
 TINY = {
@@ -81,7 +79,7 @@ def without(dropped: set[str], settings: dict) -> None:
 def put(root: Path, settings: dict) -> None:
     """Write params and what follows from them in dvc.yaml."""
     (root / "params.yaml").write_text(drawn.yaml_text(settings))
-    graph.write(params.load(root / "params.yaml"), root / "dvc.yaml")
+    run(root, "python", "-m", "stages.graph")
 
 
 def copy_project(root: Path, model: Path) -> Path:

@@ -85,6 +85,12 @@ def replace(root: Path, module: str, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
+def comment(root: Path, *modules: str) -> None:
+    for module in modules:
+        path = root / "versat2i" / module
+        path.write_text(f"{path.read_text()}# as it was\n")
+
+
 def upgrade(root: Path, package: str) -> None:
     """Another version of a package is installed, and `make lock` notes the versions."""
     found = environment.installed().get(package) or "1.0"
@@ -128,6 +134,12 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     ),
     "a comment in an evaluator, `aesthetic/classical.py`": lambda root: replace(
         root, "rewards/aesthetic/classical.py", "import numpy as np\n", "import numpy as np  # arrays\n"
+    ),
+    "a comment in `versat2i/select/rule.py`": lambda root: comment(root, "select/rule.py"),
+    "a comment in `versat2i/formats/tables.py`": lambda root: comment(root, "formats/tables.py"),
+    "a comment in `versat2i/report/page.py`": lambda root: comment(root, "report/page.py"),
+    "comments in `versat2i/tools/plan.py` and `versat2i/cli/sample.py`": lambda root: comment(
+        root, "tools/plan.py", "cli/sample.py"
     ),
     "`make lock` with another torch": lambda root: upgrade(root, "torch"),
     "`make lock` with another pandas": lambda root: upgrade(root, "pandas"),

@@ -65,7 +65,7 @@ def test_another_machine_agrees_byte_for_byte(project, model, tmp_path):
     other = copy_project(tmp_path / "other", model)
     run(other, "dvc", "repro", "train_lora@aesthetic", forked=False)
     mine, theirs = (yaml.safe_load((root / "dvc.lock").read_text())["stages"] for root in (project, other))
-    assert len(theirs) == 6  # the scores of the guard too
+    assert len(theirs) == 5
     assert {name: mine[name] for name in theirs} == theirs
 
 

@@ -37,7 +37,9 @@ def spelt(value):
     return str(OTHER[type(value)]).lower()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [FILES[0], *(pytest.param(path, marks=pytest.mark.slow) for path in FILES[1:])], ids=lambda path: path.stem
+)
 def test_every_key_of_every_aspect_is_set_alone(path, tmp_path):
     before, copy = leaves(reader.parse(path.read_text())), tmp_path / "params.yaml"
     places = of_aspects(path)
