@@ -8,6 +8,7 @@ import json
 import random
 from pathlib import Path
 
+import drawn
 import numpy as np
 import pandas as pd
 import torch
@@ -46,16 +47,16 @@ def settings() -> params.Params:
     }
     content["evaluate"] |= {"per_prompt": PER_PROMPT, "resamples": 200, "judges": [{"evaluator": "random"}]}
     content["evaluate"]["variants"] = list(VARIANTS)
-    return params.parse(yaml.safe_dump(content))
+    return params.parse(drawn.yaml_text(content))
 
 
 def write() -> params.Params:
     """Write a run into the current folder."""
     chosen = settings()
-    content = chosen.model_dump(exclude_none=True)
+    content = chosen.model_dump()
     content["rewards"] = {aspect: {"evaluator": e.evaluator, **e.options} for aspect, e in chosen.rewards.items()}
     content["evaluate"]["judges"] = [{"evaluator": e.evaluator, **e.options} for e in chosen.evaluate.judges]
-    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("params.yaml").write_text(drawn.yaml_text(content))
     environment.write()
     for split, (texts, questions, _) in sources.collect(chosen.prompts).items():
         tables.write("prompts", texts, places.prompts(split))

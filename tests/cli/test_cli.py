@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import drawn
 import numpy as np
 import pytest
 import yaml
@@ -77,9 +78,9 @@ def test_the_work_store_is_shown_and_pruned(tmp_path, monkeypatch):
 def clone(tmp_path, monkeypatch, model_folder):
     """A folder with params of a tiny model."""
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
-    settings["model"] = {"path": str(model_folder), "dtype": "float32", "threads": 1}
+    settings["model"] |= {"path": str(model_folder), "mixed_precision": None}
     settings["evaluate"] |= {"steps": 1, "batch_size": 4}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    (tmp_path / "params.yaml").write_text(drawn.yaml_text(settings))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -13,6 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import drawn
 import pytest
 import stage_forks
 import yaml
@@ -124,9 +125,9 @@ def stage(forks, root, tmp_path_factory):
         own = shutil.copytree(root, tmp_path_factory.mktemp("kills") / "run")
         settings = yaml.safe_load((own / "params.yaml").read_text())
         for section, changes in LONGER.items():
-            settings[section] |= changes
+            (settings["mix"]["mixture"] if section == "mix" else settings[section]).update(changes)
         settings["train_lora"]["aesthetic"] |= LONGER["mix"]
-        (own / "params.yaml").write_text(yaml.safe_dump(settings))
+        (own / "params.yaml").write_text(drawn.yaml_text(settings))
         return Stage(forks, own, name)
 
     return functools.cache(copied)

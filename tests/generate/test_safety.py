@@ -12,7 +12,7 @@ from versat2i.formats import shards, tables
 from versat2i.generate import painter, plan, safety
 from versat2i.rewards.common import scoring
 from versat2i.rewards.common.base import FLAGGED, Scores
-from versat2i.settings import params
+from versat2i.settings import params, reader
 from versat2i.settings.params import Generate, Model
 
 TEXTS = {"p0": "a red circle", "p1": "two blue squares on a navy background", "p2": "a green star"}
@@ -147,12 +147,10 @@ def test_the_model_itself_is_loaded_without_its_checker(settings):
 
 
 def test_the_word_off_is_understood_as_it_is_written():
-    """YAML 1.1 reads it as false."""
+    """As DVC reads it: to YAML 1.1 it would be false."""
     text = "{steps: 1, guidance_scale: 1.0, batch_size: 1, per_prompt: 1, prompts_per_shard: 1, safety: %s}"
-    import yaml
-
     for word, expected in (("off", "off"), ("'off'", "off"), ("drop", "drop")):
-        assert params.Generate.model_validate(yaml.safe_load(text % word)).safety == expected
+        assert params.Generate.model_validate(reader.parse(text % word)).safety == expected
     for word in ("on", "true", "black"):
         with pytest.raises(ValueError, match="safety"):
-            params.Generate.model_validate(yaml.safe_load(text % word))
+            params.Generate.model_validate(reader.parse(text % word))

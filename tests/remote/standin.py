@@ -28,7 +28,8 @@ def load(text: str) -> Any:
 def resolve(name: str, item: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The stage of dvc.yaml with the names of one matrix or foreach item put in."""
     body = load(Path("dvc.yaml").read_text())["stages"][name]
-    place = settings["evaluate"]["variants"].get(item, "") if "foreach" in body else item
+    items = body.get("foreach")
+    place = items[item] if isinstance(items, dict) else item
     text = json.dumps(body.get("do", body))
     values = {"item.aspect": item, "item.variant": item, "item": place, "key": item}
     for label, value in {**values, "evaluate.split": settings["evaluate"]["split"]}.items():

@@ -22,11 +22,12 @@ def rule(**changes):
     return BEST | threshold | changes
 
 
-def table(candidates):
+def table(candidates, higher_is_better=True):
     """Scores from ``{prompt_id: [score or None for abstained, ...]}``, k by position."""
     rows = [(name, k, value) for name, values in candidates.items() for k, value in enumerate(values)]
     frame = pd.DataFrame(rows, columns=["prompt_id", "k", "score"]).astype({"score": float})
-    return frame.assign(abstained=reason(frame["score"]), details=None)
+    merit = frame["score"] if higher_is_better else -frame["score"]
+    return frame.assign(merit=merit, abstained=reason(frame["score"]), details=None)
 
 
 def reason(score):
@@ -193,11 +194,16 @@ def test_the_second_best_pick_gets_the_second_worst_and_none_gets_a_better_one()
 def test_a_pick_reaches_its_prompts_median_in_every_guard_and_its_rival_does_not_exceed_it():
     scores = table({"a": [0.9, 0.8, 0.7, 0.6, 0.1, 0.2]})
     one = selection_rule.merits(table({"a": [0.0, 0.5, 1.0, 0.4, 1.0, 0.0]}))  # median 0.45
-    other = selection_rule.merits(table({"a": [0.0, 9.0, 0.0, 1.0, 0.0, 2.0]}), higher_is_better=False)  # median -0.5
+    other = selection_rule.merits(table({"a": [0.0, 9.0, 0.0, 1.0, 0.0, 2.0]}, higher_is_better=False))  # median -0.5
     for guards, pick, rival in (([], 0, 4), ([one], 1, 5), ([other], 0, 5), ([one, other], 2, 5)):
         picks = selection_rule.pick(scores, **rule(), guards=guards)
         paired = selection_rule.rivals(scores, picks, guards=guards)
         assert paired[["k", "rival"]].values.tolist() == [[pick, rival]]
+
+
+def test_the_direction_of_a_table_is_read_from_its_merit():
+    assert selection_rule.higher_is_better(table({"a": [None, 0.5, -2.0]}))
+    assert not selection_rule.higher_is_better(table({"a": [None, 0.5, -2.0]}, higher_is_better=False))
 
 
 def test_where_a_guard_abstains_it_keeps_nothing_out():

@@ -8,7 +8,6 @@ import hub_server
 import pytest
 import tiny_families
 import tiny_vision
-import yaml
 from hub_server import REVISION, Hub
 
 from versat2i.settings import params
@@ -47,7 +46,7 @@ def hub(tmp_path_factory):
 
 
 def test_what_was_fetched_is_enough_without_a_hub(hub, tmp_path):
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings()))
+    (tmp_path / "params.yaml").write_text(drawn.yaml_text(settings()))
     shutil.copy(fingerprint.ROOT / "environment.json", tmp_path)
     with hub:
         environment = hub.environment(tmp_path / "home")

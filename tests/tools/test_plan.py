@@ -2,7 +2,6 @@
 
 import drawn
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from versat2i.cli import main
@@ -71,7 +70,7 @@ def test_the_median_of_warm_calls_counts():
 @pytest.fixture
 def here(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings(model).model_dump()))
+    (tmp_path / "params.yaml").write_text(drawn.yaml_text(settings(model).model_dump()))
 
 
 def plan(*words):

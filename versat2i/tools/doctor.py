@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 
-from versat2i.models.diffusion import running
 from versat2i.rewards.common import isolated
 from versat2i.settings import compute, environment, params
 from versat2i.work import commands
@@ -88,6 +87,8 @@ def _model() -> Finding:
 
 def _device() -> Finding:
     import torch  # seconds to import
+
+    from versat2i.models.diffusion import running
 
     machine = compute.load()
     device = machine.torch_device()
