@@ -1,5 +1,6 @@
 """Pools, selected sets and whole params for tests, small enough to make in every test."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -83,3 +84,11 @@ def yaml_text(content: dict) -> str:
 def flat(colour: int) -> np.ndarray:
     """An image of one gray."""
     return np.full((64, 64, 3), colour, np.uint8)
+
+
+def variant(folder: Path, grays: dict[str, list[int]]) -> Path:
+    """Flat images: ``{prompt_id: [gray, ...]}``, a shard a prompt."""
+    for number, (prompt_id, values) in enumerate(grays.items()):
+        candidates = [dataclasses.replace(candidate(prompt_id, k), image=flat(gray)) for k, gray in enumerate(values)]
+        shards.write(folder / f"{number:05d}-000", candidates)
+    return folder

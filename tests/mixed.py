@@ -6,6 +6,8 @@ import torch
 from versat2i.adapters import mixture
 
 SCOPES = ("token", "image", "layer")
+CONV = "down_blocks.1.resnets.0.conv1"
+Q, TEXT_K = (f"mid_block.attentions.0.transformer_blocks.0.{name}" for name in ("attn1.to_q", "attn2.to_k"))
 
 
 def experts(model):

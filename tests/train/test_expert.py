@@ -3,14 +3,11 @@
 from contextlib import nullcontext
 
 import drawn
-import numpy as np
 import pytest
 import torch
 
 from versat2i.adapters import lora
-from versat2i.formats import tables
 from versat2i.models import diffusion
-from versat2i.select import chosen
 from versat2i.settings.params import TrainLora
 from versat2i.train import examples, expert, losses
 from versat2i.train.checkpoint import Checkpoint
@@ -33,52 +30,6 @@ def train(model, selected, folder, settings=None, seed=0, name="colour"):
 def same(one, other):
     parts = ((one.down, other.down), (one.up, other.up))
     return all(torch.equal(a[module], b[module]) for a, b in parts for module in a)
-
-
-def test_examples_are_the_union_in_order_each_with_its_prompt(model, tmp_path):
-    texts = {"p7": "a green star", "p8": "two pink hearts"}
-    folders = [drawn.selected(tmp_path / "a"), drawn.selected(tmp_path / "b", texts, 1)]
-    loaded = diffusion.load(model)
-    data = examples.of(loaded, folders, "sft")
-    keys = [(p, k) for p in drawn.TEXTS for k in range(2)] + [(p, 0) for p in texts]
-    assert len(data) == len(keys) == 8
-    for row, (prompt_id, k) in enumerate(keys):
-        assert np.array_equal(data.latents[row], drawn.candidate(prompt_id, k).latents)
-        expected = loaded.embed([(drawn.TEXTS | texts)[prompt_id]])
-        torch.testing.assert_close(data.prompts.hidden[row], expected.hidden[0])
-        assert torch.equal(data.prompts.mask[row], expected.mask[0])
-    assert data.empty.mask.sum() == 2
-
-
-def test_examples_of_a_contrast_are_pairs_and_leave_out_picks_without_a_rival(model, tmp_path):
-    """In a selected set of `drawn`, the rival of every pick is its prompt's candidate 0: that one has none."""
-    loaded = diffusion.load(model)
-    data = examples.of(loaded, [drawn.selected(tmp_path / "a")], "contrast")
-    assert len(data) == len(drawn.TEXTS)
-    for row, (prompt_id, text) in enumerate(drawn.TEXTS.items()):
-        for side, k in enumerate((1, 0)):
-            assert np.array_equal(data.latents[row, side], drawn.candidate(prompt_id, k).latents)
-        torch.testing.assert_close(data.prompts.hidden[row], loaded.embed([text]).hidden[0])
-
-
-def test_pairs_count_by_their_gap_up_to_the_median_and_aspects_alike(model, tmp_path):
-    """Of 2n gaps, one of 1, n - 1 of 3 and n of 9, the (lower) median is 3, the mean up to there 3 - 1/n."""
-    folders = [drawn.selected(tmp_path / name, per_prompt=3) for name in "ab"]
-    count = len(drawn.TEXTS)
-    gaps = np.array([1.0, 9.0, *[3.0, 9.0] * (count - 1)])
-    for folder, unit in zip(folders, (1, 100), strict=True):
-        picks = tables.read("picks", folder / chosen.PICKS)
-        picks.loc[picks["gap"] > 0, "gap"] = unit * gaps
-        tables.write("picks", picks, folder / chosen.PICKS)
-    data = examples.of(diffusion.load(model), folders, "contrast")
-    expected = torch.tensor([1.0, *[3.0] * (2 * count - 1)]) / (3 - 1 / count)
-    torch.testing.assert_close(data.weights, expected.repeat(2))
-
-
-def test_a_contrast_without_any_rival_is_an_error(model, tmp_path):
-    folder = drawn.selected(tmp_path / "a", per_prompt=1)
-    with pytest.raises(ValueError, match=r"no pick has a worse candidate.*objective: sft"):
-        examples.of(diffusion.load(model), [folder], "contrast")
 
 
 def test_contrast_parts_best_from_rival(model, selected, tmp_path, monkeypatch):

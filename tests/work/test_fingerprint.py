@@ -2,6 +2,7 @@
 
 import pytest
 
+from versat2i.settings import environment
 from versat2i.work import fingerprint
 
 MAIN = '''
@@ -123,3 +124,74 @@ def test_plumbing_and_what_is_not_imported_mean_nothing(project, file):
 def test_the_same_code_under_another_name_is_another_piece(project):
     project({"versat2i/four.py": "VALUE = 3\n"})
     assert fingerprint.digest("versat2i.four") != fingerprint.digest("versat2i.parts.three")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """``package(file, text)`` writes a file of a small project with a module `versat2i.part`."""
+
+    def put(name, text):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        fingerprint._imports.cache_clear()
+
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    put("versat2i/part.py", "VALUE = 1\n")
+    put("versat2i/other.py", "VALUE = 1\n")
+    monkeypatch.setattr(environment, "installed", lambda: {"torch": "2.6.0", "numpy": "2.0.0"})
+    yield put
+    fingerprint._imports.cache_clear()
+
+
+def piece(**inputs):
+    return fingerprint.of(["versat2i.part"], **({"seed": 0, "keys": [("a", 0)]} | inputs))
+
+
+def test_a_fingerprint_changes_with_the_versions_that_are_installed_without_any_file(package, monkeypatch):
+    """As in a wheel, which has no environment.json."""
+    before = piece()
+    monkeypatch.setattr(environment, "installed", lambda: {"numpy": "2.0.0", "torch": "2.6.0"})
+    assert piece() == before
+    monkeypatch.setattr(environment, "installed", lambda: {"torch": "2.7.0", "numpy": "2.0.0"})
+    assert piece() != before
+
+
+def test_a_fingerprint_is_a_name_for_a_folder(package):
+    assert len(piece()) == 32
+    assert set(piece()) <= set("0123456789abcdef")
+
+
+def test_a_fingerprint_changes_with_any_input(package):
+    inputs = [{}, {"seed": 1}, {"seed": "0"}, {"keys": [("a", 1)]}, {"keys": [("a", 0), ("b", 0)]}, {"more": None}]
+    assert len({piece(**some) for some in inputs}) == len(inputs)
+
+
+def test_a_fingerprint_does_not_depend_on_order(package):
+    modules = ["versat2i.part", "versat2i.other"]
+    assert fingerprint.of(modules, a=1, b=2) == fingerprint.of([*reversed(modules), "versat2i.part"], b=2, a=1)
+
+
+@pytest.mark.parametrize(
+    "file, text",
+    [
+        ("versat2i/part.py", "VALUE = 2\n"),
+        ("versat2i/part.py", "from versat2i import other\nVALUE = 1\n"),
+    ],
+)
+def test_a_fingerprint_changes_with_code(package, file, text):
+    before = piece()
+    package(file, text)
+    assert piece() != before
+
+
+@pytest.mark.parametrize(
+    "file, text",
+    [
+        ("versat2i/part.py", '"""Now explained."""\n\nVALUE = 1  # one\n'),
+        ("versat2i/other.py", "VALUE = 2\n"),
+    ],
+)
+def test_a_fingerprint_does_not_change_with_words_or_with_code_that_is_not_used(package, file, text):
+    before = piece()
+    package(file, text)
+    assert piece() == before

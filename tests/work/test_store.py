@@ -8,10 +8,8 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from folders import content
 
-from versat2i.settings import environment
-from versat2i.work import files as work_files
-from versat2i.work import fingerprint as fingerprints
 from versat2i.work import store as work_store
 
 FILES = {"a.bin": b"first", "b.bin": b"\0" * 5000, "sub/c.bin": b"last"}
@@ -21,13 +19,6 @@ def write(folder):
     for name, data in FILES.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
-
-
-def content(folder):
-    """Names and bytes of a piece's files, without its checksums."""
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    files.pop("checksums.json", None)
-    return files
 
 
 @pytest.fixture
@@ -70,11 +61,11 @@ def test_a_killed_process_leaves_no_piece_and_is_no_hindrance(store, tmp_path):
     code = """
 import os, sys
 from pathlib import Path
-from versat2i.work import store
+from versat2i.work.store import Store
 def write(folder):
     (folder / "a.bin").write_bytes(b"first")
     os._exit(9)
-store.Store("stage", Path(sys.argv[1])).make("key", write)
+Store("stage", Path(sys.argv[1])).make("key", write)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code, tmp_path], env=environment).returncode == 9
@@ -255,167 +246,3 @@ def test_deleting_what_was_assembled_leaves_the_piece(store, tmp_path):
     work_store.assemble(piece, tmp_path / "out")
     (tmp_path / "out" / "a.bin").unlink()
     assert content(store.find("key")) == {"a.bin": b"a"}
-
-
-# --------------------------------------------------------------------------- replaced folders
-
-
-def test_a_replaced_folder_holds_only_what_is_new(tmp_path):
-    folder = tmp_path / "deep" / "folder"
-    for name in ("old.txt", "new.txt"):
-        with work_files.replaced(folder) as out:
-            (out / name).write_text(name)
-    assert content(folder) == {"new.txt": b"new.txt"}
-    assert folder.stat().st_mode & 0o777 == 0o755
-    assert list(folder.parent.iterdir()) == [folder]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_the_old_folder_stays_when_the_block_fails(tmp_path, error):
-    folder = tmp_path / "folder"
-    with work_files.replaced(folder) as out:
-        (out / "old.txt").write_text("old")
-    with pytest.raises(error), work_files.replaced(folder) as out:
-        (out / "new.txt").write_text("new")
-        raise error
-    assert content(folder) == {"old.txt": b"old"}
-    assert list(tmp_path.iterdir()) == [folder]
-
-
-def test_the_old_folder_is_put_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
-    folder = tmp_path / "folder"
-    with work_files.replaced(folder) as out:
-        (out / "old.txt").write_text("old")
-    rename = Path.rename
-
-    def refuses(self, target):
-        if target == folder and ".old" not in self.name:
-            raise OSError("no")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", refuses)
-    with pytest.raises(OSError, match="no"), work_files.replaced(folder) as out:
-        (out / "new.txt").write_text("new")
-    assert content(folder) == {"old.txt": b"old"} and list(tmp_path.iterdir()) == [folder]
-
-
-@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("/etc"), lambda path: path.symlink_to("no")])
-def test_what_is_no_folder_is_replaced_too(tmp_path, make):
-    make(tmp_path / "folder")
-    with work_files.replaced(tmp_path / "folder") as out:
-        (out / "new.txt").write_text("new")
-    assert not (tmp_path / "folder").is_symlink() and content(tmp_path / "folder") == {"new.txt": b"new"}
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_new_file_leaves_other_links_to_the_old_one_alone(tmp_path):
-    """DVC's cache may share a file with the workspace."""
-    (tmp_path / "cached").write_text("old")
-    (tmp_path / "file.txt").hardlink_to(tmp_path / "cached")
-    with work_files.new_file(tmp_path / "file.txt") as partial:
-        partial.write_text("new")
-        assert partial.suffix == ".txt" and (tmp_path / "file.txt").read_text() == "old"
-    assert (tmp_path / "file.txt").read_text() == "new" and (tmp_path / "cached").read_text() == "old"
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_file_stays_as_it_was_when_writing_the_new_one_fails(tmp_path, error):
-    (tmp_path / "file").write_text("old")
-    with pytest.raises(error), work_files.new_file(tmp_path / "file") as partial:
-        partial.write_text("half")
-        raise error
-    assert content(tmp_path) == {"file": b"old"}
-
-
-# --------------------------------------------------------------------------- hashes
-
-
-def test_the_hash_of_a_folder_sees_names_and_bytes_but_no_dates(tmp_path):
-    def hashed(**files):
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        folder.mkdir()
-        for name, text in files.items():
-            (folder / name).write_text(text)
-            os.utime(folder / name, (len(folder.name), 0))
-        return work_files.folder_hash(folder)
-
-    same = hashed(a="1", b="2")
-    assert hashed(b="2", a="1") == same
-    assert len({same, hashed(a="1", b="3"), hashed(a="1", c="2"), hashed(a="2", b="1"), hashed(a="1")}) == 5
-
-
-def test_a_folder_that_is_missing_or_empty_has_no_hash(tmp_path):
-    for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(ValueError, match="no such folder, or it is empty"):
-            work_files.folder_hash(folder)
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """``project(file, text)`` writes a file of a small project with a module `versat2i.part`."""
-
-    def put(name, text):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-        fingerprints._imports.cache_clear()
-
-    monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
-    put("versat2i/part.py", "VALUE = 1\n")
-    put("versat2i/other.py", "VALUE = 1\n")
-    monkeypatch.setattr(environment, "installed", lambda: {"torch": "2.6.0", "numpy": "2.0.0"})
-    yield put
-    fingerprints._imports.cache_clear()
-
-
-def fingerprint(**inputs):
-    return fingerprints.of(["versat2i.part"], **({"seed": 0, "keys": [("a", 0)]} | inputs))
-
-
-def test_a_fingerprint_changes_with_the_versions_that_are_installed_without_any_file(project, monkeypatch):
-    """As in a wheel, which has no environment.json."""
-    before = fingerprint()
-    monkeypatch.setattr(environment, "installed", lambda: {"numpy": "2.0.0", "torch": "2.6.0"})
-    assert fingerprint() == before
-    monkeypatch.setattr(environment, "installed", lambda: {"torch": "2.7.0", "numpy": "2.0.0"})
-    assert fingerprint() != before
-
-
-def test_a_fingerprint_is_a_name_for_a_folder(project):
-    assert len(fingerprint()) == 32
-    assert set(fingerprint()) <= set("0123456789abcdef")
-
-
-def test_a_fingerprint_changes_with_any_input(project):
-    inputs = [{}, {"seed": 1}, {"seed": "0"}, {"keys": [("a", 1)]}, {"keys": [("a", 0), ("b", 0)]}, {"more": None}]
-    assert len({fingerprint(**some) for some in inputs}) == len(inputs)
-
-
-def test_a_fingerprint_does_not_depend_on_order(project):
-    modules = ["versat2i.part", "versat2i.other"]
-    assert fingerprints.of(modules, a=1, b=2) == fingerprints.of([*reversed(modules), "versat2i.part"], b=2, a=1)
-
-
-@pytest.mark.parametrize(
-    "file, text",
-    [
-        ("versat2i/part.py", "VALUE = 2\n"),
-        ("versat2i/part.py", "from versat2i import other\nVALUE = 1\n"),
-    ],
-)
-def test_a_fingerprint_changes_with_code(project, file, text):
-    before = fingerprint()
-    project(file, text)
-    assert fingerprint() != before
-
-
-@pytest.mark.parametrize(
-    "file, text",
-    [
-        ("versat2i/part.py", '"""Now explained."""\n\nVALUE = 1  # one\n'),
-        ("versat2i/other.py", "VALUE = 2\n"),
-    ],
-)
-def test_a_fingerprint_does_not_change_with_words_or_with_code_that_is_not_used(project, file, text):
-    before = fingerprint()
-    project(file, text)
-    assert fingerprint() == before

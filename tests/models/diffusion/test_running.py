@@ -165,3 +165,16 @@ def test_every_kernel_of_compute_yaml_is_one_of_torch():
     for kernel in kernels:
         with running.attention(kernel), contextlib.nullcontext():
             pass
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_gpu_multiplies_in_a_smaller_dtype_and_a_cpu_where_it_has_instructions(dtype, monkeypatch):
+    import torch
+
+    assert running.multiplies_in(dtype, "cuda:1") and running.multiplies_in(dtype, "mps")
+    kernels = "_is_mkldnn_bf16_supported" if dtype == "bfloat16" else "_is_mkldnn_fp16_supported"
+    for answer in (True, False):
+        monkeypatch.setattr(torch.ops.mkldnn, kernels, lambda answer=answer: answer)
+        assert running.multiplies_in(dtype, "cpu") is answer
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not running.multiplies_in(dtype, "cpu")
