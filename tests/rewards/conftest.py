@@ -5,6 +5,8 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_vision
+from direct import TEXTS
 
 from versat2i.shapes.world import drawing, grammar
 from versat2i.shapes.world.questions import questions as ask
@@ -46,3 +48,31 @@ def mean_scores(draw, prompts):
         return [reward.score(draw(**{flaw: amount}, **others), prompts, None).values.mean() for amount in amounts]
 
     return measured
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """``folders(name)``: a random model of that kind."""
+    root, made = tmp_path_factory.mktemp("models"), {}
+
+    def folder(name):
+        if name not in made:
+            made[name] = getattr(tiny_vision, name)(root / name)
+        return made[name]
+
+    return folder
+
+
+@pytest.fixture(scope="module")
+def noises():
+    """Noise of five colours; the fourth is blank."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (5, 20, 20, 3))
+    noise = (noise * rng.uniform(0.2, 1.0, (5, 1, 1, 3))).astype(np.uint8)
+    noise[3] = 7
+    return noise
+
+
+@pytest.fixture(scope="module")
+def captions():
+    return pd.DataFrame({"prompt_id": [f"p{i}" for i in range(5)], "text": TEXTS})

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from distributions import package
 
 from versat2i import rewards
-from versat2i.rewards.common import isolated_worker, locks, registry, scoring
+from versat2i.rewards.common import registry, scoring
 from versat2i.settings import params
 from versat2i.tools import fetch as fetching
 
@@ -77,15 +78,6 @@ class Quiet:
     """Another, that downloads nothing."""
 
     name, metric, higher_is_better, range, licence = "quiet", "quiet", True, (0.0, 1.0), "MIT"
-
-
-def package(folder, name, version, code, points=""):
-    """A package as an installer leaves it."""
-    (folder / f"{name}.py").write_text(code)
-    info = folder / f"{name}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "entry_points.txt").write_text(points)
 
 
 @pytest.fixture(scope="module")
@@ -222,9 +214,6 @@ def test_another_lock_is_another_piece_of_work(place):
     assert rewards.from_params("low_level", chosen(model="weights")).identity != with_folder
 
 
-# ------------------------------------------------------------------------------------------ errors
-
-
 def test_an_environment_that_this_machine_does_not_have_is_one_clear_line(place):
     (place / "compute.yaml").write_text("device: cpu\n")
     assert problem() == (
@@ -308,40 +297,3 @@ def test_an_evaluator_must_be_known_on_both_sides(place):
         reward.score(images(), PROMPTS, None)
     with pytest.raises(ValueError, match="its class here does not say its name, metric, higher_is_better, range"):
         rewards.from_params("low_level", params.Reward(evaluator="pyiqa:musiq", environment=environment))
-
-
-# ------------------------------------------------------------------------------------------- locks
-
-
-def test_a_lock_is_read_as_tools_write_it(tmp_path):
-    commit = "0123456789" * 4
-    (tmp_path / "a.lock").write_text(
-        "# by a tool\n--index-url https://example.org\nTorch[cuda]==2.0.1+cu118 \\\n    --hash=sha256:0a \\\n"
-        "    --hash=sha256:0b\n    # via something\n"
-        f"mplug_owl2 @ git+https://example.org/owl.git@{commit}#subdirectory=owl\n"
-        "uvloop==0.1 ; sys_platform != 'win32'\n"
-    )
-    pins = locks.read(tmp_path / "a.lock")
-    assert pins == [
-        locks.Pin("torch", "2.0.1+cu118", False),
-        locks.Pin("mplug-owl2", commit, False),
-        locks.Pin("uvloop", "0.1", True),
-    ]
-    installed = {"torch": "2.0.1", "mplug-owl2": commit, "more": "3"}
-    assert locks.difference(pins, installed) is None
-    assert locks.difference(pins, {**installed, "uvloop": "0.2"}) == "uvloop is 0.2, not 0.1"
-    assert locks.difference(pins, {**installed, "mplug-owl2": "1.0"}) == f"mplug-owl2 is 1.0, not {commit}"
-
-
-@pytest.mark.parametrize("text, said", [("numpy>=1.0\n", "'numpy>=1.0' pins no package"), ("\n#\n", "pins no package")])
-def test_a_lock_that_pins_nothing_is_refused(tmp_path, text, said):
-    (tmp_path / "a.lock").write_text(text)
-    with pytest.raises(ValueError, match=said):
-        locks.read(tmp_path / "a.lock")
-
-
-def test_a_package_of_a_repository_is_known_by_its_commit(tmp_path, monkeypatch):
-    package(tmp_path, "owl", "1.0", "")
-    (tmp_path / "owl-1.0.dist-info/direct_url.json").write_text('{"url": "u", "vcs_info": {"commit_id": "abc"}}')
-    monkeypatch.syspath_prepend(tmp_path)
-    assert isolated_worker.installed()["owl"] == "abc"

@@ -1,18 +1,15 @@
-"""Drawn perspectives whose vanishing points are known: bent or turned lines lower the score, light does not."""
+"""Perspectives are scored by how well their lines agree: bent or turned lines lower the score, light does not."""
 
-import cv2
 import numpy as np
 import pytest
 import skimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from strokes import LEFT, RIGHT, UP, nearest, painted, strokes, turned
 
 from versat2i import rewards
 from versat2i.rewards.geometry import lines, vanishing
-
-SIZE = 512
-LEFT, RIGHT, UP = (-300.0, 200.0), (900.0, 260.0), None  # pixels; the third at infinity, upright
 
 
 @pytest.fixture(scope="module")
@@ -20,99 +17,8 @@ def reward():
     return rewards.load("geometry", "lines")
 
 
-def towards(start, point, length=150.0):
-    """The end of a stroke from a start towards a vanishing point."""
-    way = np.array([0.0, -1.0]) if point is None else np.subtract(point, start)
-    return np.asarray(start) + length * way / np.linalg.norm(way)
-
-
-def strokes(points=(LEFT, RIGHT, UP), each=14, seed=0):
-    """Straight strokes towards each vanishing point, ``[strokes, 4]`` in pixels, apart from one another."""
-    rng = np.random.default_rng(seed)
-    cells = rng.permutation([(x, y) for x in range(90, 450, 55) for y in range(185, 480, 46)]).astype(float)
-    goals = [point for point in points for _ in range(each)]
-    return np.array([[*start, *towards(start, goal)] for start, goal in zip(cells, goals, strict=False)])
-
-
-def turned(pixels, degrees, seed=1):
-    """Each stroke turned about its middle by a random angle of this standard deviation."""
-    angles = np.radians(degrees) * np.random.default_rng(seed).standard_normal(len(pixels))
-    middle, half = (pixels[:, :2] + pixels[:, 2:]) / 2, (pixels[:, 2:] - pixels[:, :2]) / 2
-    half = np.column_stack(
-        [
-            half[:, 0] * np.cos(angles) - half[:, 1] * np.sin(angles),
-            half[:, 0] * np.sin(angles) + half[:, 1] * np.cos(angles),
-        ]
-    )
-    return np.column_stack([middle - half, middle + half])
-
-
-def painted(pixels, sagitta=0.0, ink=60, paper=180):
-    """An image of strokes, each bent into a parabola of this height in pixels."""
-    canvas = np.full((SIZE, SIZE), paper, np.uint8)
-    along = np.linspace(-1.0, 1.0, 41)
-    for x1, y1, x2, y2 in pixels:
-        normal = np.array([y1 - y2, x2 - x1]) / np.hypot(x2 - x1, y2 - y1)
-        path = np.outer((1 - along) / 2, (x1, y1)) + np.outer((1 + along) / 2, (x2, y2))
-        path += np.outer(sagitta * (1 - along**2), normal)
-        cv2.polylines(canvas, [np.round(path * 16).astype(np.int32)], False, ink, 3, cv2.LINE_AA, 4)
-    return canvas[..., None].repeat(3, axis=2)
-
-
-def centred(pixels):
-    """Pixels in the coordinates of `long_segments`."""
-    return (np.asarray(pixels) - SIZE / 2) / (np.sqrt(2) * SIZE / 2)
-
-
-def nearest(points, goal):
-    """Angle in degrees between a vanishing point and the nearest one found, as rays from the camera."""
-    ray = np.array([0.0, 1.0, 0.0]) if goal is None else np.append(centred(np.tile(goal, 2))[:2], 1.0)
-    return np.degrees(np.arccos(min(1.0, np.abs(points @ ray).max() / np.linalg.norm(ray))))
-
-
 def score(reward, *images):
     return reward.score(np.stack(images), None, None).values
-
-
-# ------------------------------------------------------------------------------------- by segments
-
-
-def test_the_deviation_is_the_angle_at_the_middle_of_a_segment():
-    segments = np.array([[-1.0, 0.0, 1.0, 0.0]])
-    points = np.array([[5.0, 0.0, 1.0], [0.0, 3.0, 1.0], [2.0, 2.0, 1.0], [-4.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
-    expected = np.radians([0.0, 90.0, 45.0, 0.0, 45.0])
-    np.testing.assert_allclose(vanishing.deviations(segments, points)[:, 0], expected, atol=1e-12)
-
-
-def test_agreement_falls_from_one_to_nothing_at_the_tolerance():
-    angles = np.array([0.0, 0.5, 1.0, 2.0]) * vanishing.TOLERANCE
-    np.testing.assert_allclose(vanishing.agreement(angles), [1.0, 0.75, 0.0, 0.0], atol=1e-12)
-
-
-def test_the_vanishing_points_of_a_perspective_are_found():
-    points = vanishing.vanishing_points(centred(strokes()))
-    assert len(points) == 3
-    assert max(nearest(points, goal) for goal in (LEFT, RIGHT, UP)) < 1.0
-    assert lines.consensus(centred(strokes())) > 0.98
-
-
-def test_one_direction_has_one_vanishing_point():
-    assert len(vanishing.vanishing_points(centred(strokes([LEFT], each=30)))) == 1
-
-
-def test_a_fourth_direction_is_not_explained():
-    fourth = (256.0, 2000.0)
-    pixels = strokes((LEFT, RIGHT, UP, fourth), each=11)
-    expected = 33 / 44  # all strokes are equally long
-    assert lines.consensus(centred(pixels)) == pytest.approx(expected, abs=0.12)
-
-
-def test_what_no_four_lines_agree_on_is_no_vanishing_point():
-    angles = np.radians(np.arange(0, 360, 45 / 2))
-    on, along = np.stack([np.cos(angles), np.sin(angles)], 1), np.stack([-np.sin(angles), np.cos(angles)], 1)
-    circle = np.hstack([on, on + along])[:8]  # tangents of a half circle, 22.5 degrees apart
-    assert len(vanishing.vanishing_points(circle)) == 0
-    assert lines.consensus(circle) == 0.0
 
 
 @settings(max_examples=40, deadline=None)
@@ -122,9 +28,6 @@ def test_any_segments_have_a_consensus_between_0_and_1_that_is_always_the_same(s
     value = lines.consensus(segments)
     assert 0.0 <= value <= 1.0
     assert lines.consensus(segments) == value
-
-
-# --------------------------------------------------------------------------------------- by images
 
 
 def test_a_drawn_perspective_agrees_and_points_where_it_was_drawn_to(reward):

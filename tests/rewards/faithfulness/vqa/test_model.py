@@ -17,19 +17,6 @@ QUESTIONS = ["What color is the circle?", "Is there a square?", "Is the image go
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """``folder(name, ...)``: a random model of that kind."""
-    root, made = tmp_path_factory.mktemp("models"), {}
-
-    def build(name, *options):
-        if name not in made:
-            made[name] = getattr(tiny_vision, name)(root / name, *options)
-        return made[name]
-
-    return build
-
-
-@pytest.fixture(scope="module")
 def images():
     return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
@@ -110,22 +97,6 @@ def test_an_answer_that_is_a_choice_is_that_choice(folder):
     assert answerer.choice("red", []) is None
 
 
-def test_another_answer_is_the_choice_of_the_nearest_embedding(folder):
-    """Cosines of the mean of the last states, one text at a time and without padding."""
-    place = folder("sentences")
-    model, tokenizer = transformers.AutoModel.from_pretrained(place), transformers.AutoTokenizer.from_pretrained(place)
-
-    def embed(text):
-        with torch.no_grad():
-            return model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0)
-
-    answerer = vqa.load(folder("vilt", LABELS), embedder=place)
-    choices = ["a red circle", "two", "blue square or green", "The quality is poor"]
-    for text in ("a dark red circle", "good", "square", "Is there a photo?"):
-        cosines = [torch.cosine_similarity(embed(text), embed(choice), 0).item() for choice in choices]
-        assert answerer.choice(text, choices) == choices[int(np.argmax(cosines))]
-
-
 def test_without_an_embedder_the_nearest_choice_is_that_of_the_letters(folder):
     assert vqa.load(folder("vilt", LABELS)).choice("It is dark red.", CHOICES) == "Red "
 
@@ -151,10 +122,3 @@ def test_tifa_and_dsg_take_a_model_for_a_vqa(folder, images):
         reward = rewards.load("faithfulness", evaluator, vqa=place, batch_size=3)
         np.testing.assert_allclose(reward.score(images, prompts, questions).values, right)
         assert "weights as their model card says" in reward.licence
-
-
-def test_a_repository_without_a_revision_and_an_unknown_option_are_errors():
-    with pytest.raises(ValueError, match="Pin the revision"):
-        vqa.load("Salesforce/blip-vqa-base")
-    with pytest.raises(ValueError, match=r"option 'embeder' does not exist\. Did you mean 'embedder'"):
-        vqa.load("Salesforce/blip-vqa-base@787b3d3", embeder="x")

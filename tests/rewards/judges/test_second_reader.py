@@ -1,17 +1,16 @@
-"""Judges read a scene in a way of their own, and say so where they cannot judge."""
+"""The second reader holds a scene against the claims of its prompt, and says so where it cannot judge."""
 
 import random
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import placed
 import pytest
 
 from versat2i import rewards
-from versat2i.rewards.judges import piqe
-from versat2i.rewards.judges.reading import SPREAD, descriptor, name_shape, read
 from versat2i.shapes.world import drawing, grammar
-from versat2i.shapes.world.drawing import Flaws, Placed
-from versat2i.shapes.world.grammar import BACKGROUNDS, COLORS, SHAPES, Group
+from versat2i.shapes.world.drawing import Flaws
 from versat2i.work import fingerprint
 
 PROMPT = "two red circles left of a blue star on a white background"
@@ -23,10 +22,7 @@ def reader():
     return rewards.load("judges", "second_reader")
 
 
-def painted(*things, background="white", radius=9.0, flaws=drawing.PERFECT):
-    """An image of things such as ``("red circle", 20, 32)``: look and centre."""
-    placed = [Placed(Group(*look.split()), x, y, radius) for look, x, y in things]
-    return drawing.paint(placed, background, random.Random(0), flaws)
+painted = partial(placed.painted, radius=9.0)
 
 
 def claims(reader, text, image):
@@ -35,9 +31,6 @@ def claims(reader, text, image):
     held = scores.details[0]["claims"]
     assert scores.values[0] == pytest.approx(np.mean(list(held.values())))
     return held
-
-
-# ------------------------------------------------------------------------------- the second reader
 
 
 @pytest.mark.parametrize(
@@ -99,39 +92,6 @@ def test_the_larger_offset_decides_the_relation(reader, relation, place):
         assert claims(reader, text, image)[asked] == (asked == relation)
 
 
-@pytest.mark.parametrize("background", BACKGROUNDS)
-def test_every_color_is_named_on_every_background(background):
-    for color in COLORS:
-        for fade in (0.0, 0.3):
-            seen = read(painted((f"{color} square", 32, 32), background=background, flaws=Flaws(fade=fade)))
-            assert (seen.background, [thing.color for thing in seen.things]) == (background, [color])
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_shape_is_named_small_and_large_and_stands_where_it_is(shape):
-    for radius in (6.5, 9.0, 14.0):
-        (thing,) = read(painted((f"red {shape}", 28.0, 35.0), radius=radius)).things
-        assert thing.shape == shape
-        assert (thing.x, thing.y) == pytest.approx((28, 35), abs=0.3 + 0.2 * radius)  # centres of area
-
-
-def test_a_shape_that_is_none_of_the_known_has_no_name():
-    member = np.zeros((64, 64))
-    member[24:28, 12:52] = member[24:50, 12:17] = 1.0
-    assert name_shape(member) is None
-
-
-def test_moments_of_a_square_know_neither_its_place_nor_its_size():
-    """By hand: ``c_20 = pi / 6`` and ``c_44 = -pi^2 / 60``; two fold, three fold and five fold there is none."""
-    for size, corner in [(30, 3), (40, 20)]:
-        member = np.zeros((64, 64))
-        member[corner : corner + size, corner : corner + size] = 1.0
-        moments = dict(zip(SPREAD, descriptor(member), strict=True))
-        assert moments[2, 0] == pytest.approx(np.pi / 6, rel=0.01)
-        assert moments[4, 4] == pytest.approx(-(np.pi**2) / 60, rel=0.01)
-        assert [moments[order] for order in [(2, 2), (3, 3), (5, 5)]] == pytest.approx([0, 0, 0], abs=1e-9)
-
-
 def test_the_prompt_is_read_not_the_questions(reader, draw, prompts, questions):
     with_questions, without = (reader.score(draw(), prompts, asked).values for asked in (questions, None))
     np.testing.assert_array_equal(with_questions, without)
@@ -155,22 +115,3 @@ def test_it_shares_no_code_with_what_selects():
     files = {path.name for path in fingerprint.closure("versat2i.rewards.judges.second_reader")}
     assert "reading.py" in files
     assert not files & {"perception.py", "fitting.py", "answering.py", "tifa.py", "regularity.py"}
-
-
-# ---------------------------------------------------------------------------------------------- PIQE
-
-
-def textured(noise):
-    """256x256 pixels of smooth texture with noise on it."""
-    rng = np.random.default_rng(0)
-    rough = rng.uniform(40, 215, (64, 64, 1)).repeat(4, axis=0).repeat(4, axis=1)
-    return np.clip(rough + rng.normal(0, noise, (256, 256, 3)), 0, 255).astype(np.uint8)
-
-
-def test_piqe_abstains_from_drawings_and_judges_texture(draw, prompts):
-    judge = rewards.load("judges", "piqe")
-    assert not judge.higher_is_better
-    few = f"fewer than {piqe.MIN_ACTIVE} blocks of 16x16 pixels have texture"
-    assert set(judge.score(draw(), prompts, None).reasons) == {few}
-    (value,) = judge.score(textured(2.0)[None], prompts[:1], None).values
-    assert 0.0 <= value <= 100.0
