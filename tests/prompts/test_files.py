@@ -1,64 +1,17 @@
 """Prompts are read from plain files as they stand there; what cannot be read is named."""
 
-import io
-import json
 import re
-from typing import get_args
 
-import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from written import FORMATS, encoded, refused, texts
 
 from versat2i.formats import tables
-from versat2i.prompts import files, formats
+from versat2i.prompts import files
 from versat2i.prompts.records import MAX_LENGTH, normalise, to_tables
-from versat2i.settings.params import Format
 
 steady = settings(derandomize=True, max_examples=25, deadline=None)
-
-FORMATS = ("txt", "csv", "tsv", "json", "jsonl", "parquet")
-
-
-def encoded(kind, texts, column="text", **columns):
-    """A file's bytes in a format."""
-    frame = pd.DataFrame({column: texts} | columns)
-    rows = frame.to_dict("records")
-    if kind == "txt":
-        return "".join(f"{text}\n" for text in texts).encode()
-    if kind == "tsv":
-        return "".join("\t".join(cells) + "\n" for cells in [frame.columns, *frame.to_numpy()]).encode()
-    if kind == "json":
-        return json.dumps(rows).encode()
-    if kind == "jsonl":
-        return "".join(json.dumps(row) + "\n" for row in rows).encode()
-    buffer = io.BytesIO()
-    getattr(frame, f"to_{kind}")(buffer, index=False)
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def put(tmp_path):
-    """``put(name, data)`` writes a file and returns its path."""
-
-    def write(name, data):
-        (tmp_path / name).write_bytes(data)
-        return tmp_path / name
-
-    return write
-
-
-def refused(path, **options):
-    """The one line that refuses the file."""
-    with pytest.raises(ValueError) as error:
-        files.read(path, **options)
-    line = str(error.value)
-    assert line.startswith(f"{path}: ") and "\n" not in line
-    return line
-
-
-def texts(path, **options):
-    return [prompt.text for prompt in files.read(path, **options)]
 
 
 def is_prompt(text):
@@ -107,44 +60,6 @@ def test_blank_lines_are_no_prompts(put):
 def test_a_byte_order_mark_is_no_part_of_the_first_text(put, kind):
     path = put(f"p.{kind}", b"\xef\xbb\xbf" + encoded(kind, ["a star", "a cross"]))
     assert texts(path) == ["a star", "a cross"]
-
-
-@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "txt"])
-@pytest.mark.parametrize("name", ["prompts", "prompts.txt", "prompts.csv", "prompts.data"])
-def test_the_content_says_the_format_whatever_the_name(put, kind, name):
-    path = put(name, encoded(kind, ["a star", "a cross"], category=["x", "y"]))
-    assert [(prompt.text, prompt.category) for prompt in files.read(path)] == [("a star", "x"), ("a cross", "y")]
-
-
-def test_the_ending_says_the_format_where_the_content_may_be_several(put):
-    assert texts(put("P.TXT", b"text\na star\n")) == ["text", "a star"]
-    assert texts(put("p.csv", b"text\na star\n")) == ["a star"]
-    assert texts(put("p.txt", b"a text, a prompt, a caption\n")) == ["a text, a prompt, a caption"]
-
-
-def test_a_column_without_a_name_comes_first_where_pandas_wrote_its_index(put):
-    frame = pd.DataFrame({"text": ["a star"]})
-    assert texts(put("p", frame.to_csv().encode())) == ["a star"]
-    assert texts(put("q", frame.to_csv(sep="\t").encode())) == ["a star"]
-
-
-def test_a_given_format_is_taken(put):
-    assert texts(put("prompts.list", b"a star\n"), format="txt") == ["a star"]
-    assert texts(put("p.csv", b"text,category\na,b\n"), format="txt") == ["text,category", "a,b"]
-
-
-@pytest.mark.parametrize("name", ["p.xlsx", "p"])
-def test_what_no_sign_tells_must_be_named(put, name):
-    assert "name the format: one of txt, csv, tsv, json, jsonl, parquet" in refused(put(name, b"a star\n"))
-
-
-def test_a_format_that_is_not_known_is_named_with_those_that_are(put):
-    line = refused(put("p.txt", b"a star\n"), format="xlsx")
-    assert line.endswith("the format 'xlsx' is none of auto, txt, csv, tsv, json, jsonl, parquet")
-
-
-def test_params_take_the_formats_that_there_are():
-    assert get_args(Format) == ("auto", *formats.KINDS)
 
 
 def test_a_line_of_text_ends_where_its_line_ends(put):

@@ -15,7 +15,7 @@ from PIL import Image
 from stages import report as stage
 from versat2i.formats import metrics as metric_files
 from versat2i.formats import shards, tables
-from versat2i.report import aspects, browser, page
+from versat2i.report import browser, page
 from versat2i.rewards.common.base import OWN_LICENCE
 from versat2i.select import chosen
 from versat2i.work import files, places
@@ -177,12 +177,6 @@ def test_the_stage_writes_the_same_report_and_says_where(run):
     images = len(synthetic.VARIANTS) * len(data(run.report)["items"])
     assert f"report: {images} images in data/report/index.html, in " in result.output
     assert files.folder_hash(places.REPORT) == before
-
-
-def test_the_sample_of_picks_has_one_of_each_prompt():
-    picks = pd.DataFrame([(f"p{n:02}", k) for n in (*range(20, 0, -1), 0) for k in (3, 1)], columns=["prompt_id", "k"])
-    shown = aspects.fair_sample(picks)
-    assert list(zip(shown["prompt_id"], shown["k"], strict=True)) == [(f"p{n:02}", 1) for n in range(aspects.EXAMPLES)]
 
 
 def moved(path, tmp_path):

@@ -6,7 +6,6 @@ from click.testing import CliRunner
 
 from versat2i.cli import main
 from versat2i.settings import params
-from versat2i.tools import measure
 from versat2i.tools import plan as planning
 
 PROMPTS = {"train": 10, "dev": 4, "eval": 7}
@@ -57,14 +56,6 @@ def test_gigabytes_are_bytes_times_amounts_times_copies(model):
             "adapters": 2 * (5 + 3 * 5) * 1e-3,
         }
     )
-
-
-def test_the_median_of_warm_calls_counts():
-    import torch
-
-    calls = []
-    cost = measure.timed(lambda: calls.append(1) or len(calls), torch.device("cpu"), 3)
-    assert len(calls) == measure.WARM + 3 == cost.result and cost.memory is None and cost.seconds >= 0
 
 
 @pytest.fixture

@@ -1,10 +1,18 @@
 """TIFA counts right answers; DSG closes what depends on a "no"."""
 
+import csv
+import json
+import random
+from fractions import Fraction
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
+from published import published
 
-from versat2i.rewards.faithfulness import dsg_score, tifa_score
+from versat2i.prompts import files
+from versat2i.rewards.faithfulness import accuracy_by_type, dsg_score, tifa_score
 
 
 def table(*rows):
@@ -60,3 +68,117 @@ def test_dsg_never_exceeds_tifa_and_equals_it_without_parents():
 def test_a_parent_that_is_not_there_is_an_error_that_names_it():
     with pytest.raises(ValueError, match="question 2 of prompt a depends on 9"):
         dsg_score(table(("a", "2", ["9"], "yes", "yes")))
+
+
+@pytest.fixture(scope="module")
+def result():
+    """TIFA's own worked example: the answers of a VQA and the scores that TIFA made of them."""
+    return json.loads(published("tifa_sample_evaluation_result.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def answers(result):
+    """Its answers as a table."""
+    rows = [entry for questions in result["question_details"].values() for entry in questions.values()]
+    frame = pd.DataFrame(rows).rename(columns={"id": "prompt_id", "answer": "expected"})
+    return frame.assign(
+        question_id=frame.index.astype(str), parent_ids=[[]] * len(frame), answer=frame["multiple_choice_vqa"]
+    )
+
+
+def test_tifa_scores_of_the_prompts_are_those_published(result, answers):
+    assert tifa_score(answers).to_dict() == result["caption_scores"]
+
+
+def test_tifa_mean_and_deviation_are_those_published(result, answers):
+    scores = tifa_score(answers)
+    assert scores.mean() == result["tifa_average"] == 0.8125
+    assert scores.std() == result["tifa_stdev"] == 0.2651650429449553
+
+
+def test_tifa_accuracies_by_type_are_those_published(result, answers):
+    assert accuracy_by_type(answers).to_dict() == result["accuracy_by_type"]
+
+
+def test_dsg_is_tifa_where_nothing_depends_on_anything(answers):
+    pd.testing.assert_series_equal(dsg_score(answers), tifa_score(answers))
+
+
+# An image of "a red star on a blue square" and one of its parts at a time:
+#   1 is there a star?        2 is it red?        <- 1
+#   3 is there a square?      4 is it blue?       <- 3
+#   5 is the star on the square?                  <- 1, 3
+#   6 is the red of the star dark?                <- 2      (asked of the colour, not of the star)
+TREE = {"1": [], "2": ["1"], "3": [], "4": ["3"], "5": ["1", "3"], "6": ["2"]}
+
+
+def answered(tree, said, prompt_id="p"):
+    """Answers to the questions of a tree to all of which the prompt says yes."""
+    rows = zip(tree.items(), said, strict=True)
+    return pd.DataFrame(
+        [
+            {"prompt_id": prompt_id, "question_id": name, "parent_ids": parents, "expected": "yes", "answer": answer}
+            for (name, parents), answer in rows
+        ]
+    ).assign(element_type="object")
+
+
+@pytest.mark.parametrize(
+    "said, right",
+    [
+        ("yes yes yes yes yes yes", 6),
+        ("no yes yes yes yes yes", 3),  # 1 is wrong; 2 and 5 are closed by it; 6 hangs on 2, which was not "no"
+        ("no no yes yes yes yes", 2),  # now 6 is closed too
+        ("yes no yes yes yes yes", 4),  # 2 is wrong, 6 closed by it
+        ("yes yes no yes yes yes", 3),  # 3 is wrong; 4 and 5 closed
+        ("yes yes yes yes no yes", 5),  # nothing hangs on 5
+        ("no yes no yes yes yes", 1),  # 6 alone
+        ("no no no no no no", 0),
+        ("maybe yes yes yes yes yes", 5),  # 1 is wrong, but only a "no" closes
+    ],
+)
+def test_dsg_counts_what_is_right_and_not_closed_by_a_direct_parent(said, right):
+    assert dsg_score(answered(TREE, said.split()))["p"] == pytest.approx(right / 6)
+
+
+def test_dsg_is_its_formula_for_every_way_to_answer():
+    trees, expected = [], {}
+    for number, said in enumerate(product(["yes", "no"], repeat=len(TREE))):
+        answer = dict(zip(TREE, said, strict=True))
+        counts = [answer[q] == "yes" and all(answer[p] != "no" for p in TREE[q]) for q in TREE]
+        expected[number] = float(Fraction(sum(counts), len(TREE)))
+        trees.append(answered(TREE, said, number))
+    scores = dsg_score(pd.concat(trees, ignore_index=True))
+    assert scores.to_dict() == pytest.approx(expected)
+
+
+def test_dsg_closes_by_a_no_that_was_the_right_answer():
+    tree = {"1": [], "2": ["1"]}
+    answers = answered(tree, ["no", "yes"]).assign(expected=["no", "yes"])
+    assert dsg_score(answers)["p"] == 0.5
+
+
+def test_the_order_of_the_questions_does_not_matter():
+    answers = answered(TREE, ["no", "yes", "yes", "no", "yes", "yes"])
+    assert dsg_score(answers[::-1])["p"] == dsg_score(answers)["p"]
+    assert tifa_score(answers[::-1])["p"] == tifa_score(answers)["p"] == pytest.approx(4 / 6)
+
+
+def test_dsg_1k_is_scored_by_the_dependencies_of_its_file():
+    """Dependencies as they stand in the file, those on the question itself too, for random answers."""
+    path = published("dsg-1k-anns.csv")
+    rng = random.Random(0)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    said = {(row["item_id"], row["proposition_id"]): rng.choice(["yes", "yes", "no"]) for row in rows}
+    right: dict[str, list[bool]] = {}
+    for row in rows:
+        names = [row["proposition_id"], *(name.strip() for name in row["dependency"].split(","))]
+        right.setdefault(row["item_id"], []).append(all(said.get((row["item_id"], name)) != "no" for name in names))
+    questions = pd.DataFrame(
+        [{"prompt_id": n, **question} for n, prompt in enumerate(files.read(path)) for question in prompt.questions]
+    )
+    answers = questions.rename(columns={"answer": "expected"}).assign(answer=list(said.values()))
+    expected = [sum(item) / len(item) for item in right.values()]
+    assert dsg_score(answers).tolist() == pytest.approx(expected)
+    assert tifa_score(answers).mean() > dsg_score(answers).mean() + 0.1

@@ -1,0 +1,29 @@
+"""`versat2i sample` writes images, or says in one line what is wrong."""
+
+import numpy as np
+import pytest
+from commands import run
+from PIL import Image
+
+
+def test_sample_writes_an_image_each_and_a_grid(clone):
+    result = run("sample", "a red circle", "two blue stars", "--variant", "base", "--images", "2", "--out", "out")
+    assert result.exit_code == 0, result.output
+    names = sorted(path.name for path in (clone / "out").iterdir())
+    assert names == ["000-base.png", "001-base.png", "002-base.png", "003-base.png", "grid.png"]
+    images = [np.asarray(Image.open(clone / "out" / name)) for name in names[:4]]
+    assert images[0].shape == (64, 64, 3) and not np.array_equal(images[0], images[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a red dragon", "--variant", "base"), "'dragon' is not a word that this model knows"),
+        (("a red circle", "--variant", "mixture"), "data/adapters/mixture"),
+        (("a red circle", "--weight", "geometry"), "expected ASPECT=NUMBER"),
+    ],
+)
+def test_sample_says_in_one_line_what_is_wrong(clone, arguments, message):
+    result = run("sample", *arguments)
+    assert result.exit_code == 1 and message in result.output and len(result.output.splitlines()) == 1
+    assert not (clone / "samples").exists()

@@ -1,0 +1,19 @@
+"""The tiny pipeline, loaded, and a copy of it to spoil."""
+
+import shutil
+
+import pytest
+
+from versat2i.models import diffusion
+from versat2i.settings.params import Model
+
+
+@pytest.fixture(scope="module")
+def loaded(model_folder):
+    return diffusion.load(Model(path=str(model_folder), dtype="float32", threads=1))
+
+
+@pytest.fixture
+def copied(model_folder, tmp_path):
+    """A copy of the model to spoil."""
+    return shutil.copytree(model_folder, tmp_path / "copied")
