@@ -268,3 +268,11 @@ def test_many_rows_come_back_in_order(path):
     rows = {"step": range(1, 5001), "loss": [n / 7 for n in range(5000)]}
     tables.write("losses", pd.DataFrame(rows), path)
     pd.testing.assert_frame_equal(tables.read("losses", path), pd.DataFrame(rows))
+
+
+def test_judged_are_those_with_a_score_and_no_reason_against_it():
+    """A score beside a reason (an image that was blacked out) does not count, nor does a reason alone."""
+    rows = [("a", 0, 0.5, None), ("a", 1, None, "blank"), ("b", 0, 0.9, "blacked out"), ("b", 1, 0.0, None)]
+    scores = pd.DataFrame(rows, columns=["prompt_id", "k", "score", "abstained"])
+    found = tables.judged(scores)
+    assert list(zip(found["prompt_id"], found["k"], strict=True)) == [("a", 0), ("b", 1)]

@@ -2,8 +2,9 @@
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from versat2i.tools import run_cache
+from versat2i.tools import dvc, run_cache
 
 OUTS = {
     "data/adapters/geometry": "a" * 32 + ".dir",
@@ -47,3 +48,42 @@ def test_a_damaged_entry_is_one_clear_line(cache, text):
     with pytest.raises(ValueError, match=r"b240: not an entry of DVC's run cache .*safe to delete") as error:
         run_cache.small(cache)
     assert "\n" not in str(error.value)
+
+
+def answered(monkeypatch, folder, push):
+    """DVC says where its cache lies, and `push` sends."""
+
+    def output(*arguments):
+        return str(folder) if arguments == ("cache", "dir") else push(*arguments)
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(dvc, "output", output)
+
+
+def test_what_the_cache_has_is_listed_while_it_is_sent(cache, monkeypatch):
+    sent = []
+
+    def push(*arguments):
+        sent.append((arguments, yaml.safe_load(run_cache.LISTING.read_text())["outs"]))
+        return "2 files pushed"
+
+    answered(monkeypatch, cache, push)
+    result = CliRunner().invoke(run_cache.main)
+    assert result.output == "metrics and plots of all runs: 2 files pushed\n"
+    ((arguments, outs),) = sent
+    assert arguments == ("push", "runs.dvc") and [out["md5"] for out in outs] == ["b" * 32, "c" * 32]
+    assert not run_cache.LISTING.exists()
+
+
+def test_the_listing_goes_when_sending_fails(cache, monkeypatch):
+    def push(*arguments):
+        raise SystemExit(1)
+
+    answered(monkeypatch, cache, push)
+    assert CliRunner().invoke(run_cache.main).exit_code == 1 and not run_cache.LISTING.exists()
+
+
+def test_where_there_is_no_run_nothing_is_sent(tmp_path, monkeypatch):
+    answered(monkeypatch, tmp_path, None)  # a push would call None
+    result = CliRunner().invoke(run_cache.main)
+    assert (result.exit_code, result.output) == (0, "")

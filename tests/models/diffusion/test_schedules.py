@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from diffusers import DDPMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 
-from versat2i.models.diffusion.schedules import snr_weights
+from versat2i.models.diffusion.schedules import Discrete, Flow, schedule_of, snr_weights
 
 
 @pytest.mark.parametrize(
@@ -14,3 +15,70 @@ def test_min_snr_weights_worked_out_by_hand(kind, expected):
     """alpha_bar 0.5, 0.9 and 0.2 are signal-to-noise ratios 1, 9 and 0.25; gamma is 5."""
     weights = snr_weights(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([2, 1, 0]), 5.0, kind)
     torch.testing.assert_close(weights, torch.tensor(expected))
+
+
+def discrete(kind, **config):
+    """Two timesteps whose alpha_bar are 0.64 and 0.36: noise and image count 0.6 and 0.8, and the other way round."""
+    return Discrete(DDPMScheduler(2, trained_betas=[0.36, 1 - 0.36 / 0.64], prediction_type=kind, **config))
+
+
+@pytest.fixture
+def flow():
+    """1,000 timesteps, not shifted: the sigma of timestep t is t / 1000."""
+    return Flow(FlowMatchEulerDiscreteScheduler(1000))
+
+
+def image(value):
+    return torch.full((2, 1, 1, 1), value)
+
+
+def test_quantiles_are_timesteps_and_the_last_one_is_there():
+    times = Discrete(DDPMScheduler(1000)).times(torch.tensor([0.0, 0.2504, 0.5, 1.0]))
+    assert times.tolist() == [0, 250, 500, 999]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("epsilon", [10.0, 10.0]),
+        ("v_prediction", [0.8 * 10 - 0.6 * 5, 0.6 * 10 - 0.8 * 5]),
+    ],
+)
+def test_noise_and_target_worked_out_by_hand(kind, expected):
+    noisy, target = discrete(kind).diffuse(image(5.0), image(10.0), torch.tensor([0, 1]))
+    torch.testing.assert_close(noisy.flatten(), torch.tensor([0.8 * 5 + 0.6 * 10, 0.6 * 5 + 0.8 * 10]))
+    torch.testing.assert_close(target.flatten(), torch.tensor(expected))
+
+
+def test_pure_noise_has_no_weight_in_v_prediction_at_zero_terminal_snr():
+    schedule = Discrete(DDPMScheduler(1000, rescale_betas_zero_snr=True, prediction_type="v_prediction"))
+    assert schedule.weights(torch.tensor([999]), 5.0).item() == 0
+
+
+def test_a_prediction_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="predicts 'sample'; supported are epsilon and v_prediction"):
+        discrete("sample")
+
+
+def test_half_of_a_flows_times_are_below_the_middle(flow):
+    """The median of a normal variable is 0, and its sigmoid 1/2; quantiles 0 and 1 are the ends."""
+    assert flow.times(torch.tensor([0.0, 0.5, 1.0])).tolist() == [1.0, 500.0, 1000.0]
+
+
+def test_a_flow_is_a_straight_line_from_image_to_noise(flow):
+    noisy, target = flow.diffuse(image(4.0), image(8.0), torch.tensor([250.0, 1000.0]))
+    assert noisy.flatten().tolist() == [5.0, 8.0] and target.flatten().tolist() == [4.0, 4.0]
+
+
+def test_a_flow_has_no_signal_to_noise_ratio_to_weigh_by(flow):
+    with pytest.raises(ValueError, match="Leave min_snr out"):
+        flow.weights(torch.tensor([500.0]), 5.0)
+
+
+def test_the_schedule_is_the_one_that_the_sampler_was_made_for():
+    assert isinstance(schedule_of(FlowMatchEulerDiscreteScheduler()), Flow)
+    assert isinstance(
+        schedule_of(UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True)), Flow
+    )
+    found = schedule_of(EulerDiscreteScheduler(prediction_type="v_prediction"))
+    assert isinstance(found, Discrete) and found.kind == "v_prediction"
