@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i import rewards
 from versat2i.formats import shards, tables
-from versat2i.rewards.common import plugins
+from versat2i.rewards.common import plugins, registry
 from versat2i.rewards.common.base import FLAGGED, Reward, check
 from versat2i.settings.params import Reward as Evaluator
 from versat2i.work import files, fingerprint, store
@@ -131,7 +130,7 @@ class Worker:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.reward = rewards.from_params(recipe.aspect, recipe.evaluator)
+        self.reward = registry.from_params(recipe.aspect, recipe.evaluator)
         self.store = store.Store(f"score@{recipe.aspect}")
         # the code and the weights of the evaluator and of its parts: now, since a model that it loads later is not
         # its code
