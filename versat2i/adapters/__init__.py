@@ -1,1 +1,1 @@
-"""LoRAs, merges and the gated mixture: their algebra, their files, and how a model takes them."""
+"""LoRAs, merges, the gated mixture: algebra and files. In: data/adapters/<name>. Out: a model with them in place."""

@@ -1,4 +1,4 @@
-"""The command `versat2i`: one module a command, imported when it is called."""
+"""The command `versat2i`: a module a command, imported when called. In: a command line. Out: lines of text, files."""
 
 from importlib import import_module
 from typing import Any

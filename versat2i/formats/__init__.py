@@ -1,1 +1,1 @@
-"""What lies on disk: Parquet tables, image shards, tensors. The only modules that know bytes."""
+"""What lies on disk: tables, shards, tensors, metrics; no other module knows bytes. In: files. Out: frames, arrays."""

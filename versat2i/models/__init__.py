@@ -1,1 +1,1 @@
-"""Models that others trained: diffusion models that draw, language and vision models that judge or write."""
+"""Models that others trained, to draw, judge or write. In: weights of a folder or hub. Out: images, logits, replies."""

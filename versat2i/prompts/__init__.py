@@ -1,4 +1,4 @@
-"""Prompts and the questions about them."""
+"""Collect prompts and their questions. In: files, a grammar, language models. Out: data/prompts, data/questions."""
 
 from versat2i.prompts.sources import read
 

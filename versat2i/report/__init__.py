@@ -1,1 +1,1 @@
-"""The report: one page that shows what the pipeline has done, with its pictures beside it."""
+"""Show a whole run on one page. In: data/, metrics/, plots/. Out: data/report."""

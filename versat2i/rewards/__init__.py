@@ -1,4 +1,4 @@
-"""Evaluators: one folder an aspect, loaded by name."""
+"""Score images: a folder an aspect, evaluators loaded by name. In: data/images, data/prompts. Out: data/scores."""
 
 from versat2i.rewards.common.base import Reward, Scores, check
 from versat2i.rewards.common.registry import catalogue, from_params, load

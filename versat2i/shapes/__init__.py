@@ -1,4 +1,4 @@
-"""The embedded world: drawn scenes, a small model of them, and a reader that checks what it drew."""
+"""The embedded world: scenes, a model of them, a reader. In: sentences, seeds. Out: drawings, answers, weights."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,1 +1,1 @@
-"""What stands beside the pipeline: the commands of versat2i and of the Makefile."""
+"""What the Makefile and `versat2i` call beside stages. In: a run, its params. Out: exports, cards, plans, tables."""

@@ -1,1 +1,1 @@
-"""How work is kept and run: the store of finished pieces, fingerprints, worker processes, progress, failures."""
+"""How work is kept and run: store, fingerprints, processes, failures. In: tasks. Out: finished pieces in .work."""
