@@ -91,22 +91,53 @@ class Slope(torch.autograd.Function):
         return torch.full((4,), torch.nan)
 
 
-def test_weights_that_are_not_finite_in_the_end_are_an_error(tmp_path):
-    """No loss looks at what the last step has done."""
-    run = Run(tmp_path, steps=3)
+def sloping(run, bad):
+    """A loss whose gradient is no number in the steps `bad`."""
 
     def loss(batch, generator):
+        run.at(run.step)
         run.step += 1
-        return run.weight.sum() if run.step < 3 else Slope.apply(run.weight)
+        return Slope.apply(run.weight) if run.step in bad else run.weight.sum()
 
-    with pytest.raises(ValueError, match=r"run: weights are not finite after step 3; lower learning_rate"):
-        loop.train([run.weight], loss, examples(), run.settings, 0, run.checkpoint, "run")
+    return loss
+
+
+def descended(run, bad):
+    return loop.train([run.weight], sloping(run, bad), examples(), run.settings, 0, run.checkpoint, "run")
+
+
+def test_a_step_whose_gradients_are_not_finite_is_skipped_and_counted(tmp_path):
+    """On a slope of 1 a step is its rate: the optimizer's state has no trace of the skipped one."""
+    run, bad = Run(tmp_path, steps=20, learning_rate=0.1), 15
+    curve = descended(run, {bad})
+    rates = [loop.learning_rate(run.settings, step) for step in range(20) if step + 1 != bad]
+    torch.testing.assert_close(run.weight.detach(), torch.full((4,), -sum(rates)), atol=1e-5, rtol=0)
+    assert curve["step"][curve["skipped"]].tolist() == [bad]
+    assert loop.summary(curve)["skipped"] == 1 and loop.summary(curve)["steps"] == 20
+
+
+def test_a_stopped_run_still_knows_which_steps_it_skipped(tmp_path):
+    first = Run(tmp_path, kill(17), steps=20)
+    with pytest.raises(Killed):
+        descended(first, {3})
+    assert loop.summary(descended(Run(tmp_path, steps=20), set()))["skipped"] == 1
+
+
+def test_more_than_a_twentieth_of_skipped_steps_is_an_error_that_says_what_to_do(tmp_path):
+    run = Run(tmp_path, steps=39)
+    with pytest.raises(ValueError) as error:
+        descended(run, {2, 7})
+    assert str(error.value) == (
+        "run: gradients are not finite in 2 of 7 steps; lower learning_rate, or where model.dtype or mixed_precision "
+        "is float16, write bfloat16 or float32"
+    )
+    assert loop.summary(descended(Run(tmp_path / "longer", steps=40), {2, 7}))["skipped"] == 2
 
 
 def test_the_summary_is_of_the_first_and_last_tenth():
-    losses = pd.DataFrame({"step": range(1, 21), "loss": [float(step) for step in range(1, 21)]})
-    assert loop.summary(losses) == {"steps": 20, "first_loss": 1.5, "last_loss": 19.5}
-    assert loop.summary(losses.head(3)) == {"steps": 3, "first_loss": 1.0, "last_loss": 3.0}
+    losses = pd.DataFrame({"step": range(1, 21), "loss": [float(step) for step in range(1, 21)], "skipped": False})
+    assert loop.summary(losses) == {"steps": 20, "skipped": 0, "first_loss": 1.5, "last_loss": 19.5}
+    assert loop.summary(losses.head(3)) == {"steps": 3, "skipped": 0, "first_loss": 1.0, "last_loss": 3.0}
 
 
 def test_the_rate_warms_up_and_stays_or_falls_to_zero():

@@ -16,12 +16,20 @@ from versat2i.train.examples import Examples, batches
 from versat2i.work.progress import Progress
 from versat2i.work.watch import Watch
 
+SCALE = 2.0**16  # of the loss while gradients are computed; a power of two, so float32 gradients stay as they are
+MOST_SKIPPED = 0.05  # share of the steps whose gradients may overflow
+
 
 def summary(losses: pd.DataFrame) -> dict[str, float]:
-    """Steps, and the mean loss of the first and of the last tenth of them."""
+    """Steps, those skipped among them, and the mean loss of the first and of the last tenth."""
     tenth = max(1, len(losses) // 10)
     first, last = losses["loss"].head(tenth).mean(), losses["loss"].tail(tenth).mean()
-    return {"steps": len(losses), "first_loss": round(float(first), 6), "last_loss": round(float(last), 6)}
+    return {
+        "steps": len(losses),
+        "skipped": int(losses["skipped"].sum()),
+        "first_loss": round(float(first), 6),
+        "last_loss": round(float(last), 6),
+    }
 
 
 class Stopped(ValueError):
@@ -57,7 +65,7 @@ def train(
     """AdamW at the rate of `learning_rate`, with checkpoints.
 
     A run that is stopped goes on from its last checkpoint to the same weights: every draw is a
-    function of (seed, step).
+    function of (seed, step). A step whose gradients are not finite changes no weight.
 
     Args:
         parameters: what is trained, in float32.
@@ -70,14 +78,14 @@ def train(
         watch: told each step (from 1) and its loss.
 
     Returns:
-        the loss of each step (kind `losses`).
+        the loss of each step (kind `losses`), and whether the step was `skipped`.
 
     Raises:
         Stopped: SIGTERM or Ctrl-C came; the state is saved.
-        ValueError: the loss, or a weight in the end, is not finite.
+        ValueError: a loss is not finite, or more than `MOST_SKIPPED` of the steps are skipped.
     """
     optimizer = make_optimizer(parameters, settings.learning_rate)
-    losses = _restore(checkpoint, parameters, optimizer)
+    losses, skipped = _restore(checkpoint, parameters, optimizer)
     progress = Progress(label, settings.steps, len(losses), every=50)
     with _stop_flag() as stopped, closing(progress):
         for step, batch, generator in batches(examples, settings, seed, len(losses)):
@@ -86,18 +94,21 @@ def train(
             value = loss(batch, generator)
             if not torch.isfinite(value):
                 raise ValueError(f"{label}: the loss is {value.item()} at step {step}; lower learning_rate")
-            descend(value, parameters, optimizer)
+            skipped.append(not descend(value, parameters, optimizer))
             losses.append(value.item())
+            if sum(skipped) > MOST_SKIPPED * settings.steps:
+                raise ValueError(
+                    f"{label}: gradients are not finite in {sum(skipped)} of {step + 1} steps; lower learning_rate, or "
+                    "where model.dtype or mixed_precision is float16, write bfloat16 or float32"
+                )
             progress.update(f"loss {losses[-1]:.4f}")
             if watch is not None:
                 watch(step + 1, losses[-1])
             if stopped() or (step + 1) % settings.checkpoint_every == 0:
-                checkpoint.save(_state(parameters, optimizer, losses))
+                checkpoint.save(_state(parameters, optimizer, losses, skipped))
             if stopped():
                 raise Stopped(f"{label}: stopped after step {step + 1}; run again to go on from there")
-    if not all(torch.isfinite(parameter).all() for parameter in parameters):
-        raise ValueError(f"{label}: weights are not finite after step {settings.steps}; lower learning_rate")
-    return pd.DataFrame({"step": range(1, len(losses) + 1), "loss": losses})
+    return pd.DataFrame({"step": range(1, len(losses) + 1), "loss": losses, "skipped": skipped})
 
 
 def make_optimizer(parameters: list[nn.Parameter], rate: float) -> torch.optim.Optimizer:
@@ -105,12 +116,36 @@ def make_optimizer(parameters: list[nn.Parameter], rate: float) -> torch.optim.O
     return torch.optim.AdamW(parameters, rate, weight_decay=0.0)
 
 
-def descend(loss: Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-    """One step down the gradient of a loss, its norm clipped to 1."""
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(parameters, 1.0)
-    optimizer.step()
+def descend(loss: Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> bool:
+    """One step down the gradient of a loss, its norm clipped to 1.
+
+    Returns:
+        whether it was made: not where a gradient is not finite.
+    """
+    backward(loss, parameters)
+    finite = bool(torch.isfinite(nn.utils.clip_grad_norm_(parameters, 1.0)))
+    if finite:
+        optimizer.step()
+    return finite
+
+
+def backward(loss: Tensor, parameters: list[nn.Parameter]) -> None:
+    """Put the gradient of a loss into the parameters' `grad`, computed as ``grad(SCALE loss) / SCALE``.
+
+    The gradient of a mean over batch, channels, height and width is about 1e-6 an element for a batch of real models:
+    on its way through layers in float16, whose least number is 6e-8, it would vanish (loss scaling, Micikevicius et
+    al. 2018, arXiv 1710.03740, sec. 3.2). A constant keeps a run deterministic.
+
+    Args:
+        loss: in float32, since the product may exceed 65,504, float16's largest number.
+        parameters: in float32.
+    """
+    for parameter in parameters:
+        parameter.grad = None
+    (SCALE * loss).backward()
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad /= SCALE
 
 
 WARMUP = 10  # steps of linear warm-up, enough for Adam's second moments to settle
@@ -122,18 +157,22 @@ def learning_rate(settings: params.Training, step: int) -> float:
     return settings.learning_rate * min(1.0, (step + 1) / WARMUP) * left
 
 
-def _state(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, losses: list[float]) -> dict[str, Any]:
+def _state(
+    parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, losses: list[float], skipped: list[bool]
+) -> dict[str, Any]:
     weights = [p.detach().cpu() for p in parameters]
-    return {"weights": weights, "optimizer": optimizer.state_dict(), "losses": losses}
+    return {"weights": weights, "optimizer": optimizer.state_dict(), "losses": losses, "skipped": skipped}
 
 
-def _restore(checkpoint: Checkpoint, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> list[float]:
-    """Put the last state back in place. Returns the losses so far, one a step done."""
+def _restore(
+    checkpoint: Checkpoint, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer
+) -> tuple[list[float], list[bool]]:
+    """Put the last state back in place. Returns the loss of each step done, and which steps were skipped."""
     state = checkpoint.load()
     if state is None:
-        return []
+        return [], []
     with torch.no_grad():
         for parameter, weight in zip(parameters, state["weights"], strict=True):
             parameter.copy_(weight)
     optimizer.load_state_dict(state["optimizer"])
-    return list(state["losses"])
+    return list(state["losses"]), list(state["skipped"])
