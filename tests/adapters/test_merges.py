@@ -77,7 +77,7 @@ def test_global_random_state_is_untouched_and_results_are_finite(method, experts
 def test_metadata_that_all_experts_share_is_kept(model):
     first, second = tiny.adapter(model, "a"), tiny.adapter(model, "b")
     first.metadata["aspect"], second.metadata["aspect"] = "a", "b"
-    assert merges.total([first, second]).metadata == {"base": "tiny"}
+    assert merges.total([first, second]).metadata == {"base": "tiny", "adapter": "sum"}
 
 
 def test_unknown_method_names_the_close_match(experts):

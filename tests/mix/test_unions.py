@@ -63,7 +63,7 @@ def test_a_merge_is_written_as_a_folder_that_loads_and_has_no_losses(model, part
     done()
     assert metrics == {"rank": 4 if variant in ("uniform", "sum") else 2}
     assert curve.empty and list(curve.columns) == tables.SCHEMAS["losses"].names
-    assert loading.metadata(tmp_path / variant) == diffusion.identity(model)
+    assert loading.metadata(tmp_path / variant) == diffusion.identity(model) | {"adapter": variant}
     assert moved(model, tmp_path / variant) > 1e-3
 
 

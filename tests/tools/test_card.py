@@ -47,6 +47,18 @@ def test_the_folder_holds_the_mixture_and_its_card(run, settings):
     mixture_files.load(tiny.unet(), out)
 
 
+def test_a_folder_with_anything_else_is_not_replaced_unless_asked(run, settings):
+    out = run / "out"
+    card.publishable(run / "mixture", out, settings)
+    card.publishable(run / "mixture", out, settings)  # the same again
+    (out / mixture_files.GATES).write_bytes(b"others")
+    for other in (out, run):
+        with pytest.raises(ValueError, match="is there already and holds something else"):
+            card.publishable(run / "mixture", other, settings)
+    card.publishable(run / "mixture", out, settings, replace=True)
+    assert (out / mixture_files.GATES).read_bytes() == (run / "mixture" / mixture_files.GATES).read_bytes()
+
+
 def test_without_metrics_it_says_so(run, settings):
     front, body = parts(card.card("mixture", mixture_files.read_recipe(run / "mixture"), settings))
     assert front["base_model"] == "owner/name" and "versat2i" in front["tags"]

@@ -1,13 +1,16 @@
 """An exported adapter is the same LoRA in diffusers' and in kohya's names."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from click.testing import CliRunner
 from diffusers import StableDiffusionPipeline
 
+from versat2i import cli
 from versat2i.adapters import lora, mixture, mixture_files
 from versat2i.formats import tensors
 from versat2i.models import diffusion
@@ -43,6 +46,19 @@ def test_both_files_draw_what_the_adapter_draws(expert, model_folder, tmp_path):
     np.testing.assert_allclose(draw(model_folder, kohya), expected, atol=1e-5)
 
 
+def test_without_alpha_both_files_are_the_same_update(expert, tmp_path):
+    """ComfyUI looks for alpha as a tensor only, and never beside diffusers' names."""
+    adapter = lora.read(expert, "geometry")
+    plain, kohya = (tensors.read(path)[0] for path in export.export(expert, tmp_path / "out"))
+    for module in adapter.down:
+        expected = 0.25 * adapter.up[module].flatten(1) @ adapter.down[module].flatten(1)  # alpha 0.5, rank 2
+        layer = f"lora_unet_{module.replace('.', '_')}"
+        ours = plain[f"unet.{module}.lora_B.weight"], plain[f"unet.{module}.lora_A.weight"]
+        theirs = kohya[f"{layer}.lora_up.weight"], kohya[f"{layer}.lora_down.weight"]
+        for up, down in (ours, theirs):
+            torch.testing.assert_close(up.flatten(1) @ down.flatten(1), expected)
+
+
 def test_kohya_names_and_alpha_convert_back_to_the_same_tensors(expert, tmp_path):
     _, kohya = export.export(expert, tmp_path / "out")
     adapter, (state, _) = lora.read(expert, "geometry"), tensors.read(kohya)
@@ -50,8 +66,8 @@ def test_kohya_names_and_alpha_convert_back_to_the_same_tensors(expert, tmp_path
     for module in adapter.down:
         layer = f"lora_unet_{module.replace('.', '_')}"
         assert torch.equal(state[f"{layer}.lora_down.weight"], adapter.down[module])
-        assert torch.equal(state[f"{layer}.lora_up.weight"], adapter.up[module])
-        assert state[f"{layer}.alpha"].item() == 0.5
+        assert torch.equal(state[f"{layer}.lora_up.weight"], 0.25 * adapter.up[module])
+        assert state[f"{layer}.alpha"].item() == 2
 
 
 def test_the_files_say_what_they_are(expert, tmp_path, monkeypatch):
@@ -63,7 +79,7 @@ def test_the_files_say_what_they_are(expert, tmp_path, monkeypatch):
         _, metadata = tensors.read(path)
         wanted = {
             "ss_network_dim": "2",
-            "ss_network_alpha": "0.5",
+            "ss_network_alpha": "2",
             "ss_network_module": "networks.lora",
             "aspect": "geometry",
             "dvc_hash": "abc.dir",
@@ -72,11 +88,104 @@ def test_the_files_say_what_they_are(expert, tmp_path, monkeypatch):
         assert metadata["ss_base_model_version"] == metadata["base_model"]  # of no family that kohya knows
 
 
-@pytest.mark.parametrize(("width", "version"), [(768, "sd_v1"), (1024, "sd_v2"), (2048, "sdxl_base_v1-0")])
-def test_the_family_is_told_by_the_width_of_the_text(width, version, tmp_path):
-    module = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
-    adapter = lora.Adapter("a", {module: torch.zeros(1, width)}, {module: torch.zeros(4, 1)}, 1.0)
-    assert export.labels(adapter, tmp_path)["ss_base_model_version"] == version
+def a1111(metadata):
+    """The family for which A1111 lists a LoRA (extensions-builtin/Lora/network.py, detect_version)."""
+    if metadata.get("ss_base_model_version", "").startswith("sdxl_"):
+        return "SDXL"
+    return "SD2" if metadata.get("ss_v2") == "True" else "SD1"
+
+
+FAMILIES = [("sd1", "SD1", "sd_v1"), ("sd2", "SD2", "sd_v2"), ("sdxl", "SDXL", "sdxl_base_v1-0")]
+
+
+@pytest.mark.parametrize(("family", "listed", "version"), FAMILIES)
+@pytest.mark.parametrize("module", ["down_blocks.0.resnets.0.conv1", "down_blocks.1.attentions.0.proj_in"])
+def test_the_family_is_that_of_the_base_whatever_the_layers(family, listed, version, module, tmp_path):
+    metadata = {"base_model": "someone/model", "family": family}
+    adapter = lora.Adapter("a", {module: torch.zeros(1, 320)}, {module: torch.zeros(320, 1)}, 1.0, metadata)
+    lora.write(adapter, tmp_path / "a")
+    for path in export.export(tmp_path / "a", tmp_path / "out"):
+        found = tensors.read(path)[1]
+        assert a1111(found) == listed and found["ss_base_model_version"] == version
+
+
+def test_an_adapter_from_before_families_were_written_down_is_known_by_its_base(tmp_path):
+    for base, listed in (("stabilityai/stable-diffusion-2-1", "SD2"), ("owner/model", "SD1")):
+        adapter = lora.Adapter("a", {"x": torch.zeros(1, 1)}, {"x": torch.zeros(1, 1)}, 1.0, {"base_model": base})
+        assert a1111(export.labels(adapter, tmp_path, "a")) == listed
+
+
+# --------------------------------------------------------------------------- names
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """The folders of one expert from two seeds, in a project with a dvc.lock."""
+    folders = [tmp_path / f"seed{seed}" / "adapters" / "geometry" for seed in range(2)]
+    for value, folder in enumerate(folders):
+        weights = {"x.to_q": torch.full((1, 4), float(value))}
+        lora.write(lora.Adapter("geometry", weights, {"x.to_q": torch.ones(4, 1)}, 1.0, METADATA), folder)
+    return folders
+
+
+METADATA = {"base_model": "owner/name", "revision": "abc", "adapter": "geometry"}
+
+
+def command(*arguments):
+    return CliRunner().invoke(cli.main, ["export", *map(str, arguments)])
+
+
+def test_adapters_of_one_name_are_told_apart_by_their_paths(runs, tmp_path):
+    result = command(*runs, runs[0], "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    found = {path.name for path in (tmp_path / "out").iterdir()}
+    assert found == {f"geometry-seed{seed}{end}" for seed in range(2) for end in (".safetensors", ".kohya.safetensors")}
+    assert tensors.read(tmp_path / "out" / "geometry-seed1.safetensors")[1]["ss_output_name"] == "geometry-seed1"
+
+
+def test_a_file_with_other_content_is_replaced_only_where_that_is_asked_for(runs, tmp_path):
+    first, second = runs
+    for _ in range(2):  # the same file again is no loss
+        assert command(first, "--out", tmp_path / "out").exit_code == 0
+    before = (tmp_path / "out" / "geometry.safetensors").read_bytes()
+    result = command(second, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "geometry.safetensors is there already and holds something else. Write to another folder" in result.output
+    assert (tmp_path / "out" / "geometry.safetensors").read_bytes() == before
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert command(second, "--out", tmp_path / "out", "--replace").exit_code == 0
+    assert (tmp_path / "out" / "geometry.safetensors").read_bytes() != before
+
+
+def test_an_adapter_has_its_own_name_wherever_it_lies(runs, tmp_path, monkeypatch):
+    moved = runs[0].rename(tmp_path / "v1.2 final")
+    monkeypatch.chdir(moved)
+    assert command(".", "--out", tmp_path / "out").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "geometry.kohya.safetensors",
+        "geometry.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "", ".hidden", "a/b"])
+def test_a_name_that_is_no_file_name_gives_way_to_the_folders(name, tmp_path):
+    weights = {"x.to_q": torch.ones(1, 4)}
+    lora.write(
+        lora.Adapter("a", weights, {"x.to_q": torch.ones(4, 1)}, 1.0, METADATA | {"adapter": name}), tmp_path / "a"
+    )
+    assert export.called([tmp_path / "a"]) == ["a"]
+
+
+def test_the_hash_of_dvc_is_found_by_any_path(runs, tmp_path, monkeypatch):
+    (tmp_path / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n  train_lora@geometry:\n    cmd: x\n    outs:\n"
+        "    - {path: seed0/adapters/geometry, md5: abc.dir}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert export.dvc_hash(runs[0]) == export.dvc_hash(runs[0].relative_to(tmp_path)) == "abc.dir"
+    assert export.dvc_hash(runs[1]) is None
+    monkeypatch.chdir(runs[0])
+    assert export.dvc_hash(Path()) == "abc.dir"
 
 
 def test_a_mixture_is_exported_collapsed(model, model_folder, tmp_path):
@@ -97,4 +206,4 @@ def test_a_mixture_is_exported_collapsed(model, model_folder, tmp_path):
 def test_a_damaged_lock_file_is_named(tmp_path):
     (tmp_path / "dvc.lock").write_text("stages: [1, 2")
     with pytest.raises(ValueError, match=r"dvc.lock: not DVC's lock file"):
-        export.dvc_hash(tmp_path, tmp_path / "dvc.lock")
+        export.dvc_hash(tmp_path / "geometry")

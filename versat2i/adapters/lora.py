@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -96,6 +96,15 @@ def _from_state(name: str, state: dict[str, Tensor], alpha: float, metadata: dic
         ending = f".{which}.weight"
         parts[which] = {k.removesuffix(ending): v for k, v in state.items() if k.endswith(ending)}
     return Adapter(name, parts["lora_A"], parts["lora_B"], alpha, metadata)
+
+
+def folded(adapter: Adapter) -> Adapter:
+    """The same update at scale 1: ``alpha / rank`` becomes part of B, alpha the rank.
+
+    So that tools that read no alpha draw the same (ComfyUI does not look for it in a file in diffusers' names).
+    """
+    up = {module: adapter.scale * weight for module, weight in adapter.up.items()}
+    return replace(adapter, up=up, alpha=float(adapter.rank))
 
 
 def write(adapter: Adapter, folder: Path) -> None:

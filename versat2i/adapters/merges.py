@@ -54,7 +54,7 @@ def concatenate(adapters: list[Adapter], weights: Mapping[str, Tensor], name: st
         down[module], side_by_side = stack(adapters, module, shape)
         columns = weights[module].repeat_interleave(ranks)
         up[module] = side_by_side * columns.view(-1, *[1] * (side_by_side.ndim - 2))
-    return Adapter(name, down, up, float(ranks.sum()), _shared_metadata(adapters))
+    return Adapter(name, down, up, float(ranks.sum()), _metadata(adapters, name))
 
 
 def shapes(adapters: list[Adapter]) -> dict[str, tuple[int, ...]]:
@@ -98,10 +98,11 @@ def _pair(adapter: Adapter, module: str, shape: tuple[int, ...]) -> tuple[Tensor
     return adapter.down[module].float(), adapter.up[module].float()
 
 
-def _shared_metadata(adapters: list[Adapter]) -> dict[str, str]:
-    """What all experts say alike, such as their base model."""
+def _metadata(adapters: list[Adapter], name: str) -> dict[str, str]:
+    """The merge's name, and what all experts say alike, such as their base model."""
     first, *others = [adapter.metadata for adapter in adapters]
-    return {key: value for key, value in sorted(first.items()) if all(other.get(key) == value for other in others)}
+    shared = {key: value for key, value in sorted(first.items()) if all(other.get(key) == value for other in others)}
+    return shared | {"adapter": name}
 
 
 def _by_peft(adapters: list[Adapter], seed: int, *, method: str) -> Adapter:
@@ -122,7 +123,7 @@ def _by_peft(adapters: list[Adapter], seed: int, *, method: str) -> Adapter:
             # torch.manual_seed would also seed the accelerators, which are not forked
             torch.default_generator.manual_seed(stable_seed(seed, method, module))
             down[module], up[module] = _merge_layer(adapters, module, shape, method)
-    return Adapter(method, down, up, float(max(ranks.values())), _shared_metadata(adapters))
+    return Adapter(method, down, up, float(max(ranks.values())), _metadata(adapters, method))
 
 
 def _merge_layer(adapters: list[Adapter], module: str, shape: tuple[int, ...], method: str) -> tuple[Tensor, Tensor]:

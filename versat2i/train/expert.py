@@ -45,5 +45,5 @@ def train_lora(
     loss = losses.objective(model, lora_settings, partial(lora.detached, model.denoiser))
     with tracking.watching(name, partial(preview.samples, model, data)) as watch:
         curve = loop.train(parameters, loss, data, lora_settings, seed, checkpoint, name, watch)
-    metadata = {**model.identity, "adapter": name}
+    metadata = {**model.origin, "adapter": name}
     return lora.extract(model.denoiser, name, lora_settings.alpha, metadata), curve

@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline
 
 import versat2i
 from versat2i.adapters import loading, lora, mixture, mixture_files
-from versat2i.formats import metrics
+from versat2i.formats import metrics, tensors
 from versat2i.models import diffusion
 from versat2i.models.diffusion import names
 from versat2i.rewards import low_level
@@ -198,6 +198,14 @@ def test_plain_diffusers_draws_the_same_with_the_lora(expert, settings, folder, 
     assert names.denoiser_of(layers) == DENOISERS[family]
 
 
+def test_what_is_made_from_a_model_names_its_family(loaded, family):
+    if family in ("sd15", "sd21"):
+        assert loaded.family is None and loaded.origin == loaded.identity  # the text of the tiny ones has 16 numbers
+        loaded.denoiser.register_to_config(cross_attention_dim={"sd15": 768, "sd21": 1024}[family])
+    assert loaded.origin["family"] == {"sd15": "sd1", "sd21": "sd2", "sdxl": "sdxl", "sd35": "sd3"}[family]
+    assert loaded.origin["revision"] == loaded.identity["revision"]
+
+
 def test_every_attention_layer_is_adapted(loaded):
     adapted = set(adapter(loaded).down)
     linear = {
@@ -209,7 +217,11 @@ def test_every_attention_layer_is_adapted(loaded):
 
 
 def test_the_exported_lora_draws_the_same(expert, folder, family, tmp_path):
-    files = export.export(expert, tmp_path / "out")
+    files = export.export(expert, tmp_path / "out")  # alpha is not the rank
+    for path in files:  # ComfyUI reads tensors only
+        state, metadata = tensors.read(path)
+        assert not any(value.item() != 2 for key, value in state.items() if key.endswith(".alpha"))
+        tensors.write(state, path, {k: v for k, v in metadata.items() if k != "lora_adapter_metadata"})
     assert len(files) == (1 if family == "sd35" else 2)  # kohya has no names for a transformer
     for path in files:
         pipe, reference = plain(folder), plain(folder)

@@ -95,6 +95,16 @@ class Backbone:
         return latents / self.pipe.vae.config.scaling_factor
 
     @property
+    def family(self) -> str | None:
+        """`sd1`, `sd2`, `sdxl` or `sd3`; None for a model of none of them."""
+        raise NotImplementedError
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What an adapter that is trained on this model says of it: its identity, and its family if it is of one."""
+        return self.identity | ({"family": self.family} if self.family else {})
+
+    @property
     def denoiser(self) -> nn.Module:
         return getattr(self.pipe, self.denoiser_name)
 

@@ -15,6 +15,7 @@ class StableDiffusion3(Backbone):
     """
 
     pipeline_class = "StableDiffusion3Pipeline"
+    family = "sd3"
     denoiser_name = "transformer"
 
     def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:

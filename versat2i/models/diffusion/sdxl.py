@@ -18,6 +18,7 @@ class StableDiffusionXL(Backbone):
     """
 
     pipeline_class = "StableDiffusionXLPipeline"
+    family = "sdxl"
     options: ClassVar[dict[str, Any]] = {"add_watermarker": False}  # or it depends on which packages are installed
 
     def __init__(self, pipe: DiffusionPipeline, identity: dict[str, str], machine: Compute = ALONE) -> None:

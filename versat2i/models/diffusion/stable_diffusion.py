@@ -6,6 +6,8 @@ from torch import Tensor
 
 from versat2i.models.diffusion.base import Backbone
 
+TEXT_ENCODERS = {768: "sd1", 1024: "sd2"}  # by the width of their embeddings: CLIP ViT-L/14, OpenCLIP ViT-H/14
+
 
 class StableDiffusion(Backbone):
     """One text encoder, a UNet, epsilon or v-prediction."""
@@ -14,6 +16,10 @@ class StableDiffusion(Backbone):
     options: ClassVar[dict[str, Any]] = {
         "safety_checker": None
     }  # versat2i.generate.safety runs it where params ask for it
+
+    @property
+    def family(self) -> str | None:
+        return TEXT_ENCODERS.get(self.denoiser.config.cross_attention_dim)
 
     def _encode(self, texts: list[str]) -> tuple[Tensor, None]:
         hidden, _ = self.pipe.encode_prompt(texts, self.device, 1, do_classifier_free_guidance=False)
