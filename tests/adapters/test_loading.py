@@ -115,6 +115,29 @@ def test_an_adapter_of_another_base_is_refused(loaded, mix, plain_lora):
         )
 
 
+@pytest.mark.parametrize("share", ["one", "all"])
+def test_layers_that_the_model_lacks_are_an_error_with_a_near_name(loaded, tmp_path, share):
+    """diffusers loads the rest, or nothing, and says so in a log."""
+    adapter = dataclasses.replace(tiny.adapter(loaded.denoiser, "colour"), metadata=loaded.identity)
+    module = "mid_block.attentions.0.transformer_blocks.0.attn1.to_k"
+    lost = [module] if share == "one" else list(adapter.down)
+
+    def renamed(part):
+        return {(f"{key}_proj" if key in lost else key): value for key, value in part.items()}
+
+    adapter = dataclasses.replace(adapter, down=renamed(adapter.down), up=renamed(adapter.up))
+    lora.write(adapter, tmp_path / "colour")
+    before = predict(loaded)
+    with pytest.raises(ValueError) as error:
+        loading.put(loaded, tmp_path / "colour")
+    first = min(lost)
+    assert str(error.value) == (
+        f"{tmp_path / 'colour' / lora.FILE}: {len(lost)} of its {len(adapter.down)} layers are not in this "
+        f"UNet2DConditionModel, such as '{first}_proj'; use the base model it was trained on. Did you mean '{first}'?"
+    )
+    assert torch.equal(predict(loaded), before)
+
+
 def test_a_base_that_has_changed_since_is_refused(model_folder, tmp_path):
     base = shutil.copytree(model_folder, tmp_path / "base")
     loaded = diffusion.load(Model(path=str(base), dtype="float32", threads=1))

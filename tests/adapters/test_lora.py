@@ -1,5 +1,7 @@
 """A LoRA starts as nothing, and a saved one is the trained one wherever it is read."""
 
+from typing import get_args
+
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -8,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from versat2i.adapters import lora
 from versat2i.models import diffusion
-from versat2i.settings.params import Model
+from versat2i.settings.params import Model, TrainLora
 
 
 @pytest.fixture
@@ -85,7 +87,10 @@ def test_attach_draws_by_its_seed_and_leaves_the_global_random_state_alone(model
     assert not all(torch.equal(a, b) for a, b in zip(first, start(1), strict=True))
 
 
-@pytest.mark.parametrize("targets", lora.TARGETS)
+TARGETS = get_args(TrainLora.model_fields["targets"].annotation)
+
+
+@pytest.mark.parametrize("targets", TARGETS)
 def test_plain_diffusers_loads_what_was_trained(loaded, model_folder, tmp_path, targets):
     base = run(loaded.denoiser)
     lora.write(trained(loaded.denoiser, targets=targets), tmp_path)
@@ -94,6 +99,19 @@ def test_plain_diffusers_loads_what_was_trained(loaded, model_folder, tmp_path, 
     expected = run(loaded.denoiser)
     assert (expected - base).abs().max() > 0.01
     torch.testing.assert_close(run(plain.unet), expected)
+
+
+def test_targets_that_match_no_layer_are_an_error_that_says_what_matches(loaded):
+    bare = torch.nn.ModuleDict({"to_q": torch.nn.Linear(2, 2)})
+    bare.add_module("block", torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(2, 2, 1)}))
+    with pytest.raises(ValueError) as error:
+        lora.attach(bare, "geometry", 2, 2.0, "attention+feedforward", 0)
+    assert str(error.value) == (
+        "train_lora: targets: attention+feedforward: no layer of this ModuleDict is of 'feedforward' (it has "
+        "attention, convolutions); name only kinds that it has"
+    )
+    with pytest.raises(ValueError, match="it has none of these"):
+        lora.attach(torch.nn.Linear(2, 2), "geometry", 2, 2.0, "attention", 0)
 
 
 def test_what_is_read_is_what_was_written(saved):

@@ -30,14 +30,17 @@ def put(model: Backbone, folder: Path) -> Mixture | None:
     Raises:
         ValueError: there is no adapter, it is damaged, or it belongs to another base model.
     """
-    lora.check_base(metadata(folder), model.identity, folder)
     if not mixture_files.holds(folder):
+        adapter = lora.read(folder, folder.name)
+        lora.check_base(adapter.metadata, model.identity, folder)
+        lora.check_layers(adapter, model.denoiser, folder)
         try:
             model.pipe.load_lora_weights(folder, adapter_name=_name(folder))
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             problem = " ".join(str(error).split())[:300]
             raise ValueError(f"{folder / lora.FILE}: diffusers cannot load it ({problem}). Train it again") from None
         return None
+    lora.check_base(metadata(folder), model.identity, folder)
     mixed = mixture_files.load(model.denoiser, folder)
     model.masking = mixed.masking
     return mixed

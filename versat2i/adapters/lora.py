@@ -1,25 +1,28 @@
 """LoRA adapters: attach to a denoiser, read back, save as diffusers does, load."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
+from versat2i.adapters import peft_config
 from versat2i.formats import tensors
 from versat2i.models.diffusion import names
+from versat2i.settings.complaints import hint
 
 FILE = "pytorch_lora_weights.safetensors"
-TARGETS = {
+LAYERS = {  # what `targets` in params calls them, and how their names end
     "attention": names.ATTENTION,
-    "attention+feedforward": names.ATTENTION + names.FEED_FORWARD,
+    "feedforward": names.FEED_FORWARD,
     "convolutions": names.CONVOLUTIONS,
-    "attention+convolutions": names.ATTENTION + names.CONVOLUTIONS,
 }
 
 DENOISERS = ("unet", "transformer")  # as pipelines call them
@@ -59,11 +62,24 @@ def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str
 
     The global random state is left as it was.
 
+    Args:
+        denoiser: of the base model.
+        name: of the adapter.
+        rank: of each layer's update.
+        alpha: the numerator of its scale.
+        targets: the kinds of layers, of `LAYERS`, with + between them.
+        seed: of A.
+
     Returns:
         the parameters to train, in float32.
+
+    Raises:
+        ValueError: the denoiser has no layer of one of these kinds.
     """
     denoiser.requires_grad_(False)
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(TARGETS[targets]), init_lora_weights="gaussian")
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, target_modules=_targeted(denoiser, targets), init_lora_weights="gaussian"
+    )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPUs too
         denoiser.add_adapter(config, adapter_name=name)
@@ -71,6 +87,22 @@ def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str
     for parameter in parameters:
         parameter.data = parameter.data.float()
     return parameters
+
+
+def _targeted(denoiser: nn.Module, targets: str) -> list[str]:
+    """The endings of the layers of some kinds."""
+    modules = [f".{module}" for module, _ in denoiser.named_modules()]
+    there = [
+        kind for kind, ends in LAYERS.items() if any(m.endswith(tuple(f".{end}" for end in ends)) for m in modules)
+    ]
+    kinds = targets.split("+")
+    for kind in kinds:
+        if kind not in there:
+            raise ValueError(
+                f"train_lora: targets: {targets}: no layer of this {type(denoiser).__name__} is of '{kind}' (it has "
+                f"{', '.join(there) or 'none of these'}); name only kinds that it has{hint(kind, there)}"
+            )
+    return [end for kind in kinds for end in LAYERS[kind]]
 
 
 @contextmanager
@@ -131,32 +163,73 @@ def file_metadata(adapter: Adapter) -> dict[str, str]:
 
 
 def read(folder: Path, name: str) -> Adapter:
-    """Read an adapter that `write` saved.
+    """Read an adapter that `write` saved, or another plain LoRA of a denoiser with diffusers' metadata.
 
     Raises:
-        ValueError: the file is missing, damaged, or not a LoRA of a denoiser.
+        ValueError: the file is missing, damaged, or holds anything but a plain LoRA of a denoiser.
     """
     path = folder / FILE
+    if not path.exists() and (others := sorted(folder.glob("*.safetensors"))):
+        raise ValueError(f"{path}: there is no such file. Rename {others[0].name} to {FILE} if it is a LoRA")
     state, metadata = tensors.read(path)
     part = next((part for part in DENOISERS if any(key.startswith(f"{part}.") for key in state)), DENOISERS[0])
-    state = {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")}
-    try:
-        alpha = float(json.loads(metadata.pop(_CONFIG))[f"{part}.lora_alpha"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        raise ValueError(f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora") from None
-    if not 0 < alpha < float("inf"):
-        raise ValueError(f"{path}: its LoRA alpha is {alpha}, expected a number above 0. Run `dvc repro train_lora`")
-    adapter = _from_state(name, state, alpha, {k: v for k, v in sorted(metadata.items()) if k != "format"})
+    config = _config(metadata.pop(_CONFIG, ""), part, path)
+    adapter = _from_state(
+        name,
+        {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")},
+        config["lora_alpha"],
+        {k: v for k, v in sorted(metadata.items()) if k != "format"},
+    )
     if not adapter.down or adapter.down.keys() != adapter.up.keys():
-        raise ValueError(f"{path}: expected a lora_A and a lora_B for each adapted layer of the denoiser")
+        raise ValueError(
+            f"{path}: expected a lora_A and a lora_B for each adapted layer of the denoiser, in diffusers' names (it "
+            f"has {min(state, default='no tensor')})"
+        )
+    peft_config.check_plain(config, path)
+    wanted = {f"{part}.{module}.lora_{side}.weight" for module in adapter.down for side in "AB"}
+    if more := sorted(state.keys() - wanted):
+        raise ValueError(
+            f"{path}: holds {more[0]}{f' and {len(more) - 1} more' * (len(more) > 1)}, no lora_A or lora_B of the "
+            "denoiser: only plain LoRAs of the denoiser can be mixed and exported. Train it without"
+        )
     for module, down in adapter.down.items():
-        up = adapter.up[module]
-        if down.ndim not in (2, 4) or up.ndim != down.ndim or not len(down) == up.shape[1] == adapter.rank > 0:
-            raise ValueError(
-                f"{path}: rank {adapter.rank} does not fit layer '{module}' "
-                f"(A {list(down.shape)}, B {list(up.shape)}). Run `dvc repro train_lora`"
-            )
-    return adapter
+        if down.ndim not in (2, 4) or adapter.up[module].ndim != down.ndim:
+            raise ValueError(f"{path}: layer '{module}' is {down.ndim}-dimensional. Run `dvc repro train_lora`")
+    try:
+        down, up = peft_config.uniform(adapter.down, adapter.up, config, path)
+    except (TypeError, AttributeError, re.error, OverflowError) as error:
+        raise ValueError(f"{path}: {_CONFIG} in its metadata is no config of peft ({error})") from None
+    return replace(adapter, down=down, up=up)
+
+
+def _config(text: str, part: str, path: Path) -> dict[str, Any]:
+    """peft's settings of a part's LoRA, with its alpha as a number."""
+    try:
+        whole = json.loads(text)
+        config = {key.removeprefix(f"{part}."): value for key, value in whole.items() if key.startswith(f"{part}.")}
+        config["lora_alpha"] = float(config["lora_alpha"])
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise ValueError(f"{path}: has no LoRA alpha in its metadata; expected a file written by train_lora") from None
+    if not 0 < config["lora_alpha"] < float("inf"):
+        alpha = config["lora_alpha"]
+        raise ValueError(f"{path}: its LoRA alpha is {alpha}, expected a number above 0. Run `dvc repro train_lora`")
+    return config
+
+
+def check_layers(adapter: Adapter, denoiser: nn.Module, folder: Path) -> None:
+    """Refuse an adapter of layers that a denoiser does not have: diffusers would load the rest, or nothing.
+
+    Raises:
+        ValueError: a layer is missing; says which one is called nearly so.
+    """
+    known = [name for name, _ in denoiser.named_modules()]
+    missing = sorted(adapter.down.keys() - set(known))
+    if missing:
+        raise ValueError(
+            f"{folder / FILE}: {len(missing)} of its {len(adapter.down)} layers are not in this "
+            f"{type(denoiser).__name__}, such as '{missing[0]}'; use the base model it was trained on"
+            f"{hint(missing[0], known)}"
+        )
 
 
 def check_base(made_from: dict[str, str], model: dict[str, str], folder: Path) -> None:
