@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 
+import drawn
 import pytest
 import torch
 from diffusers import DDPMScheduler
@@ -9,8 +10,9 @@ from diffusers import DDPMScheduler
 from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.models.diffusion.schedules import Discrete, snr_weights
-from versat2i.settings.params import Model
+from versat2i.settings.params import Model, TrainLora
 from versat2i.train import losses
+from versat2i.train.examples import Examples
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,8 @@ def with_lora(model_folder):
     return model
 
 
-def test_the_contrast_is_its_formula(with_lora, loaded):
+@pytest.mark.parametrize("min_snr", [None, 5.0])
+def test_the_contrast_is_its_formula(with_lora, loaded, min_snr):
     """v is drawn to the best, its reflection about the base's to the rival, at one noise and timestep."""
     pairs, prompts = latents(3, 2, 4, 16, 16), loaded.embed(["a red circle", "a blue star", ""])
     weights, generator = torch.tensor([0.5, 1.0, 1.5]), torch.Generator().manual_seed(5)
@@ -118,11 +121,15 @@ def test_the_contrast_is_its_formula(with_lora, loaded):
         return lora.detached(with_lora.denoiser)
 
     with torch.no_grad():
-        found = losses.contrast_loss(with_lora, pairs, prompts, weights, generator, without)
+        rule = TrainLora(**(drawn.LORA | {"objective": "contrast", "min_snr": min_snr}))
+        batch = Examples(pairs, prompts, prompts[:1], weights)
+        found = losses.objective(with_lora, rule, without)(batch, generator)
 
         generator = torch.Generator().manual_seed(5)
         noise, times = torch.randn(3, 4, 16, 16, generator=generator), strata(3, generator)
         bar = alpha_bars(True)[times][:, None, None, None]
+        if min_snr is not None:  # min(snr, gamma) / (snr + 1), snr = bar / (1 - bar)
+            weights = weights * (bar / (1 - bar)).clamp(max=min_snr).flatten() * (1 - bar).flatten()
         expected = 0.0
         for image, sign in ((pairs[:, 0], 1), (pairs[:, 1], -1)):
             noisy = bar.sqrt() * image + (1 - bar).sqrt() * noise

@@ -77,6 +77,7 @@ def contrast_loss(
     generator: torch.Generator,
     without: Callable[[], AbstractContextManager[None]],
     timesteps: Range = WHOLE,
+    min_snr: float | None = None,
 ) -> Tensor:
     """``mean w |v - v_best|^2 + mean w |2 v_base - v - v_rival|^2`` over the pairs.
 
@@ -95,6 +96,7 @@ def contrast_loss(
         generator: on the CPU; draws noise and timesteps.
         without: a context in which the model is its base.
         timesteps: the part of the schedule to draw timesteps from, see `_draws`.
+        min_snr: gamma of min-SNR weighting of both terms, or None for none.
     """
     draws = _draws(model, pairs[:, 0], generator, timesteps)
     noise, times = (draw.repeat(2, *[1] * (draw.ndim - 1)) for draw in draws)
@@ -105,6 +107,8 @@ def contrast_loss(
     change = model.predict(noisy, times, both).float() - base
     best, rival = change.chunk(2)
     errors = F.mse_loss(base + torch.cat([best, -rival]), target, reduction="none").mean((1, 2, 3))
+    if min_snr is not None:
+        errors = errors * model.schedule.weights(times, min_snr).to(errors)
     return 2 * (weights.to(errors).repeat(2) * errors).mean()
 
 
@@ -120,9 +124,9 @@ def objective(
     """
 
     def loss(batch: Examples, generator: torch.Generator) -> Tensor:
-        latents, prompts = batch.latents, batch.prompts
+        latents, prompts, part, gamma = batch.latents, batch.prompts, settings.timesteps, settings.min_snr
         if settings.objective == "contrast":
-            return contrast_loss(model, latents, prompts, batch.weights, generator, without, settings.timesteps)
-        return diffusion_loss(model, latents, prompts, generator, settings.min_snr, settings.timesteps)
+            return contrast_loss(model, latents, prompts, batch.weights, generator, without, part, gamma)
+        return diffusion_loss(model, latents, prompts, generator, gamma, part)
 
     return loss
