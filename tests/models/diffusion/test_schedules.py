@@ -1,10 +1,28 @@
-"""A schedule noises, and says what is to be predicted, as its formula says."""
+"""A schedule noises as its formula says; a model is trained on its own noise, or refused."""
+
+import json
+import shutil
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+from diffusers import (
+    CMStochasticIterativeScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
 
+from versat2i.models import diffusion
 from versat2i.models.diffusion.schedules import Discrete, Flow, schedule_of, snr_weights
+from versat2i.settings.params import Model
+
+FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
+QUANTILES = torch.tensor([0.1, 0.5, 0.9])
 
 
 @pytest.mark.parametrize(
@@ -82,3 +100,68 @@ def test_the_schedule_is_the_one_that_the_sampler_was_made_for():
     )
     found = schedule_of(EulerDiscreteScheduler(prediction_type="v_prediction"))
     assert isinstance(found, Discrete) and found.kind == "v_prediction"
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        DPMSolverMultistepScheduler(flow_shift=3.0, **FLOW),
+        UniPCMultistepScheduler(flow_shift=3.0, **FLOW),
+        FlowMatchEulerDiscreteScheduler(shift=3.0),
+        FlowMatchHeunDiscreteScheduler(shift=3.0),
+    ],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_a_flow_keeps_its_shift_whatever_it_is_called(sampler):
+    """At the median a time is 1/2 before the shift, and ``3 t / (1 + 2 t)`` = 3/4 after it."""
+    times = schedule_of(sampler).times(QUANTILES)
+    assert times[1].item() == pytest.approx(750, abs=1)
+    unshifted = 1 / (1 + torch.exp(-torch.special.ndtri(QUANTILES)))
+    torch.testing.assert_close(times, 1000 * 3 * unshifted / (1 + 2 * unshifted), atol=3, rtol=0)
+
+
+def test_a_flow_without_shift_has_none():
+    assert schedule_of(DPMSolverMultistepScheduler(**FLOW)).times(QUANTILES)[1].item() == pytest.approx(500, abs=1)
+
+
+def test_a_flow_whose_shift_follows_the_size_is_refused():
+    with pytest.raises(
+        ValueError, match=r"FlowMatchEulerDiscreteScheduler\) shifts its times by the size of the image"
+    ):
+        schedule_of(FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True))
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        EDMDPMSolverMultistepScheduler(sigma_min=0.002, sigma_max=80.0, sigma_data=0.5),
+        EDMEulerScheduler(sigma_min=0.002, sigma_max=120.0, sigma_data=1.0, prediction_type="v_prediction"),
+        CMStochasticIterativeScheduler(),
+    ],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_a_scheduler_without_betas_is_refused_by_name(sampler):
+    with pytest.raises(ValueError, match=rf"the model's scheduler \({type(sampler).__name__}\) has no betas"):
+        schedule_of(sampler)
+
+
+def test_betas_that_were_trained_are_betas():
+    betas = torch.linspace(0.001, 0.02, 1000)
+    found = schedule_of(EulerDiscreteScheduler(trained_betas=betas.tolist()))
+    torch.testing.assert_close(found.scheduler.alphas_cumprod, (1 - betas).cumprod(0))
+
+
+def test_a_model_that_cannot_be_trained_is_refused_when_it_is_loaded(model_folder, tmp_path):
+    """Not after a night of drawing."""
+    folder = shutil.copytree(model_folder, tmp_path / "playground")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["scheduler"] = ["diffusers", "EDMDPMSolverMultistepScheduler"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    EDMDPMSolverMultistepScheduler(sigma_data=0.5).save_pretrained(folder / "scheduler")
+    with pytest.raises(ValueError) as error:
+        diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
+    assert str(error.value) == (
+        f"{folder}: the model's scheduler (EDMDPMSolverMultistepScheduler) has no betas but sigma_data 0.5: how to "
+        "noise its images is not known here, it would be trained as another model. Name a model whose scheduler has "
+        "betas or is a flow"
+    )

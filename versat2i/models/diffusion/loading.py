@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from versat2i.models.diffusion import running
 from versat2i.models.diffusion.base import Backbone
+from versat2i.models.diffusion.schedules import schedule_of
 from versat2i.models.diffusion.sd3 import StableDiffusion3
 from versat2i.models.diffusion.sdxl import StableDiffusionXL
 from versat2i.models.diffusion.stable_diffusion import StableDiffusion
@@ -52,6 +53,14 @@ def _check_tokenizers(pipe: DiffusionPipeline) -> None:
     for part, tokenizer in pipe.components.items():
         if isinstance(tokenizer, PreTrainedTokenizerBase) and len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise OSError(f"{part} knows no words: its file of words is missing")
+
+
+def _check_schedule(pipe: DiffusionPipeline, where: str) -> None:
+    """Refuse a model that cannot be trained before anything is drawn from it."""
+    try:
+        schedule_of(pipe.scheduler)
+    except ValueError as error:
+        raise UnsupportedModel(f"{where}: {error}") from None
 
 
 def _family(name: str, where: str) -> type[Backbone]:
@@ -127,6 +136,7 @@ def load(model: Model, device: str = "cpu") -> Backbone:
                 **family.options,
             )
         _check_tokenizers(pipe)
+        _check_schedule(pipe, source)
     pipe.set_progress_bar_config(disable=True)
     machine = compute.load()
     running.place(pipe, device, machine, model.vae_tiling)

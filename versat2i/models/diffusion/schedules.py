@@ -96,7 +96,25 @@ def snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float, predict
 
 
 def schedule_of(sampler: Any) -> Schedule:
-    """The schedule that a model was trained with, from the config of the pipeline's sampler."""
-    if "flow" in type(sampler).__name__.lower() or sampler.config.get("prediction_type") == "flow_prediction":
-        return Flow(FlowMatchEulerDiscreteScheduler.from_config(sampler.config))
-    return Discrete(DDPMScheduler.from_config(sampler.config))
+    """The schedule that a model was trained with, from the config of the pipeline's sampler.
+
+    Raises:
+        ValueError: the config does not say it, or says one that is not supported.
+    """
+    config, name = sampler.config, type(sampler).__name__
+    if "flow" in name.lower() or config.get("prediction_type") == "flow_prediction":
+        if config.get("use_dynamic_shifting"):
+            raise ValueError(
+                f"the model's scheduler ({name}) shifts its times by the size of the image (use_dynamic_shifting); "
+                "supported is one shift for all sizes. Set use_dynamic_shifting to false and shift to the model's own "
+                "in the scheduler's config"
+            )
+        shift = config.get("flow_shift", config.get("shift", 1.0))  # as general solvers call it, and those of flows
+        return Flow(FlowMatchEulerDiscreteScheduler.from_config(config, shift=shift))
+    if "beta_start" not in config and config.get("trained_betas") is None:
+        sigma = f" but sigma_data {config['sigma_data']}" if "sigma_data" in config else ""
+        raise ValueError(
+            f"the model's scheduler ({name}) has no betas{sigma}: how to noise its images is not known here, it would "
+            "be trained as another model. Name a model whose scheduler has betas or is a flow"
+        )
+    return Discrete(DDPMScheduler.from_config(config))
