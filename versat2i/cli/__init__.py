@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-COMMANDS = ("compare", "costs", "doctor", "export", "fetch", "plan", "rewards", "sample", "score", "work")
+COMMANDS = ("check", "compare", "costs", "doctor", "export", "fetch", "plan", "rewards", "sample", "score", "work")
 
 
 class _Commands(click.Group):

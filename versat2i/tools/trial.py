@@ -1,0 +1,235 @@
+"""Try a base model in its dtype: an image, the gradients of training, a LoRA in plain diffusers."""
+
+import gc
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from torch import Tensor
+
+from versat2i.adapters import lora
+from versat2i.models import diffusion
+from versat2i.models.diffusion import Backbone, running
+from versat2i.models.diffusion.loading import DTYPES
+from versat2i.settings import compute
+from versat2i.settings.params import Model, Params, Sampling, TrainLora
+from versat2i.tools import export
+from versat2i.tools.doctor import Finding
+from versat2i.train import loop, losses
+from versat2i.train.examples import Examples
+from versat2i.work import places
+
+PROMPT = "a red circle above a blue square"  # in words that the embedded model knows too
+SEEDS = (0, 1)  # of the images drawn: a batch, and a pair for a contrast
+FEW = 4  # steps, where two ways to draw are compared
+LEAST_CONTRAST = 2.0  # standard deviation of an image's pixels, of 255; a blank image has 0
+LEAST_COSINE = 0.99  # of a gradient and the one in float32
+MOST_APART = 0.3  # of what a LoRA changes: rounding to bfloat16 was up to 0.2, an alpha that is not read is 1
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a model did in the dtype of params.
+
+    Attributes:
+        family: its class.
+        latents: of the images drawn, ``[2, channels, height, width]``.
+        gradients: of each training rule's loss, as one vector; or what went wrong.
+        base: latents at few steps.
+        changed: the same with a LoRA.
+        files: that LoRA, exported.
+    """
+
+    family: type[Backbone]
+    latents: Tensor
+    gradients: dict[str, Tensor | Finding]
+    base: Tensor
+    changed: Tensor
+    files: list[Path]
+
+
+def safely(what: str, check: Callable[[], Finding]) -> Finding:
+    """A check whose own error is its finding, whatever a library raises: that is what it looks for."""
+    try:
+        return check()
+    except Exception as error:
+        return _wrong(what, error)
+
+
+def _wrong(what: str, error: Exception) -> Finding:
+    kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
+    return Finding(what, "wrong", f"{kind}{' '.join(str(error).split())}")
+
+
+def findings(settings: Params, device: str) -> Iterator[Finding]:
+    """What is found of the model of params, as it is found."""
+    try:
+        model = diffusion.load(settings.model, device)
+    except ValueError as error:
+        yield _wrong("model", error)
+        return
+    family = f"family {model.family}" if model.family else "of no family that other tools have a name for"
+    yield Finding("model", f"{model.pipeline_class}, {family}, {settings.model.dtype} on {device}")
+    with tempfile.TemporaryDirectory() as folder:
+        tried: list[Tried] = []
+        yield safely("image", partial(_try, model, settings, Path(folder), tried))
+        del model  # two of them may not fit
+        _free()
+        if tried:
+            yield from _gradients_agree(settings, tried[0], device)
+            yield safely("export", partial(_drawn_elsewhere, settings, tried[0], device))
+
+
+def _free() -> None:
+    """Give back the memory of networks that are no longer used."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _try(model: Backbone, settings: Params, folder: Path, tried: list[Tried]) -> Finding:
+    """Draw, and do all else that needs the model in this dtype; what comes of it goes to `tried`."""
+    prompts, empty, sampling = model.embed([PROMPT] * len(SEEDS)), model.embed([""]), settings.generate
+    latents = model.draw(prompts, empty, list(SEEDS), sampling.steps, sampling.guidance_scale)
+    image = model.decode(latents)[0]
+    if image.std() < LEAST_CONTRAST:
+        return Finding("image", "blank", _other_dtype(settings.model, str(model.device)))
+    path = places.home() / "check.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+    model.denoiser.to(model.device)  # with `cpu_offload` it waits elsewhere
+    rules = _rules(settings)
+    gradients = {aspect: _tried_gradient(model, rule, latents) for aspect, rule in rules.items()}
+    base, changed = _with_lora(model, sampling, folder / "check")
+    files = export.export(folder / "check", folder / "exported")
+    tried.append(Tried(type(model), latents, gradients, base, changed, files))
+    height, width = image.shape[:2]
+    return Finding("image", f"{width}x{height} in {sampling.steps} steps, look at {path}")
+
+
+def _other_dtype(model: Model, device: str) -> str:
+    """Advice for a dtype that does not hold what a model computes."""
+    wide = "bfloat16" not in (model.dtype, model.mixed_precision) and running.multiplies_in("bfloat16", device)
+    where = "model.mixed_precision" if model.mixed_precision else "model.dtype"
+    return f"set {where}: {'bfloat16' if wide else 'float32'} in params.yaml"
+
+
+# --------------------------------------------------------------------------- training
+
+
+def _rules(settings: Params) -> dict[str, TrainLora]:
+    """The training rules by aspect; of those that differ in numbers only, the first."""
+    found: dict[tuple[object, ...], str] = {}
+    for aspect in settings.aspects:
+        rule = settings.train_lora[aspect]
+        found.setdefault((rule.targets, rule.objective, rule.min_snr is None), aspect)
+    return {aspect: settings.train_lora[aspect] for aspect in found.values()}
+
+
+def _tried_gradient(model: Backbone, rule: TrainLora, latents: Tensor) -> Tensor | Finding:
+    try:
+        return gradient(model, rule, latents)
+    except (ValueError, RuntimeError) as error:
+        return _wrong("training", error)
+
+
+def gradient(model: Backbone, rule: TrainLora, latents: Tensor) -> Tensor:
+    """The gradient of the first training step by a rule, as one vector on the CPU.
+
+    Few images stand for a batch: their loss is divided as the mean over a whole one would be.
+
+    Args:
+        model: without an adapter; it is left so.
+        rule: of `train_lora`.
+        latents: of two images, ``[2, channels, height, width]``.
+    """
+    parameters = lora.attach(model.denoiser, "check", rule.rank, rule.alpha, rule.targets, 0)
+    try:
+        picks = latents[None].float() if rule.objective == "contrast" else latents.float()
+        batch = Examples(picks, model.embed([PROMPT] * len(picks)), model.embed([""]), torch.ones(len(picks)))
+        loss = losses.objective(model, rule, partial(lora.detached, model.denoiser))
+        value = loss(batch, torch.Generator().manual_seed(0))
+        loop.backward(value * min(1.0, len(picks) / rule.batch_size), parameters)
+        return torch.cat([parameter.grad.flatten().cpu() for parameter in parameters if parameter.grad is not None])
+    finally:
+        model.denoiser.unload_lora()
+
+
+def _gradients_agree(settings: Params, tried: Tried, device: str) -> Iterator[Finding]:
+    """A finding for each rule: whether the dtype of params gives the gradient that float32 gives."""
+    model, rules = settings.model, _rules(settings)
+    exact = model.model_copy(update={"dtype": "float32", "mixed_precision": None})
+    whole = None if exact == model else diffusion.load(exact, device)
+    for aspect, found in tried.gradients.items():
+        if isinstance(found, Finding):
+            yield found
+        elif whole is None:
+            yield Finding("training", f"{aspect}: gradients are in float32")
+        else:
+            whole.denoiser.to(whole.device)
+            yield safely("training", partial(_agrees, aspect, found, whole, rules[aspect], tried.latents, model))
+    del whole
+    _free()
+
+
+def _agrees(aspect: str, found: Tensor, whole: Backbone, rule: TrainLora, latents: Tensor, model: Model) -> Finding:
+    cosine = torch.cosine_similarity(found, gradient(whole, rule, latents), dim=0).item()
+    told = f"{aspect}: gradients in {model.mixed_precision or model.dtype} and float32 have a cosine of {cosine:.4f}"
+    return Finding("training", told, None if cosine >= LEAST_COSINE else _other_dtype(model, str(whole.device)))
+
+
+# --------------------------------------------------------------------------- export
+
+
+def _with_lora(model: Backbone, sampling: Sampling, folder: Path) -> tuple[Tensor, Tensor]:
+    """Latents without and with a LoRA whose alpha is not its rank, which is saved as trained ones are."""
+    base = _latents(model, sampling)
+    lora.attach(model.denoiser, "check", 2, 1.0, "attention", 0)
+    parts, generator = dict(model.denoiser.named_parameters()), torch.Generator().manual_seed(0)
+    for name, up in parts.items():
+        if ".lora_B." in name:  # an update about as large as its input, whatever the layer's width
+            width = parts[name.replace(".lora_B.", ".lora_A.")][0].numel()
+            up.data = (2.0 / width**0.5 * torch.randn(up.shape, generator=generator)).to(up)
+    try:
+        lora.write(lora.extract(model.denoiser, "check", 1.0, {**model.origin, "adapter": "check"}), folder)
+        return base, _latents(model, sampling)
+    finally:
+        model.denoiser.unload_lora()
+
+
+def _latents(model: Backbone, sampling: Sampling) -> Tensor:
+    drawn = model.draw(model.embed([PROMPT]), model.embed([""]), [SEEDS[0]], FEW, sampling.guidance_scale)
+    return drawn.float()
+
+
+def _drawn_elsewhere(settings: Params, tried: Tried, device: str) -> Finding:
+    """Load the exported files into a pipeline of plain diffusers, and compare what it draws."""
+    model, family, source = settings.model, tried.family, settings.model.path or str(settings.model.repo)
+    pipe = DiffusionPipeline.from_pretrained(
+        source, revision=model.revision, dtype=DTYPES[model.dtype], use_safetensors=True, **family.options
+    )
+    pipe.set_progress_bar_config(disable=True)
+    running.place(pipe, device, compute.load())
+    running.mixed(getattr(pipe, family.denoiser_name), device, model.mixed_precision)
+    for path in tried.files:
+        pipe.load_lora_weights(str(path.parent), weight_name=path.name)
+        found = pipe(
+            PROMPT,
+            generator=torch.Generator().manual_seed(SEEDS[0]),
+            num_inference_steps=FEW,
+            guidance_scale=settings.generate.guidance_scale,
+            output_type="latent",
+        ).images
+        pipe.unload_lora_weights()
+        apart = (found.cpu().float() - tried.changed).norm() / (tried.changed - tried.base).norm()
+        if not apart <= MOST_APART:
+            form = "kohya's" if "kohya" in path.name else "diffusers'"
+            advice = f"do not publish what `versat2i export` writes in {form} names for this model, and report it"
+            return Finding("export", f"plain diffusers draws {apart:.0%} of a LoRA's effect apart", advice)
+    return Finding("export", "plain diffusers draws the same from an exported LoRA")
