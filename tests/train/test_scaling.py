@@ -1,5 +1,7 @@
 """Gradients in float16 are those in float32, however many numbers the loss is a mean of."""
 
+from functools import partial
+
 import drawn
 import pytest
 import tiny
@@ -7,6 +9,7 @@ import torch
 
 from versat2i.adapters import lora, mixture
 from versat2i.models import diffusion
+from versat2i.models.diffusion import running
 from versat2i.train import loop, losses
 
 SIZES = {"one image of the tests": 4 * 16 * 16, "sd15": 16 * 4 * 64 * 64, "sdxl": 32 * 4 * 128 * 128}
@@ -21,18 +24,18 @@ def adapted(model):
     return parameters
 
 
-def gated(model):
+def gated(model, scope):
     """The parameters of gates that have moved, over two experts."""
     experts = [tiny.adapter(model.denoiser, name, alpha=0.1) for name in ("colour", "form")]
-    mixed = mixture.attach(model.denoiser, experts, "token")
+    mixed = mixture.attach(model.denoiser, experts, scope)
     for number, parameter in enumerate(mixed.parameters()):
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
     return mixed.parameters()
 
 
-def gradient(settings, dtype, put, objective, elements):
+def gradient(settings, put, objective, elements, **dtypes):
     """The gradient, as one vector, of a loss divided as if it were a mean over that many elements."""
-    model = diffusion.load(settings.model_copy(update={"dtype": dtype}))
+    model = diffusion.load(settings.model_copy(update=dtypes))
     parameters = put(model)
     rule = drawn.settings(settings).train_lora["colour"].model_copy(update={"objective": objective})
     pair = (2,) if objective == "contrast" else ()
@@ -44,12 +47,22 @@ def gradient(settings, dtype, put, objective, elements):
     return torch.cat([parameter.grad.flatten() for parameter in parameters])
 
 
+GATES = {scope: (partial(gated, scope=scope), "sft") for scope in ("token", "image", "layer")}
+TRAINED = {"lora": (adapted, "sft"), "contrast": (adapted, "contrast"), **GATES}
+
+
 @pytest.mark.parametrize("elements", SIZES.values(), ids=SIZES)
-@pytest.mark.parametrize(
-    ("put", "objective"), [(adapted, "sft"), (adapted, "contrast"), (gated, "sft")], ids=["lora", "contrast", "gates"]
-)
+@pytest.mark.parametrize(("put", "objective"), TRAINED.values(), ids=TRAINED)
 def test_the_gradient_in_float16_is_that_in_float32(model, put, objective, elements):
-    half, whole = (gradient(model, dtype, put, objective, elements) for dtype in ("float16", "float32"))
+    same(*(gradient(model, put, objective, elements, dtype=dtype) for dtype in ("float16", "float32")))
+
+
+def test_the_gradient_of_products_in_float16_is_that_in_float32(model, monkeypatch):
+    monkeypatch.setattr(running, "multiplies_in", lambda dtype, device: True)
+    same(*(gradient(model, adapted, "sft", SIZES["sdxl"], mixed_precision=dtype) for dtype in ("float16", None)))
+
+
+def same(half, whole):
     assert torch.isfinite(half).all() and whole.norm() > 0
     assert torch.cosine_similarity(half, whole, dim=0) > 0.999
     assert half.norm() == pytest.approx(whole.norm().item(), rel=0.01)
