@@ -1,5 +1,8 @@
 # `make repro` runs the pipeline, `make test` the tests; both set everything up first.
-PYTHON ?= python3
+# any Python 3.11 to 3.13 that is here; another one: make setup PYTHON=/path/to/python
+FITS := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+FOUND = $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c $(FITS) 2>/dev/null && echo $(name)))
+PYTHON ?= $(firstword $(FOUND))
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -14,6 +17,9 @@ setup: $(VENV)/.ready
 
 # what a run needs
 $(VENV)/.ready: requirements.lock pyproject.toml
+	@$(BIN)/python -c $(FITS) 2>/dev/null || rm -rf $(VENV)
+	@test -x $(UV) || $(PYTHON) -c $(FITS) 2>/dev/null || \
+		(echo "versat2i needs Python 3.11 to 3.13$(if $(PYTHON),; $(PYTHON) is none): make setup PYTHON=/path/to/python" && false)
 	@test -x $(UV) || ($(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
