@@ -27,6 +27,7 @@ BESIDE = {
     "rewards/low_level/test_mplug_owl2.py": "examples/mplug_owl2",
     "settings/test_presets.py": "presets/",
     "shapes/test_model.py": "the weights that are shipped",
+    "train/test_scaling.py": "gradients in float16, through models, LoRAs, gates and losses",
 }
 """Tests in a room's folder that are not about one of its modules, each with what they are about."""
 OTHER = ("faults", "hostile", "remote", "stages")  # folders of tests about the whole pipeline
