@@ -26,12 +26,12 @@ def folder(request, tmp_path_factory):
 
 @pytest.fixture
 def load(folder, tmp_path, monkeypatch):
-    """Load the family's model under some settings of compute.yaml."""
+    """Load the family's model under some settings of compute.yaml, in tiles if asked for."""
     monkeypatch.chdir(tmp_path)
 
-    def loaded(**settings):
+    def loaded(vae_tiling=False, **settings):
         (tmp_path / "compute.yaml").write_text(yaml.safe_dump(settings))
-        return diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
+        return diffusion.load(Model(path=str(folder), dtype="float32", threads=1, vae_tiling=vae_tiling))
 
     return loaded
 
@@ -139,8 +139,8 @@ def test_the_denoiser_is_compiled_when_it_is_first_called(sd15, monkeypatch):
 
 
 def test_slicing_and_tiling_are_switched_on(sd15, monkeypatch):
-    machine(monkeypatch, vae_slicing=True, vae_tiling=True)
-    vae = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1)).pipe.vae
+    machine(monkeypatch, vae_slicing=True)
+    vae = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1, vae_tiling=True)).pipe.vae
     assert vae.use_slicing and vae.use_tiling
     machine(monkeypatch)
     vae = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1)).pipe.vae
