@@ -22,6 +22,7 @@ MODULES = (
     "generate.painter",
     "rewards.common.scoring",
     "train.expert",
+    "train.loop",
     "mix.unions",
     "adapters.loading",
     "report.page",
@@ -56,7 +57,7 @@ def prepare() -> None:
     importlib.import_module("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion")
     for name in STAGES:
         importlib.import_module(f"stages.{name}")
-    painter, nn = modules["generate.painter"].Painter, modules["train.expert"].torch.nn
+    painter, nn = modules["generate.painter"].Painter, modules["train.loop"].nn
     painter.candidates = noting(painter.candidates, lambda self, shard: shard.name)
     nn.utils.clip_grad_norm_ = noting(nn.utils.clip_grad_norm_, lambda *_: "step")
 

@@ -52,7 +52,8 @@ def pool(tmp_path_factory):
 @given(damage=damages)
 def test_a_table(tmp_path_factory, counts, damage):
     path = tmp_path_factory.getbasetemp() / "spoilt.parquet"
-    rows = {"prompt_id": ["a", "b"], "k": [0, 1], "score": [0.5, None], "abstained": [None, "x"], "details": None}
+    rows = {"prompt_id": ["a", "b"], "k": [0, 1], "score": [0.5, None], "merit": [0.5, None]}
+    rows |= {"abstained": [None, "x"], "details": None}
     tables.write("scores", pd.DataFrame(rows), path)
     found = read_or_refused(path, spoilt(path.read_bytes(), damage), lambda: tables.read("scores", path))
     counts["bad inputs, tables with bytes out of place"] += 1
@@ -122,6 +123,7 @@ def test_any_scores_that_a_table_may_hold_are_picked_from_or_refused(
 ):
     path = tmp_path_factory.getbasetemp() / "scores.parquet"
     frame = pd.DataFrame(scores, columns=["prompt_id", "k", "score"]).astype({"k": "int64", "score": "float64"})
+    frame = frame.assign(merit=frame["score"] if higher else -frame["score"])
     frame = frame.assign(abstained=np.where(frame["score"].isna(), "no number", None), details=None)
     rule = {"absolute": None, "quantile": None} | dict([threshold])
     try:
@@ -151,7 +153,7 @@ def test_params_of_any_shape(counts, section, value):
     content = yaml.safe_load((fingerprint.ROOT / "params.yaml").read_text())
     counts["bad inputs, params of any shape"] += 1
     try:
-        found = params.parse(yaml.safe_dump(content | {section: value}, allow_unicode=True))
+        found = params.parse(drawn.yaml_text(content | {section: value}))
     except ValueError as error:
         line = str(error)
         assert line.startswith("params.yaml: ") and "\n" not in line and len(line) < 3000

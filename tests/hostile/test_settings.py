@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import damage
+import drawn
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -151,11 +152,9 @@ def test_names_in_params(refused, finished, command):
         changed = content | {"aspects": [name, *content["aspects"][1:]]}
         for section in ("rewards", "select", "train_lora"):
             changed[section] = {name if key == "aesthetic" else key: value for key, value in content[section].items()}
-        variants = {
-            name if key == "aesthetic" else key: value for key, value in content["evaluate"]["variants"].items()
-        }
+        variants = [name if variant == "aesthetic" else variant for variant in content["evaluate"]["variants"]]
         changed["evaluate"] = content["evaluate"] | {"variants": variants}
-        return yaml.safe_dump(changed, allow_unicode=True)
+        return drawn.yaml_text(changed)
 
     refused(tuple(command.split()), "params.yaml", {repr(name)[:20]: renamed(name) for name in NAMES})
 
@@ -196,7 +195,7 @@ def source(finished):
     def use(kind):
         content = yaml.safe_load(text)
         content["prompts"]["train"] = [{"file": f"mine.{kind}"}]
-        path.write_text(yaml.safe_dump(content))
+        path.write_text(drawn.yaml_text(content))
         return f"mine.{kind}"
 
     yield use
