@@ -75,7 +75,7 @@ def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, sto
     assert sum(metrics["gate"].values()) == pytest.approx(1, abs=1e-5)
     assert 0 < metrics["entropy"] < 1 and 0 < metrics["distance"] < 1  # the gates have moved
     recipe = mixture_files.read_recipe(tmp_path / "mixture")
-    assert recipe.metadata == diffusion.identity(model)
+    assert recipe.metadata == diffusion.identity(model) | {"adapter": "mixture"}
     assert all(sum(gates) == pytest.approx(1, abs=1e-5) for gates in recipe.mean_gates.values())
     means = torch.tensor(list(recipe.mean_gates.values())).mean(0).tolist()
     assert means == pytest.approx(list(metrics["gate"].values()), abs=1e-5)

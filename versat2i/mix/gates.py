@@ -57,7 +57,7 @@ def train_mixture(
         for _, batch, generator in examples.batches(data, once, stable_seed(seed, "gates"), 0):
             picks = batch.latents[:, 0] if rule.objective == "contrast" else batch.latents
             losses.diffusion_loss(model, picks, batch.prompts, generator, None, rule.timesteps)
-    return mixed, model.origin, curve
+    return mixed, {**model.origin, "adapter": name}, curve
 
 
 def gate_summary(mixed: mixture.Mixture) -> dict[str, Any]:

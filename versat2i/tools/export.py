@@ -9,7 +9,7 @@ import yaml
 from diffusers.utils import convert_state_dict_to_kohya
 from torch import Tensor
 
-from versat2i.adapters import lora, mixture_files
+from versat2i.adapters import loading, lora, mixture_files
 from versat2i.adapters.lora import Adapter
 from versat2i.formats import tensors
 from versat2i.models.diffusion import names
@@ -62,8 +62,8 @@ def called(folders: list[Path]) -> list[str]:
 
 
 def _own_name(folder: Path) -> str:
-    """By its metadata; of a mixture, and of one that does not say it, its folder's."""
-    name = "" if mixture_files.holds(folder) else read(folder).metadata.get("adapter", "")
+    """By its metadata; of one that does not say it, its folder's."""
+    name = loading.metadata(folder).get("adapter", "")
     return name if _NAME.fullmatch(name) else place(folder).name
 
 
