@@ -1,17 +1,22 @@
 """Whatever ends a stage, its last line says what it was and what to do."""
 
+import errno
 import os
 import re
 import signal
+import subprocess
+import sys
+import time
 
 import click
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
 
 from stages.command import stage
 from versat2i.settings import environment
-from versat2i.work import failures, timings
+from versat2i.work import failures, files, fingerprint, timings
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +110,84 @@ def test_a_signal_closes_what_is_open_and_is_one_line(number):
     line = one_line(ended(work))
     assert line == "test_failures: stopped; what is finished is kept, run again to go on from there"
     assert closed == [number] and signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_that_a_library_turns_into_an_error_of_its_own_is_told_as_a_stop(number, monkeypatch):
+    """pandas' encoder of JSON does, here while it asks a column of texts for its values."""
+    frame = pd.DataFrame({"question": pd.array(["Is there a star?"], dtype="string")})
+    asked = type(frame["question"].array)._values_for_json
+
+    def interrupted(array):
+        os.kill(os.getpid(), number)
+        return asked(array)
+
+    monkeypatch.setattr(type(frame["question"].array), "_values_for_json", interrupted)
+    seen = []
+
+    def work():
+        try:
+            frame.to_json(orient="records")
+        except Exception as error:
+            seen.append(type(error))
+            raise
+
+    line = one_line(ended(work))
+    assert line == "test_failures: stopped; what is finished is kept, run again to go on from there"
+    assert seen == [ValueError]
+
+
+def test_a_stop_in_a_destructor_is_raised_again(capfd):
+    """Python itself drops what a destructor raises, and goes on."""
+
+    class Closing:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def work():
+        Closing()
+        for _ in range(200):
+            time.sleep(0.05)
+
+    start = time.monotonic()
+    assert one_line(ended(work)) == "test_failures: stopped; what is finished is kept, run again to go on from there"
+    assert time.monotonic() - start < 5 and capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_a_stage_is_still_imported_is_one_line(number, tmp_path):
+    """pandas, which the stage imports, is a module here that takes for ever."""
+    (tmp_path / "pandas.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "stages.score", "geometry"]
+    path = os.pathsep.join([str(tmp_path), str(fingerprint.ROOT)])
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": path},
+        cwd=fingerprint.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(number)
+        _, said = process.communicate()
+    assert process.returncode == 1
+    assert said == "Error: score@geometry: stopped; what is finished is kept, run again to go on from there\n"
+
+
+def test_a_stop_is_forgotten_once_another_stage_begins():
+    ended(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert one_line(ended(ValueError("a"))) == "a"
+
+
+def test_a_full_disk_names_the_file_and_what_to_set(tmp_path):
+    def fill():
+        with files.new_file(tmp_path / "out.json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    line = one_line(ended(fill))
+    assert line.startswith(f"[Errno 28] No space left on device: '{tmp_path}/out.json'. Make room")
+    assert "VERSAT2I_WORK" in line
 
 
 def test_generators_of_a_stage_are_closed_before_its_last_line():

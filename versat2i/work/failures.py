@@ -1,6 +1,9 @@
 """How work ends before its time: what went wrong in one line, and what to do."""
 
+import errno
+import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -16,35 +19,97 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came: treated as Ctrl-C."""
 
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
+AGAIN = 0.05  # seconds until a stop that a destructor swallowed is raised again
+
+_came: int | None = None  # the signal that asked this process to stop
+
+
+def stopped() -> bool:
+    """Whether SIGTERM or Ctrl-C came since `terminable` was entered, whatever became of its exception."""
+    return _came is not None
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that what it has open is closed and put away."""
+    """Let SIGTERM and Ctrl-C end the block by an exception, so that what it has open is closed and put away.
+
+    The handler notes that a stop came (`stopped`), because libraries lose the exception: pandas' C encoder turns any
+    exception of its callbacks into a ValueError, and Python drops one that is raised in a destructor. The latter is
+    raised again after `AGAIN` seconds.
+    """
+    global _came
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        global _came
+        if number in STOPS:
+            _came = number
+        if not leaving:
+            raise KeyboardInterrupt if _came == signal.SIGINT else Terminated
+
+    def dropped(what: "sys.UnraisableHookArgs") -> None:
+        if isinstance(what.exc_value, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        else:
+            told(what)
 
     if threading.current_thread() is not threading.main_thread():  # no other may set handlers
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    _came, leaving, told = None, False, sys.unraisablehook
+    before = {number: signal.signal(number, end) for number in (*STOPS, signal.SIGALRM)}
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        leaving = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = told
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def line(error: BaseException, stage: str) -> str:
-    """One line for an error that ends a stage.
+STOPPED = "stopped; what is finished is kept, run again to go on from there"
+
+
+def tell_early(command: list[str]) -> None:
+    """Tell a stop in one line while a stage still imports its modules, and again once its work is done.
+
+    There is nothing to put away at these times, so the process ends at once. `terminable` takes over meanwhile.
+
+    Args:
+        command: of this process, as `sys.orig_argv` has it; one that is no stage is left alone.
+    """
+    module = next(iter(command[command.index("-m") + 1 :]), "") if "-m" in command else ""
+    if not module.startswith("stages."):
+        return
+    stage = "@".join([module.removeprefix("stages."), *command[command.index(module) + 1 :]])
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(2, f"Error: {stage}: {STOPPED}\n".encode())
+        os._exit(1)
+
+    for number in STOPS:
+        signal.signal(number, end)
+
+
+def line(error: BaseException, stage: str, stop: str = STOPPED) -> str:
+    """One line for an error that ends a stage or a command.
+
+    An error that is raised after a stop came is told as the stop: see `terminable`.
 
     Args:
         error: what was raised.
         stage: who ends, e.g. ``score@geometry``.
+        stop: how a stop is told.
     """
-    if isinstance(error, KeyboardInterrupt):
-        return f"{stage}: stopped; what is finished is kept, run again to go on from there"
+    if stopped() or isinstance(error, KeyboardInterrupt):
+        return f"{stage}: {stop}"
     if is_out_of_memory(error):
         return f"{stage}: out of memory ({_text(error)}). {_advice(stage)}"
-    if isinstance(error, ValueError | OSError):
+    if isinstance(error, OSError):
+        return _of_system(error)
+    if isinstance(error, ValueError):
         return _text(error)
     return f"{stage}: {type(error).__name__}: {_text(error)} {_kept(error, stage)}"
 
@@ -71,6 +136,19 @@ def _advice(stage: str) -> str:
     return (
         f"Set a smaller {places[name]} in params.yaml, e.g. half of what it is. It counts as a part of the result: "
         "what depends on it is made again, nothing is mixed"
+    )
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _of_system(error: OSError) -> str:
+    """What the system said; where a disk is full, how to make room or to write elsewhere."""
+    if error.errno not in FULL:
+        return _text(error)
+    return (
+        f"{_text(error)}. Make room (`versat2i work --prune`, `dvc gc --workspace`), or set VERSAT2I_WORK to a folder "
+        f"on another disk: finished work is kept below {work_places.home()}"
     )
 
 

@@ -15,6 +15,17 @@ _LONGEST_WORK = 7 * 24 * 3600  # seconds; what is older and unfinished, a killed
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say which file or folder was being written in errors of the system that name none, e.g. that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `folder` once the block ends without an error.
 
@@ -24,7 +35,8 @@ def replaced(folder: Path) -> Iterator[Path]:
     forget_unfinished(folder)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        yield partial
+        with naming(folder):
+            yield partial
         partial.chmod(0o755)
         _put_in_place(partial, folder)
     finally:
@@ -55,8 +67,9 @@ def new_file(path: Path) -> Iterator[Path]:
     forget_unfinished(path)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        yield partial
-        sync(partial)
+        with naming(path):
+            yield partial
+            sync(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -67,7 +67,8 @@ class Store:
         files.forget_unfinished(self.folder / key)
         partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
         try:
-            write(partial)
+            with files.naming(self.folder / key):
+                write(partial)
             sums = _sums(partial, key)
             (partial / _CHECKSUMS).write_text(json.dumps(sums))
             for name in [*sums["files"], _CHECKSUMS, "."]:
