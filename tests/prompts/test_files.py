@@ -1,6 +1,8 @@
 """Prompts are read from plain files as they stand there; what cannot be read is named."""
 
+import json
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import example, given, settings
@@ -101,10 +103,22 @@ def test_a_missing_column_is_named_with_those_that_are_there(put, kind):
     assert line.endswith("has no column text, prompt or caption (found: more, words)")
 
 
-@pytest.mark.parametrize("kind", ["txt", "csv", "jsonl"])
-def test_what_is_not_utf8_is_refused(put, kind):
-    data = encoded(kind, ["cafX"]).replace(b"X", b"\xe9")
-    assert f"not a readable {kind} file" in refused(put(f"p.{kind}", data))
+@pytest.mark.parametrize("kind", ["txt", "csv", "tsv", "json", "jsonl"])
+def test_what_is_not_utf8_is_refused_with_its_line_and_the_remedy(put, kind):
+    data = encoded(kind, ["a star", "cafX"])
+    line = refused(put(f"p.{kind}", data.replace(b"X", b"\xe9")))
+    place = data[: data.index(b"X")].count(b"\n") + 1
+    assert f"not a readable {kind} file (line {place}: byte 0xe9 is no UTF-8 (in Windows-1252 it is 'é')" in line
+    assert "iconv -f WINDOWS-1252 -t UTF-8" in line
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "parquet"])
+def test_a_mark_says_in_which_utf_a_file_is_written(put, kind, encoding):
+    path = put("p", encoded(kind, ["caf\u00e9", "50 \u20ac"], category=["x", "y"]).decode().encode(encoding))
+    assert texts(path, format=kind) == ["caf\u00e9", "50 \u20ac"]
+    if kind != "txt":
+        assert texts(path) == ["caf\u00e9", "50 \u20ac"]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +188,118 @@ def test_the_line_of_a_csv_row_is_that_where_it_starts(put):
 
 def test_half_a_character_is_refused(put):
     assert "control characters" in refused(put("p.jsonl", b'{"text": "\\ud800"}\n'))
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("p.json", b'["a red kite", "two cups, one of them blue"]'),
+        ("p", b'[\n  "a red kite",\n  "two cups, one of them blue"\n]'),
+        ("p.jsonl", b'"a red kite"\n"two cups, one of them blue"\n'),
+        ("p.json", b'{"prompts": ["a red kite", "two cups, one of them blue"]}'),
+        ("p.json", b'{"data": [{"text": "a red kite"}, {"text": "two cups, one of them blue"}]}'),
+        ("p.csv", b'prompt,category,,\na red kite,x,,\n"two cups, one of them blue",x,,\n,,,\n'),
+        ("p.csv", b'id, prompt, category\n1, a red kite, x\n2, "two cups, one of them blue", x\n'),
+        ("p.csv", b"prompt;category\na red kite;x\ntwo cups, one of them blue;x\n"),
+        ("p", b"prompt;category\na red kite;x\ntwo cups, one of them blue;x\n"),
+        ("p.csv", b"sep=;\r\nprompt;category\r\na red kite;x\r\ntwo cups, one of them blue;x\r\n"),
+        ("p.csv", b'note,Prompts,note\n1,a red kite,2\n3,"two cups, one of them blue",4\n'),
+    ],
+)
+def test_what_spreadsheets_and_programs_write_is_read(put, name, data):
+    assert texts(put(name, data)) == ["a red kite", "two cups, one of them blue"]
+
+
+def test_a_text_with_a_comma_but_without_quotation_marks_is_refused_with_the_remedy(put):
+    line = refused(put("p.csv", b"prompt,category,,\na kite, above a lake,outdoor,,\n"))
+    assert "line 2 has 3 cells, the header has 2; the last one is 'outdoor'" in line and "quotation marks" in line
+
+
+@pytest.mark.parametrize(
+    "value, label",
+    [
+        ("NaN", ""),
+        ("null", ""),
+        ("1.0", "1"),
+        ("2.5", "2.5"),
+        ("7", "7"),
+        ("true", "True"),
+        ('["a", "b"]', "a, b"),
+        ('{"a": 1}', ""),
+        ('"a\\u0000b"', ""),
+        ('" x  y "', "x y"),
+    ],
+)
+def test_a_label_never_refuses_a_file(put, value, label):
+    path = put("p.json", f'[{{"prompt": "a red kite", "category": {value}, "nobody": {value}}}]'.encode())
+    (prompt,) = files.read(path)
+    assert prompt.category == label
+
+
+def test_numbers_and_nothing_in_a_column_of_labels_of_a_table_are_labels(put):
+    path = put("p.parquet", encoded("parquet", ["a kite", "two cups"], category=[1.0, float("nan")]))
+    assert [prompt.category for prompt in files.read(path)] == ["1", ""]
+
+
+def test_options_of_a_sample_prompt_and_comments_are_no_part_of_what_is_drawn(put):
+    path = put(
+        "p.txt",
+        b"# pictures to draw while training\n"
+        b"a red kite --n blurry, text --w 768 --h 512 --d 7 --s 28 --l 7.5\n"
+        b"two cups --n people\n#1 on a door\na star\n",
+    )
+    counts = Counter()
+    assert [p.text for p in files.read(path, counts=counts)] == ["a red kite", "two cups", "#1 on a door", "a star"]
+    assert counts == {"comments": 1, "stripped": 2}
+
+
+def test_a_comment_is_one_in_a_text_file_only(put):
+    assert texts(put("p.json", b'["# a sign"]')) == ["# a sign"]
+    assert "all other lines are comments" in refused(put("p.txt", b"# one\n# two\n"))
+
+
+@pytest.mark.parametrize(
+    "written, plain",
+    [
+        ("(masterpiece:1.3), best quality, (a cat, [dark])", "masterpiece, best quality, a cat, dark"),
+        ("(a cat:1.1) on ((a mat))", "a cat on a mat"),
+        ("a red kite, <lora:more_detail:0.8>, clouds", "a red kite, clouds"),
+        (r"a doll \(toy\), (red:2)", "a doll (toy), red"),
+        ("(a (b:1.2) c:1.1) BREAK d", "a b c d"),
+        ("a kite --ar 16:9 --v 5 --no clouds", "a kite"),
+        ('--prompt "a kite" --negative_prompt "clouds" --steps 3', "a kite"),
+    ],
+)
+def test_the_syntax_of_other_tools_is_taken_off(put, written, plain):
+    assert texts(put("p.jsonl", json.dumps({"text": written}).encode())) == [plain]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a sign that says --help",
+        "two boards -- one red -- on a wall",
+        "the score is (4:3) at (10:30)",
+        "a (small) cat [sic]",
+        "time to BREAK free",
+        "a < b > c",
+        "sneakers --n",
+        r"a path C:\dogs",
+        "f(x) = 2",
+    ],
+)
+def test_ordinary_language_is_kept_to_the_letter(put, text):
+    assert texts(put("p.jsonl", json.dumps({"text": text}).encode())) == [text]
+
+
+def test_a_prompt_of_nothing_but_syntax_is_refused_with_its_line(put):
+    line = refused(put("p.txt", b"a kite\n<lora:x:1>\n"))
+    assert ": line 2: text is '<lora:x:1>', which is nothing but another tool's syntax. Delete it" in line
+
+
+def test_prompts_of_a_benchmark_are_kept_as_they_were_published(put):
+    rows = b"item_id,text,proposition_id,dependency,question_natural_language\nm_1,a kite --ar 16:9,1,0,Is it?\n"
+    assert texts(put("p.csv", rows)) == ["a kite --ar 16:9"]
 
 
 SOUND = [

@@ -1,6 +1,7 @@
 """Questions that stand in a file come with their prompts; what is wrong with one is named."""
 
 import json
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -180,12 +181,34 @@ def test_dsg_rows_are_yes_or_no_questions_with_parents(read):
         ("1,3", ["1"]),
         ("2, air", ["2"]),
         ("9", []),
+        ("", []),
+        ("nan", []),
+        ("1.0", ["1"]),  # pandas writes numbers so where some are missing
+        ("[1, 2]", ["1", "2"]),
     ],
 )
 def test_a_dependency_on_itself_or_on_what_is_no_question_is_left_out(read, dependency, expected):
     rows = [f"a_1,a star,{n},0,,,Is it?\n" for n in (1, 2)] + [f'a_1,a star,3,"{dependency}",,,Is it?\n']
     (prompt,) = read(DSG + "".join(rows))
     assert parents(prompt) == [[], [], expected]
+
+
+@pytest.mark.parametrize(
+    "dependency, expected", [(None, []), ([], []), ([0], []), ([1], ["1"]), (["1"], ["1"]), (1, ["1"]), (1.0, ["1"])]
+)
+def test_a_dependency_may_be_a_list_a_number_or_nothing(read, dependency, expected):
+    rows = [
+        {
+            "item_id": "a_1",
+            "text": "a star",
+            "proposition_id": n,
+            "dependency": d,
+            "question_natural_language": "Is it?",
+        }
+        for n, d in ((1, None), (2, dependency))
+    ]
+    (prompt,) = read(rows)
+    assert parents(prompt) == [[], expected]
 
 
 def test_dsg_items_of_the_same_text_keep_their_own_questions(read):
@@ -199,7 +222,6 @@ def test_dsg_items_of_the_same_text_keep_their_own_questions(read):
         ("a_1,a star,1,0,,,Is it red?\n", "line 2: proposition_id 1 is there twice for one prompt"),
         ("a_1,a cross,2,0,,,Is it red?\n", "line 3: the text of a_1 is not that of its other rows: 'a cross'"),
         ("a_1,a star,2,0,,,\n", "line 3: question_natural_language is '', expected a text"),
-        ("a_1,a star,2,,,,Is it red?\n", "line 3: dependency is '', expected a text"),
     ],
 )
 def test_what_is_wrong_with_a_dsg_row_is_said_with_its_line(read, row, problem):
@@ -209,3 +231,30 @@ def test_what_is_wrong_with_a_dsg_row_is_said_with_its_line(read, row, problem):
 def test_a_dsg_file_without_one_of_its_columns_is_refused(read):
     content = "item_id,text,proposition_id,question_natural_language\na_1,a star,1,Is it?\n"
     assert "has question_natural_language but no column dependency (found: " in refused(read, content)
+
+
+# --------------------------------------------------------------------------------------- GenEval 2
+
+
+def test_geneval_2_asks_its_own_questions(read):
+    pairs = [["How many cups are there?", "two"], ["Is the kite red?", "Yes"], ["What color is the lake?", "blue"]]
+    (prompt,) = read([{"prompt": "a red kite and two cups", "vqa_list": pairs, "skills": ["count", "attribute", "x"]}])
+    found = [(q["question"], q["answer"], q["element_type"]) for q in prompt.questions]
+    assert found == [
+        ("How many cups are there?", "2", "count"),
+        ("Is the kite red?", "yes", "attribute"),
+        ("What color is the lake?", "blue", "x"),
+    ]
+    assert [len(question["choices"]) for question in prompt.questions] == [5, 2, 10]
+
+
+def test_a_question_of_geneval_2_without_choices_is_left_out_and_counted(tmp_path):
+    row = {"prompt": "a kite", "vqa_list": [["Is there a kite?", "yes"], ["What does it do?", "fly"]]}
+    (tmp_path / "p").write_text(json.dumps(row))
+    counts = Counter()
+    (prompt,) = files.read(tmp_path / "p", counts=counts)
+    assert ids(prompt) == ["0"] and counts == {"unasked": 1}
+
+
+def test_a_vqa_list_of_another_shape_is_refused_with_its_line(read):
+    assert "line 1: vqa_list is expected to hold pairs" in refused(read, [{"prompt": "a", "vqa_list": ["Is it?"]}])

@@ -49,6 +49,13 @@ def test_each_prompt_is_in_the_first_of_eval_dev_and_train_that_has_it(tmp_path)
     }
 
 
+def test_what_was_done_to_the_prompts_of_a_file_is_counted_with_their_split(tmp_path):
+    params = lines(tmp_path, train=["# mine", "a --w 5", "b"], dev=["c"], eval=["(d:1.5)"])
+    counts = {split: numbers for split, (_, _, numbers) in sources.collect(params).items()}
+    assert counts["train"] == {"prompts": 2, "questions": 0, "merged": 0, "shared": 0, "comments": 1, "stripped": 1}
+    assert "stripped" not in counts["dev"] and counts["eval"]["stripped"] == 1
+
+
 words = st.lists(st.sampled_from("abcdefghijkl"), max_size=8)
 
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 
 from versat2i.prompts.records import YES_NO, Prompt, Question, prompt_id, question
-from versat2i.prompts.rows import Row
+from versat2i.prompts.rows import Counts, Row
 
 
 def origin(name: str) -> str:
@@ -15,10 +15,10 @@ def origin(name: str) -> str:
 
 def category(row: Row, text: str) -> str:
     """That of the file; TIFA has none, but an id that names a data set."""
-    return row.optional("category") or (origin(row.optional("id")) if text == "caption" else "")
+    return row.label("category") or (origin(row.label("id")) if text == "caption" else "")
 
 
-def questions(rows: list[Row], text: str, source: str) -> list[Prompt]:
+def questions(rows: list[Row], text: str, source: str, counts: Counts) -> list[Prompt]:
     """Prompts from rows of ``question, answer`` and perhaps ``choices, element_type, question_id, parent_ids``.
 
     TIFA's question-answer file is one of these. Rows of the same prompt belong together. Without
@@ -28,6 +28,7 @@ def questions(rows: list[Row], text: str, source: str) -> list[Prompt]:
         rows: one a question.
         text: the column of the prompts.
         source: the file's name.
+        counts: as in `rows.Counts`.
 
     Raises:
         ValueError: a value is missing or wrong; the row is named.
@@ -70,7 +71,7 @@ def _question(row: Row, name: str, parents: list[str]) -> Question:
         raise row.error(f"{choices[0]!r} is the only choice, expected at least two")
     if answer.lower() not in [choice.lower() for choice in choices]:
         raise row.error(f"the answer {answer!r} is none of the choices {', '.join(choices)}")
-    return question(name, row.word("question"), choices, answer, row.optional("element_type"), parents)
+    return question(name, row.word("question"), choices, answer, row.label("element_type"), parents)
 
 
 def _names(group: list[Row], column: str) -> list[str]:
@@ -82,7 +83,7 @@ def _names(group: list[Row], column: str) -> list[str]:
     return names
 
 
-def dsg(rows: list[Row], text: str, source: str) -> list[Prompt]:
+def dsg(rows: list[Row], text: str, source: str, counts: Counts) -> list[Prompt]:
     """Prompts from DSG's annotations: yes-or-no questions to which the prompt says yes, with dependencies.
 
     In DSG-1k some dependencies name the question itself, a word, or a question that is not there. None
@@ -93,6 +94,7 @@ def dsg(rows: list[Row], text: str, source: str) -> list[Prompt]:
             perhaps ``category_broad, category_detailed``.
         text: the column of the prompts.
         source: the file's name.
+        counts: as in `rows.Counts`.
 
     Raises:
         ValueError: a value is missing, or two questions of a prompt have one id; the row is named.
@@ -103,14 +105,19 @@ def dsg(rows: list[Row], text: str, source: str) -> list[Prompt]:
     return [_dsg_prompt(item, group, text, source) for item, group in groups.items()]
 
 
+def _dependencies(row: Row) -> list[str]:
+    """Ids with commas between, a list of them, or nothing."""
+    parts = row.label("dependency").strip("[]").split(",")
+    return list(dict.fromkeys(part.strip(" '\"").removesuffix(".0") for part in parts))
+
+
 def _dsg_prompt(item: str, group: list[Row], text: str, source: str) -> Prompt:
     names = _names(group, "proposition_id")
     asked = []
     for name, row in zip(names, group, strict=True):
         if row.text(text) != group[0].text(text):
             raise row.error(f"the {text} of {item} is not that of its other rows: {row.text(text)!r}")
-        depends = [part.strip() for part in row.word("dependency").split(",")]
-        parents = [part for part in dict.fromkeys(depends) if part in names and part not in ("0", name)]
-        kind = " - ".join(filter(None, (row.optional("category_broad"), row.optional("category_detailed").strip("-"))))
+        parents = [part for part in _dependencies(row) if part in names and part not in ("0", name)]
+        kind = " - ".join(filter(None, (row.label("category_broad"), row.label("category_detailed").strip("-"))))
         asked.append(question(name, row.word("question_natural_language"), YES_NO, "yes", kind, parents))
     return Prompt(group[0].text(text), source, origin(item), asked)

@@ -1,12 +1,27 @@
 """A row of a file, and what may stand in its columns."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from versat2i.prompts.records import normalise
+from versat2i.prompts.records import normalise, readable
 
-_COLUMNS_OF_TEXT = ("text", "prompt", "caption")
+_COLUMNS_OF_TEXT = ("text", "prompt", "caption", "prompts", "captions")
+COLUMNS = {
+    *_COLUMNS_OF_TEXT,
+    *("category", "id", "question", "answer", "choices", "element_type", "question_id", "parent_ids"),
+    *("item_id", "proposition_id", "dependency", "question_natural_language", "category_broad", "category_detailed"),
+    *("tag", "include", "vqa_list", "skills"),
+}
+"""Those that mean something; any other may hold what it will."""
+
+Counts = Counter[str]
+"""What was done to a file's prompts, and how often; a name is there only if it was done.
+
+`comments`: lines that were left out; `stripped`: prompts that lost another tool's syntax; `unnamed`: things of GenEval
+that the prompt calls otherwise; `unasked`: questions without choices, left out.
+"""
 
 
 @dataclass(frozen=True)
@@ -16,10 +31,12 @@ class Row:
     Attributes:
         where: the file and the place in it, the start of every error: ``prompts.csv: line 3``.
         values: by the name of the column, in lower case.
+        is_line: whether it is a line of a text file.
     """
 
     where: str
     values: dict[str, Any]
+    is_line: bool = False
 
     def error(self, problem: str) -> ValueError:
         return ValueError(f"{self.where}: {problem}")
@@ -46,13 +63,32 @@ class Row:
             ValueError: it is neither.
         """
         value = self.values.get(column)
+        if isinstance(value, float) and value.is_integer():  # a column of numbers in which some are missing
+            return str(int(value))
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         return normalise(self.text(column))
 
+    def holds(self, column: str) -> bool:
+        """Whether there is something: no blanks, and no NaN, which pandas writes for nothing."""
+        value = self.values.get(column)
+        return value is not None and value == value and str(value).strip() != ""
+
     def optional(self, column: str) -> str:
         """As `word`; empty where there is nothing."""
-        return "" if self.values.get(column) in (None, "") else self.word(column)
+        return self.word(column) if self.holds(column) else ""
+
+    def label(self, column: str) -> str:
+        """What stands there as a text that only groups prompts: never a reason to refuse them.
+
+        A list is its parts with commas between; what cannot be shown is empty.
+        """
+        value = self.values.get(column)
+        if isinstance(value, list | tuple):
+            return ", ".join(filter(None, (Row(self.where, {column: each}).label(column) for each in value)))
+        if not self.holds(column) or isinstance(value, dict):
+            return ""
+        return readable(f"{value:g}" if isinstance(value, float) else str(value))
 
     def words(self, column: str) -> list[str]:
         """A list of texts or whole numbers; a cell of a csv or tsv file holds it as JSON; nothing is no words.
@@ -66,7 +102,7 @@ class Row:
                 value = json.loads(value)
             except (ValueError, RecursionError):
                 raise self.error(f'{column} is {value!r}, expected a list such as ["yes", "no"]') from None
-        if value in (None, ""):
+        if not self.holds(column):
             return []
         if not isinstance(value, list):
             raise self.error(f"{column} is {value!r}, expected a list of texts")

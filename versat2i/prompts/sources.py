@@ -1,5 +1,6 @@
 """From the sources in params to the tables of the three splits."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -8,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from versat2i.models.pretrained import language_model
-from versat2i.prompts import files
+from versat2i.prompts import files, rows
 from versat2i.prompts.asking import ask as ask_model
 from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
 from versat2i.prompts.writing import write
@@ -26,13 +27,16 @@ def _untold(prompts: Iterable[Prompt], label: str, total: int) -> Iterable[Promp
     return prompts
 
 
-def prompts_of(source: Source, split: str, track: Track = _untold) -> Iterator[Prompt]:
+def prompts_of(
+    source: Source, split: str, track: Track = _untold, counts: rows.Counts | None = None
+) -> Iterator[Prompt]:
     """The prompts of a source.
 
     Args:
         source: where they come from.
         split: train, dev or eval.
         track: is told of the work of a language model, which takes hours.
+        counts: of what was done to a file's prompts, are added to.
 
     Raises:
         ValueError: as the source's reader says.
@@ -44,7 +48,7 @@ def prompts_of(source: Source, split: str, track: Track = _untold) -> Iterator[P
         new = write(source.written, split, language_model.from_params(source.written))
         found = list(track(new, f"prompts written for {split}", source.written.amount))
     else:
-        found = files.read(Path(str(source.file)), source.format)
+        found = files.read(Path(str(source.file)), source.format, counts)
     if source.asked is not None:
         told = ask_model(found, source.asked, language_model.from_params(source.asked))
         yield from track(told, f"prompts asked about for {split}", len(found))
@@ -91,8 +95,8 @@ def collect(prompts: Prompts, track: Track = _untold) -> dict[str, tuple[pd.Data
         track: as for `prompts_of`.
 
     Returns:
-        split -> prompts, questions, and counts: prompts, questions, duplicates merged, and prompts
-        left out because another split has them.
+        split -> prompts, questions, and counts: prompts, questions, duplicates merged, prompts left out because
+        another split has them, and what was done to the prompts of files: `rows.Counts`.
 
     Raises:
         ValueError: a split has no prompt left.
@@ -100,7 +104,8 @@ def collect(prompts: Prompts, track: Track = _untold) -> dict[str, tuple[pd.Data
     taken: set[str] = set()
     result = {}
     for split in SPLITS:
-        found = [prompt for source in getattr(prompts, split) for prompt in prompts_of(source, split, track)]
+        done: rows.Counts = Counter()
+        found = [prompt for source in getattr(prompts, split) for prompt in prompts_of(source, split, track, done)]
         texts, questions, merged = to_tables(found)
         shared = texts["prompt_id"].isin(taken)
         texts = texts[~shared]
@@ -109,6 +114,7 @@ def collect(prompts: Prompts, track: Track = _untold) -> dict[str, tuple[pd.Data
             raise ValueError(f"prompts.{split}: no prompt is left ({int(shared.sum())} are in other splits)")
         taken |= set(texts["prompt_id"])
         counts = {"prompts": len(texts), "questions": len(questions), "merged": merged, "shared": int(shared.sum())}
+        counts |= done
         result[split] = (texts, questions, counts)
     return result
 
