@@ -14,6 +14,31 @@ def test_a_device_that_is_named_is_taken_as_it_is():
     assert compute.Compute(device="cuda:1").torch_device() == "cuda:1"
 
 
+@pytest.mark.parametrize(
+    "name, meant",
+    [("gpu", "cuda"), ("GPU:0", "cuda"), ("nvidia", "cuda"), ("Cuda", "cuda"), ("metal", "mps"), ("cup", "cpu")],
+)
+def test_a_device_that_torch_does_not_know_is_told_with_the_one_that_is_meant(tmp_path, name, meant):
+    (tmp_path / "compute.yaml").write_text(f"device: {name!r}")
+    with pytest.raises(
+        ValueError, match=f"compute.yaml: device: {name!r} is no device; .* Did you mean {meant!r}"
+    ) as e:
+        compute.load(tmp_path / "compute.yaml")
+    assert "\n" not in str(e.value)
+
+
+def test_a_device_that_is_not_there_is_told_when_the_file_is_read(tmp_path, monkeypatch):
+    import torch
+
+    (tmp_path / "compute.yaml").write_text("device: cuda:1")
+    for amount, has in ((0, "torch sees no such device here"), (1, "torch sees 1 such devices here")):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda amount=amount: amount)
+        with pytest.raises(ValueError, match=f"compute.yaml: device is cuda:1, but {has}. Install its driver, or set"):
+            compute.load(tmp_path / "compute.yaml")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert compute.load(tmp_path / "compute.yaml").torch_device() == "cuda:1"
+
+
 def test_auto_finds_a_device_that_torch_has():
     import torch
 

@@ -39,6 +39,23 @@ def test_outside_the_grammar_only_the_one_that_needs_questions_abstains(picture)
     assert "abstained: " in lines[0] and "abstained" not in lines[1]
 
 
+def test_every_file_has_its_line_though_some_are_no_images(picture, tmp_path):
+    text, missing = tmp_path / "text.png", tmp_path / "none.png"
+    text.write_text("no image")
+    lines = []
+    with pytest.raises(ValueError, match="3 of 4 files are no readable images"):
+        for line in judge.score_files([text, picture, missing, tmp_path], "a red square", [SHAPES, QUALITY]):
+            lines.append(line)
+    assert [line.split(": ")[0] for line in lines[:1] + lines[2:4]] == [str(text), str(missing), str(tmp_path)]
+    assert [line.split()[1] for line in (lines[1], lines[4])] == ["tifa", "low_level"] and len(lines) == 5
+
+
+def test_what_was_done_to_a_picture_stands_beside_its_score(tmp_path):
+    Image.new("RGBA", (8, 8), (200, 0, 0, 100)).save(tmp_path / "clear.png")
+    (line,) = judge.score_files([tmp_path / "clear.png"], "a red square", [QUALITY])
+    assert line.endswith("  (transparent pixels lie on white)")
+
+
 def test_a_file_that_is_no_image_is_named(tmp_path):
     path = tmp_path / "text.png"
     path.write_text("no image")

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from versat2i.cli import GivenPath
 from versat2i.settings import params
 
 
 @click.command()
 @click.argument("before")
 @click.argument("after", default="workspace")
-@click.option("--images", type=click.Path(path_type=Path), help="Also write a grid of both revisions' images here.")
+@click.option("--images", type=GivenPath(), help="Also write a grid of both revisions' images here.")
 @click.option("--variant", default="mixture", show_default=True, help="Whose images.")
 @click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Prompts in the grid.")
 def main(before: str, after: str, images: Path | None, variant: str, rows: int) -> None:

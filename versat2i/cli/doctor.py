@@ -2,8 +2,6 @@
 
 import click
 
-from versat2i.tools import doctor
-
 
 @click.command()
 @click.pass_context
@@ -16,6 +14,8 @@ def main(context: click.Context) -> None:
     Example:
         versat2i doctor
     """
+    from versat2i.tools import doctor  # torch and diffusers take seconds to import
+
     found = doctor.findings()
     for finding in found:
         mark = "ok" if finding.advice is None else "!!"

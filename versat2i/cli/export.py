@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from versat2i.cli import GivenPath
 from versat2i.settings import params
 
 
 @click.command()
-@click.argument("adapters", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", default=Path("export"), type=click.Path(path_type=Path), show_default=True)
+@click.argument("adapters", nargs=-1, required=True, type=GivenPath())
+@click.option("--out", default=Path("export"), type=GivenPath(), show_default=True)
 @click.option("--replace", is_flag=True, help="Overwrite files and folders that hold something else.")
 def main(adapters: tuple[Path, ...], out: Path, replace: bool) -> None:
     """Write ADAPTERS as files for diffusers and for ComfyUI and A1111 (kohya's names).

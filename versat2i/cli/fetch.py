@@ -3,7 +3,6 @@
 import click
 
 from versat2i.settings import params
-from versat2i.tools import fetch
 
 
 @click.command()
@@ -16,5 +15,7 @@ def main() -> None:
     Example:
         versat2i fetch
     """
+    from versat2i.tools import fetch  # torch and diffusers take seconds to import
+
     amount = fetch.everything(params.load(), click.echo)
     click.echo(f"{amount} fetched or found" if amount else "nothing to fetch: params.yaml names no model of a hub")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from versat2i.cli import GivenPath
 from versat2i.settings import params
 from versat2i.work import places
 
@@ -17,7 +18,7 @@ from versat2i.work import places
 @click.option("--images", default=1, show_default=True, type=click.IntRange(1), help="Of each prompt.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--weight", "weights", multiple=True, metavar="ASPECT=W", help="In place of the gates. May be repeated.")
-@click.option("--out", default=Path("samples"), type=click.Path(path_type=Path), show_default=True)
+@click.option("--out", default=Path("samples"), type=GivenPath(), show_default=True)
 def main(
     prompts: tuple[str, ...],
     variant: str,

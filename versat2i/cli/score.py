@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from versat2i.cli import GivenPath
 from versat2i.settings import params
 
 ALL = "all of params.yaml"
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("images", nargs=-1, required=True, type=GivenPath())
 @click.option("--prompt", required=True, help="What the images were to show.")
 @click.option(
     "--aspect", "aspects", multiple=True, show_default=ALL, help="Whose evaluator in params. May be repeated."

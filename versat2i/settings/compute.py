@@ -1,14 +1,50 @@
 """Where and how fast work runs: compute.yaml. Nothing here changes a result by more than rounding does."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from versat2i.settings import complaints, reader, renamed
 
 MOST = 4  # processes side by side where nobody says how many: each holds a model in memory
+
+
+DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
+SAID = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "hip": "cuda", "metal": "mps", "apple": "mps", "intel": "xpu"}
+"""What people call a device, and its name for torch."""
+
+
+def _device(name: str) -> str:
+    """A name that torch has for a device.
+
+    Raises:
+        ValueError: it is none; a near one is named.
+    """
+    if DEVICE.fullmatch(name):
+        return name
+    meant = SAID.get(re.sub(r"[^a-z]", "", name.lower()))
+    advice = f". Did you mean {meant!r}?" if meant else complaints.hint(name.lower(), ("auto", "cpu", "cuda", "mps"))
+    raise ValueError(f"{name!r} is no device; expected auto, cpu, cuda, cuda:1 or mps{advice}")
+
+
+def _expect(device: str) -> None:
+    """Raise a ValueError if torch has no such device on this machine."""
+    kind, _, number = device.partition(":")
+    if kind in ("auto", "cpu"):
+        return
+    import torch  # seconds to import
+
+    there = {
+        "cuda": torch.cuda.device_count(),
+        "xpu": torch.xpu.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }[kind]
+    if int(number or 0) >= there:
+        has = f"torch sees {there} such devices here" if there else "torch sees no such device here"
+        raise ValueError(f"device is {device}, but {has}. Install its driver, or set device: auto")
 
 
 class Compute(BaseModel):
@@ -30,7 +66,7 @@ class Compute(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    device: str = "auto"
+    device: Annotated[str, AfterValidator(_device)] = "auto"
     engine: Literal["inline", "processes"] = "inline"
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -79,7 +115,7 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
     """compute.yaml, or what holds without one.
 
     Raises:
-        ValueError: a setting is unknown or of the wrong type, or the file is not YAML.
+        ValueError: a setting is unknown or of the wrong type, the device is not there, or the file is not YAML.
     """
     if not path.exists():
         return Compute()
@@ -87,7 +123,9 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
         content = reader.parse(path.read_text()) or {}
         if moved := renamed.in_compute(content):
             raise ValueError("; ".join(moved))
-        return Compute.model_validate(content)
+        machine = Compute.model_validate(content)
+        _expect(machine.device)
+        return machine
     except ValidationError as error:
         raise ValueError(f"{path}: {complaints.line(error.errors()[0], Compute)}") from None
     except (OSError, ValueError) as error:

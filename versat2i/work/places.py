@@ -48,4 +48,9 @@ def plot(*parts: str) -> Path:
 
 def home() -> Path:
     """Where all stores lie: `VERSAT2I_WORK`, else `.work` in the current folder."""
-    return Path(os.environ.get("VERSAT2I_WORK", ".work"))
+    return Path(os.path.expanduser(os.environ.get("VERSAT2I_WORK") or ".work"))  # noqa: PTH111 - raises without a home
+
+
+def root(start: Path) -> Path:
+    """The project that a folder belongs to: the nearest folder upwards with params.yaml, else the folder itself."""
+    return next((folder for folder in (start, *start.parents) if (folder / "params.yaml").is_file()), start)

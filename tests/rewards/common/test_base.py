@@ -1,11 +1,14 @@
 """A score is a finite number, or NaN with a reason; anything else is an error that names the image."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from versat2i import rewards
-from versat2i.rewards.common.base import BLANK, Scores, check, score_batches, score_each
+from versat2i.rewards.common.base import BLANK, Scores, check, judged, score_batches, score_each
 
 FAMILIES = [(aspect, name) for aspect, name in rewards.catalogue() if name.endswith(":")]
 PRETRAINED = [  # tested with models of their own
@@ -81,3 +84,68 @@ def test_every_evaluator_says_what_it_is_and_stays_in_its_range(aspect, evaluato
     assert reward.licence
     judged = found.values[np.isfinite(found.values)]
     assert ((judged >= low) & (judged <= high)).all()
+
+
+class Evaluator:
+    name = metric = "mine"
+    higher_is_better, range, licence = True, (0.0, 1.0), "CC0"
+
+    def __init__(self, given):
+        self.given = given
+
+    def score(self, images, prompts, questions):
+        if isinstance(self.given, BaseException):
+            raise self.given
+        return self.given
+
+
+ONE = [None]
+NO_SCORES = [
+    ([0.5], "its score() gave list; expected Scores"),
+    (None, "its score() gave NoneType; expected Scores"),
+    (0.5, "its score() gave float; expected Scores"),
+    (Scores(np.full((1, 1), 0.5), ONE, ONE), "its scores have the shape [1, 1]; expected [1]"),
+    (Scores(0.5, ONE, ONE), "its scores have the shape []; expected"),
+    (Scores(["much"], ONE, ONE), "its scores are no numbers"),
+    (Scores(np.array([0.5]), None, ONE), "its reasons are None; expected a list of str or None"),
+    (Scores(np.array([0.5]), [3], ONE), "its reasons are [3]; expected a list of str or None"),
+    (Scores(np.array([0.5]), ONE, ["x"]), "its details are ['x']; expected a list of dict or None"),
+    (Scores(np.array([]), [], []), "0 scores, 0 reasons and 0 details for 1 images"),
+]
+
+
+@pytest.mark.parametrize("given, problem", NO_SCORES, ids=[problem for _, problem in NO_SCORES])
+def test_what_is_no_score_is_refused_before_it_is_used(given, problem):
+    with pytest.raises(ValueError) as error:
+        judged(Evaluator(given), np.zeros((1, 8, 8, 3), np.uint8), PROMPTS.iloc[:1], None)
+    assert str(error.value).startswith("mine: ") and problem in str(error.value)
+
+
+def test_numbers_of_torch_are_numbers():
+    given = Scores(torch.full((1,), 0.5), ONE, ONE)
+    found = judged(Evaluator(given), np.zeros((1, 8, 8, 3), np.uint8), PROMPTS.iloc[:1], None)
+    assert found.values.dtype == np.float64 and found.values.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("error", [KeyError("prompt"), SystemExit("bye"), torch.OutOfMemoryError("CUDA out of memory")])
+def test_an_error_of_an_evaluator_has_its_name(error):
+    with pytest.raises(RuntimeError) as raised:
+        judged(Evaluator(error), np.zeros((1, 8, 8, 3), np.uint8), PROMPTS.iloc[:1], None)
+    assert str(raised.value) == f"mine: {type(error).__name__}: {error}" and raised.value.__cause__ is error
+
+
+BUILT_IN = [("aesthetic", "classical"), ("low_level", "classical"), ("geometry", "regularity"), ("geometry", "lines")]
+
+
+@pytest.mark.parametrize("aspect, name", BUILT_IN)
+def test_small_images_and_black_and_white_ones_have_a_score_or_a_reason_without_a_warning(aspect, name):
+    rng = np.random.default_rng(0)
+    reward = rewards.load(aspect, name)
+    row = pd.DataFrame({"prompt_id": ["p"], "k": [0], "text": ["x"]})
+    sides = [(height, width) for height in (1, 2, 3, 5, 9) for width in (1, 2, 3, 7)] + [(64, 64)]
+    with warnings.catch_warnings(action="error"):
+        for height, width in sides:
+            noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+            drawing = np.where(np.arange(height)[:, None, None] < height / 2, 0, 255) * np.ones((1, width, 3))
+            for image in (noise, (noise > 127).astype(np.uint8) * 255, drawing.astype(np.uint8)):
+                check(reward, reward.score(image[None], row, None), row)

@@ -117,17 +117,55 @@ def score_batches(images: Images, size: int, judge: Callable[[NDArray[np.intp]],
     return Scores(values, [BLANK if empty else None for empty in blank], [None] * len(images))
 
 
-def check(reward: Reward, scores: Scores, prompts: pd.DataFrame) -> Scores:
+def judged(reward: Reward, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
+    """What an evaluator, which may be anybody's, says about a batch, once `check` has found nothing wrong with it.
+
+    Raises:
+        ValueError: as `check`, or of the evaluator itself.
+        RuntimeError: another error of the evaluator, with its name; also where it would end the process.
+    """
+    try:
+        given = reward.score(images, prompts, questions)
+    except (ValueError, OSError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise RuntimeError(f"{reward.name}: {type(error).__name__}: {error}") from error
+    return check(reward, given, prompts)
+
+
+def _shaped(reward: Reward, given: object) -> Scores:
+    """What an evaluator gave as the scores that it should be; torch's numbers as numpy's."""
+    expected = "expected Scores(values, reasons, details), which `score_each` makes"
+    if not isinstance(given, Scores):
+        raise ValueError(f"{reward.name}: its score() gave {type(given).__name__}; {expected}")
+    try:
+        values = np.asarray(given.values, np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{reward.name}: its scores are no numbers ({error}); {expected}") from None
+    if values.ndim != 1:
+        raise ValueError(f"{reward.name}: its scores have the shape {list(values.shape)}; expected [{values.size}]")
+    for name, kind in (("reasons", str), ("details", dict)):
+        parts = getattr(given, name)
+        if not isinstance(parts, list) or not all(part is None or isinstance(part, kind) for part in parts):
+            raise ValueError(
+                f"{reward.name}: its {name} are {parts!r:.100}; expected a list of {kind.__name__} or None"
+            )
+    return given if values is given.values else Scores(values, given.reasons, given.details)
+
+
+def check(reward: Reward, given: object, prompts: pd.DataFrame) -> Scores:
     """The scores, once each is a finite number or NaN with a reason.
 
     Args:
         reward: who scored.
-        scores: of the batch.
+        given: what it returned for the batch.
         prompts: one row an image with ``prompt_id`` and ``text``, and ``k`` where there is one.
 
     Raises:
-        ValueError: a score is missing, or neither a number nor explained; the image is named.
+        ValueError: it is of another shape, or a score is missing, or neither a number nor explained; the image is
+            named.
     """
+    scores = _shaped(reward, given)
     lengths = {len(scores.values), len(scores.reasons), len(scores.details), len(prompts)}
     if len(lengths) > 1:
         raise ValueError(

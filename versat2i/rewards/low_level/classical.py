@@ -57,6 +57,8 @@ def edge_width(image: Image, sigma: float) -> float | None:
     gradient = np.hypot(across, down) / 32.0  # Scharr's weights add up to 32
     edges = ranges > 0.0
     squares = gradient[edges] ** 2
+    if not squares.any():  # an image of a few pixels: its borders mirror each other
+        return None
     return float((ranges[edges] @ squares) / (np.sqrt(3.0 * np.pi) * (gradient[edges] @ squares)))
 
 

@@ -114,7 +114,8 @@ def _coverage(image: Floats, background: Floats, colors: Floats) -> tuple[Floats
         ``[colors, height, width]``.
     """
     offset, axis = image - background, colors - background
-    share = np.einsum("hwc,kc->khw", offset, axis) / (axis**2).sum(axis=1)[:, None, None]
+    with np.errstate(invalid="ignore"):  # a colour that is the background's: NaN, no pixel is a blend with it
+        share = np.einsum("hwc,kc->khw", offset, axis) / (axis**2).sum(axis=1)[:, None, None]
     blend = share.clip(0, 1)[..., None] * axis[:, None, None]
     return share, _length(offset - blend)
 
