@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from versat2i.cli import GivenPath
-from versat2i.settings import params
+from versat2i.settings import complaints, params
 
 
 @click.command()
@@ -24,10 +24,16 @@ def main(before: str, after: str, images: Path | None, variant: str, rows: int) 
     """
     from versat2i.tools import revisions  # pandas takes a second to import
 
+    if images is not None:  # first: the work may be a download
+        revisions.expect_picture(images)
+        options = params.load().evaluate
+        known = list(options.variants)
+        if variant not in known:
+            hint = complaints.hint(variant, known)
+            raise ValueError(f"--variant {variant!r} is none of params.yaml's ({', '.join(known)}){hint}")
     table = revisions.changes(revisions.metrics(before), revisions.metrics(after))
     if table.empty:
         raise ValueError(f"{before} and {after} have no variant and metric in common")
     click.echo(table.to_string(index=False, float_format="{:.4f}".format))
     if images is not None:
-        split = params.load().evaluate.split
-        click.echo(f"wrote {revisions.images([before, after], variant, split, rows, images)}")
+        click.echo(f"wrote {revisions.images([before, after], variant, options.split, rows, images)}")

@@ -1,6 +1,7 @@
 """Metrics as JSON and plots as CSV: equal content is equal bytes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,48 @@ import pandas as pd
 
 from versat2i.work import files
 
+CONFLICT = re.compile(r"^<{7}( |$)", re.M)
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote.
+
+def parse_json(text: str, name: str, remedy: str = "Delete it and run `dvc repro`") -> dict[str, Any]:
+    """The object of JSON that a text is.
+
+    Args:
+        text: e.g. what `write_json` wrote.
+        name: where it was found, the start of every error.
+        remedy: what to do about a damaged one.
 
     Raises:
-        ValueError: the file is missing or holds no JSON object.
+        ValueError: it holds git's marks of a conflict, or no JSON object; the line is named.
+    """
+    if mark := CONFLICT.search(text):
+        line = text.count("\n", 0, mark.start()) + 1
+        raise ValueError(f"{name}: line {line} is git's mark of a conflict. Take either side, then run `dvc repro`")
+    try:
+        content = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: not readable JSON ({error}). {remedy}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{name}: expected a JSON object, found {type(content).__name__}. {remedy}")
+    return content
+
+
+def read_json(path: Path, remedy: str = "Delete it and run `dvc repro`") -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Args:
+        path: the file.
+        remedy: what to do about a damaged one.
+
+    Raises:
+        ValueError: the file is missing, or as `parse_json`.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        return parse_json(path.read_text(encoding="utf-8"), str(path), remedy)
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file. Run `dvc repro` (or `dvc pull`) first") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable JSON ({error}). Delete it and run `dvc repro`") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}. Run `dvc repro`")
-    return content
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not readable JSON ({error}). {remedy}") from None
 
 
 def _no_number(name: str) -> float:

@@ -78,11 +78,19 @@ def read(path: Path, shape: type[BaseModel]) -> dict[str, Any]:
     Raises:
         ValueError: it does not; the place in it is named.
     """
-    content = metrics.read_json(path)
+    return expect(metrics.read_json(path), str(path), shape)
+
+
+def expect(content: dict[str, Any], name: str, shape: type[BaseModel]) -> dict[str, Any]:
+    """The content of a file, once it is what `shape` says.
+
+    Raises:
+        ValueError: it is not; the place in it is named.
+    """
     try:
         shape.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{complaints.place(first)}: {complaints.lowered(first['msg'])}"
-        raise ValueError(f"{path}: {what}. Run `dvc repro`") from None
+        raise ValueError(f"{name}: {what}. Run `dvc repro`") from None
     return content

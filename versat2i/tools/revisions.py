@@ -1,14 +1,16 @@
 """Results of two git revisions side by side."""
 
-import json
 import tempfile
 from itertools import islice
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
 from versat2i.compare import grid
+from versat2i.formats import metrics as metric_files
 from versat2i.formats import tables
+from versat2i.report import inputs
 from versat2i.work import commands, places
 
 WORKSPACE = "workspace"  # the files as they are now, committed or not
@@ -18,23 +20,29 @@ def metrics(revision: str) -> dict:
     """metrics/evaluate.json at a revision; `workspace` is the file as it is now.
 
     Raises:
-        ValueError: there is no such revision, or it has no results.
+        ValueError: there is no such revision, or it has no results, or other content than results.
     """
     path = places.metrics("evaluate")
     if revision == WORKSPACE:
         if not path.exists():
             raise ValueError(f"{path}: no results yet. Run `dvc repro` first")
-        return json.loads(path.read_text())
+        return inputs.read(path, inputs.Evaluation)
     try:
         commands.output("git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    except ValueError:
+    except commands.Failed as error:
+        if error.reason:  # it is quiet about a revision that is not there, and only about that
+            raise
         raise ValueError(f"git knows no revision {revision!r}; expected a branch, a tag or a commit") from None
+    place = f"{revision}:./{path.as_posix()}"
     try:
-        return json.loads(commands.output("git", "show", f"{revision}:./{path.as_posix()}"))
-    except ValueError:
+        text = commands.output("git", "show", place)
+    except commands.Failed as error:
+        if "not in" not in error.reason and "does not exist" not in error.reason:
+            raise
         raise ValueError(
             f"{revision} has no results: {path} is not in that commit. Run `dvc repro` there and commit metrics/"
         ) from None
+    return inputs.expect(metric_files.parse_json(text, place, "Compare another revision"), place, inputs.Evaluation)
 
 
 def changes(before: dict, after: dict) -> pd.DataFrame:
@@ -62,6 +70,18 @@ def _gain(entry: dict) -> str:
     if "gain" not in entry:
         return ""
     return f"{entry['gain']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]"
+
+
+def expect_picture(path: Path) -> None:
+    """Raise a ValueError unless a picture can be written there: checked before the work, not after it."""
+    Image.init()
+    known = sorted(ending for ending, kind in Image.EXTENSION.items() if kind in Image.SAVE)
+    if path.suffix.lower() not in known:
+        raise ValueError(f"{path}: its ending says no kind of picture; expected one such as .png, .jpg or .webp")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; expected a file to write")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent} to write it into")
 
 
 def images(revisions: list[str], variant: str, split: str, rows: int, out: Path) -> Path:

@@ -1,21 +1,20 @@
 """Print the results and what each stage took; no stage of the pipeline itself."""
 
-import json
-
 import click
 
+from versat2i.report import inputs
 from versat2i.work import places, timings
 
 
 def _results(table: dict) -> list[str]:
     """Variants x metrics: base's mean, then each variant's gain with its 95 % interval."""
     base = table["base"]
-    metrics = list(base)
-    lines = ["".join([f"{'variant':<14}", *(f"{name:>30}" for name in metrics)])]
-    lines.append("".join([f"{'base (mean)':<14}", *(f"{base[m].get('mean', float('nan')):>30.4f}" for m in metrics)]))
+    names = list(base)
+    lines = ["".join([f"{'variant':<14}", *(f"{name:>30}" for name in names)])]
+    lines.append("".join([f"{'base (mean)':<14}", *(f"{base[m].get('mean', float('nan')):>30.4f}" for m in names)]))
     for variant, entries in table.items():
         if variant not in ("base", "summary"):
-            lines.append("".join([f"{variant:<14}", *(_cell(entries.get(name, {})) for name in metrics)]))
+            lines.append("".join([f"{variant:<14}", *(_cell(entries.get(name, {})) for name in names)]))
     return lines
 
 
@@ -46,7 +45,10 @@ def main() -> None:
     path = places.metrics("evaluate")
     if not path.exists():
         raise click.ClickException(f"{path}: no results yet. Run `make repro` first")
-    table = json.loads(path.read_text())
+    try:
+        table = inputs.read(path, inputs.Evaluation)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
     took = timings.table()
     heading = ["", "last time of each stage"] if took else []
     click.echo("\n".join(["", *_results(table), *_summary(table.get("summary", {})), *heading, *took]))

@@ -1,20 +1,47 @@
 """Ask git and dvc."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_FAILED = re.compile(r"(error|fatal|ERROR)\b:?\s*(unexpected error - )?", re.I)
+_TALK = re.compile(r"(warning|hint|note|having any troubles)\b", re.I)
+
+
+class Failed(ValueError):
+    """A command failed.
+
+    Attributes:
+        reason: the line in which it says what failed, empty if it said nothing.
+    """
+
+    def __init__(self, command: str, reason: str, status: int) -> None:
+        super().__init__(f"{command}: {reason or f'failed with {status}'}")
+        self.reason = reason
 
 
 def output(program: str, *arguments: str) -> str:
     """Standard output of a command; a program of this Python environment goes before others of its name.
 
     Raises:
-        ValueError: it failed; its last line says why.
+        ValueError: the program is not there; `Failed`: it failed.
     """
     own = Path(sys.executable).with_name(program)
     command = [str(own) if own.exists() else program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except FileNotFoundError:
+        raise ValueError(f"{program} is not installed, or not on PATH") from None
     if done.returncode:
-        reason = done.stderr.strip() or f"failed with {done.returncode}"
-        raise ValueError(f"{program} {' '.join(arguments[:3])}: {reason.splitlines()[-1]}")
+        raise Failed(f"{program} {' '.join(arguments[:3])}", reason(done.stderr), done.returncode)
     return done.stdout
+
+
+def reason(said: str) -> str:
+    """The first line that says what failed: git and dvc talk before and after it."""
+    lines = [line for line in map(str.strip, _COLOUR.sub("", said).splitlines()) if line]
+    errors = [line for line in lines if _FAILED.match(line)]
+    told = errors or [line for line in lines if not _TALK.match(line)]
+    return _FAILED.sub("", told[0], count=1) if told else ""
