@@ -1,8 +1,12 @@
 """The doctor finds what is wrong and says how to mend it."""
 
+import subprocess
+import sys
+
 import drawn
 import pytest
 import yaml
+from huggingface_hub import constants
 
 from versat2i.tools import doctor
 from versat2i.work import fingerprint
@@ -56,6 +60,58 @@ def test_an_environment_of_a_reward_that_is_not_there_is_told(empty):
     (empty / "two/bin/python").touch()
     (empty / "compute.yaml").write_text("environments: {two: two}\n")
     assert by_name()["rewards"] == doctor.Finding("rewards", f"two at {empty}/two/bin/python")
+
+
+@pytest.fixture
+def of_the_hub(empty):
+    (empty / "params.yaml").write_text((fingerprint.ROOT / "presets/sd15.yaml").read_text())
+    return empty
+
+
+RELOADED = """
+import importlib, os, sys
+from huggingface_hub import constants
+for said in sys.argv[1:]:
+    os.environ["HF_HUB_OFFLINE"] = said
+    print(importlib.reload(constants).HF_HUB_OFFLINE)
+"""
+
+
+def test_the_hub_is_switched_off_where_its_own_library_takes_it_for_off(of_the_hub, monkeypatch):
+    told = ("false", "0", "", "1", "true", "Yes", "on", "2")
+    taken = subprocess.check_output([sys.executable, "-c", RELOADED, *told], text=True).split()
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        for said, off in zip(told, taken, strict=True):
+            monkeypatch.setenv(name, said)
+            assert doctor._hub().found.startswith("offline, " if off == "True" else "online, ")
+
+
+@pytest.mark.parametrize("content, found", [("hf_secret", "with a token"), (None, "without a token")])
+def test_a_token_is_found_where_the_hubs_library_looks_for_it_and_never_shown(of_the_hub, monkeypatch, content, found):
+    if content:
+        (of_the_hub / "token").write_text(content)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(of_the_hub / "token"))  # below HF_HOME, read when imported
+    said = doctor._hub().found
+    assert said.endswith(f", {found}") and "secret" not in said
+
+
+def test_a_user_without_an_account_or_a_home_is_no_error_of_the_doctor(of_the_hub, monkeypatch):
+    def nobody(*arguments):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(doctor.Path, "home", nobody)
+    assert doctor._safely("hub", doctor._hub).advice is None
+    assert doctor._safely("x", nobody).advice == "RuntimeError: Could not determine home directory."
+
+
+def test_a_copy_without_gits_history_is_no_repository(empty, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(empty.parent))
+    (empty / ".dvc").mkdir()
+    (empty / ".dvc/config").touch()
+    finding = doctor._dvc()
+    assert finding.found.endswith("is not a git repository") and "git clone" in finding.advice
 
 
 def test_in_this_clone_nothing_is_wrong_but_what_the_machine_lacks():

@@ -12,7 +12,7 @@ import psutil
 
 from versat2i.rewards.common import isolated
 from versat2i.settings import compute, environment, params
-from versat2i.work import commands
+from versat2i.work import commands, hub
 
 LOW_DISK = 5 * 2**30  # bytes; a run of the embedded world takes 0.3 GiB, real models far more
 LOW_MEMORY = 2 * 2**30  # bytes
@@ -52,11 +52,14 @@ def findings() -> list[Finding]:
 
 
 def _safely(what: str, check: Callable[[], Finding]) -> Finding:
-    """A check whose own error is its finding: these errors say what to do."""
+    """A check whose own error is its finding; no error of one check hides what the others find."""
     try:
         return check()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError) as error:  # these say what to do
         return Finding(what, "wrong", " ".join(str(error).split()))
+    except Exception as error:
+        text = " ".join(str(error).split())
+        return Finding(what, "cannot be told", f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def _python() -> Finding:
@@ -92,8 +95,6 @@ def _device() -> Finding:
 
     machine = compute.load()
     device = machine.torch_device()
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        return Finding("compute", device, "torch sees no GPU: install its driver, or set device: auto in compute.yaml")
     if device.startswith("cuda"):
         name = torch.cuda.get_device_name(device)
     else:
@@ -123,9 +124,10 @@ def _disk() -> Finding:
 def _hub() -> Finding:
     if params.load().model.repo is None:
         return Finding("hub", "not needed: the model is a local folder")
-    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    token = "with" if os.environ.get("HF_TOKEN") or (Path.home() / ".cache/huggingface/token").exists() else "without"
-    return Finding("hub", f"{'off' if offline else 'on'}line, {token} a token")
+    from huggingface_hub import get_token  # not instant
+
+    token = "with" if get_token() else "without"
+    return Finding("hub", f"{'off' if hub.offline() else 'on'}line, {token} a token")
 
 
 def _rewards() -> Finding:
@@ -141,7 +143,12 @@ def _dvc() -> Finding:
         return Finding("dvc", "not installed", "run `make setup`")
     if not Path(".dvc").is_dir():
         return Finding("dvc", "no repository", "change to a clone of the repository (it has a folder .dvc)")
-    return Finding("dvc", f"cache in {commands.output('dvc', 'cache', 'dir').strip()}")
+    try:
+        stages = commands.output("dvc", "stage", "list", "--name-only").split()
+    except commands.Failed as error:
+        advice = "`git clone` the project: a downloaded archive is none" if "git repository" in error.reason else None
+        return Finding("dvc", error.reason, advice or "mend what dvc says, then `dvc status`")
+    return Finding("dvc", f"{len(stages)} stages, cache in {commands.output('dvc', 'cache', 'dir').strip()}")
 
 
 def _remote() -> Finding:

@@ -6,8 +6,11 @@ from contextlib import contextmanager
 
 
 def offline() -> bool:
-    """Whether the hub is switched off on this machine."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    """Whether the hub is switched off on this machine, as its library reads the environment."""
+    from huggingface_hub.constants import ENV_VARS_TRUE_VALUES  # not instant
+
+    said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return said.upper() in ENV_VARS_TRUE_VALUES
 
 
 @contextmanager
