@@ -277,6 +277,9 @@ def test_an_environment_has_a_name_and_a_lock_and_nothing_of_a_machine(environme
         ({"path": "x", "repo": "a/b", "revision": "c"}, "give either 'path' or 'repo'"),
         ({"repo": "a/b"}, "'repo' needs a 'revision'"),
         ({"repo": "a/b", "revision": ""}, "'repo' needs a 'revision'"),
+        ({"repo": "a/b", "revision": "main"}, "revision 'main' may be another one tomorrow; give a commit hash"),
+        ({"repo": "a/b", "revision": "fp16"}, "revision 'fp16' may be another one tomorrow"),
+        ({"repo": "a/b", "revision": "refs/pr/1"}, "revision 'refs/pr/1' may be another one tomorrow"),
     ],
 )
 def test_a_model_is_a_folder_or_a_repository_at_a_revision(model, problem):

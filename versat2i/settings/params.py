@@ -4,6 +4,7 @@ Nothing is guessed: an unknown name, a missing value, a wrong type or a value ou
 it stands and what was expected. No value that can change a result has a default here: DVC tracks what is written.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,6 +14,9 @@ from versat2i.settings import complaints, reader, renamed
 from versat2i.settings.complaints import hint
 
 BASE, MIXTURE, UNIFORM = "base", "mixture", "uniform"  # variants that results are told against
+
+COMMIT = re.compile(r"[0-9a-f]{3,40}")
+"""A commit's hash, perhaps shortened: a branch or a tag may move."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -57,6 +61,11 @@ class Model(_Section):
             raise ValueError("give either 'path' or 'repo' with 'revision'")
         if self.repo is not None and not self.revision:
             raise ValueError("'repo' needs a 'revision' (a commit hash), so that results can be reproduced")
+        if self.revision is not None and not COMMIT.fullmatch(self.revision):
+            raise ValueError(
+                f"revision {self.revision!r} may be another one tomorrow; give a commit hash, which the repository's "
+                "page at the hub shows below 'Files'"
+            )
         return self
 
 

@@ -43,6 +43,7 @@ def test_weights_are_a_folder_or_a_pinned_revision(tmp_path):
     [
         ("openai/clip-vit-base-patch32", "float32", "is neither a folder nor 'repository@revision'. Pin the revision"),
         ("@abc", "float32", "is neither a folder nor"),
+        ("openai/clip@main", "float32", "'main' may be another one tomorrow. Give a commit hash"),
         ("a/b@c", "float8", "dtype 'float8' is none of float32, float16, bfloat16"),
     ],
 )

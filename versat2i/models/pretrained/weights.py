@@ -7,6 +7,7 @@ from pickle import UnpicklingError
 from typing import Any, Self
 
 from versat2i.settings import compute
+from versat2i.settings.params import COMMIT
 from versat2i.work import files, hub
 
 LICENCE = "weights as their model card says"
@@ -173,5 +174,10 @@ def parse(source: str, dtype: str, trust_remote_code: bool = False) -> Pretraine
         raise ValueError(
             f"model {source!r} is neither a folder nor 'repository@revision'. Pin the revision (a commit hash), "
             "so that results can be reproduced"
+        )
+    if not COMMIT.fullmatch(revision):
+        raise ValueError(
+            f"model {source!r}: {revision!r} may be another one tomorrow. Give a commit hash, which the repository's "
+            "page at the hub shows below 'Files'"
         )
     return Pretrained(place, revision, dtype, trust_remote_code)
