@@ -28,7 +28,9 @@ def main(
     weights: tuple[str, ...],
     out: Path,
 ) -> None:
-    """Draw PROMPTS: an image each into the folder OUT, and a grid of all.
+    """Draw PROMPTS: an image each into the folder OUT, and a sheet of all into OUT/sheets.
+
+    Images of an earlier run in OUT move to OUT/earlier.
 
     Model, steps and guidance are those of params.yaml. With --weight the named experts get that
     weight in every layer and all others none.
@@ -51,6 +53,8 @@ def main(
         model = sample.load(settings.model, adapter, chosen, compute.load().torch_device())
         columns[name] = list(sample.draw(model, list(prompts), images, seed, settings.evaluate))
     labels = [text for text in prompts for _ in range(images)]
+    if moved := grid.put_aside(out):
+        click.echo(f"moved an earlier run's images to {moved}")
     for path in grid.save(columns, labels, out):
         click.echo(f"wrote {path}")
 
