@@ -1,0 +1,153 @@
+"""Prompts that are longer than what the model's text encoders read: what is cut off is never drawn, only judged."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from versat2i.formats import metrics
+from versat2i.models.pretrained.weights import Pretrained
+from versat2i.settings.params import Model
+from versat2i.words import words
+
+TOLD = 3  # prompts that a warning names
+SHOWN = 60  # characters of each
+T5_TOKENS = 256  # of T5, whose tokenizer would take more: the pipeline's own limit, as in `models.diffusion.sd3`
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A text encoder's tokenizer, and how many tokens the encoder takes, marks at start and end included."""
+
+    tokenizer: Any
+    limit: int
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has."""
+        return len(self.tokenizer(text, verbose=False)["input_ids"])  # else it warns of errors that do not come
+
+    def read(self, text: str) -> str:
+        """The start of a text that is read, in whole words; all of it where it is short enough."""
+        if self.tokens(text) <= self.limit:
+            return text
+        parts = text.split()
+        low, high = 0, len(parts) - 1
+        while low < high:  # a longer start has no fewer tokens
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.tokens(" ".join(parts[:middle])) <= self.limit else (low, middle - 1)
+        return " ".join(parts[:low])
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A prompt of which the end is not read.
+
+    Attributes:
+        text: the prompt.
+        read: its start, which the encoder that reads most takes in.
+        tokens: of the prompt.
+        limit: of that encoder.
+    """
+
+    text: str
+    read: str
+    tokens: int
+    limit: int
+
+    @property
+    def lost(self) -> str:
+        """The rest."""
+        return " ".join(self.text.split()[len(self.read.split()) :])
+
+
+def readers(model: Model) -> list[Reader]:
+    """The tokenizers of a base model, without its weights.
+
+    Raises:
+        ValueError: they are not there, or cannot be reached.
+    """
+    place = Pretrained(str(model.path or model.repo), model.revision, model.dtype)
+    found = []
+    for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
+        if name in _parts(place):
+            tokenizer = place.load("AutoTokenizer", subfolder=name)
+            most = T5_TOKENS if name == "tokenizer_3" else tokenizer.model_max_length
+            found.append(Reader(tokenizer, min(most, tokenizer.model_max_length)))
+    return found
+
+
+def _parts(place: Pretrained) -> set[str]:
+    """What a pipeline consists of, by its index."""
+    if place.revision is None:
+        index = Path(place.place) / "model_index.json"
+    else:
+        from huggingface_hub import hf_hub_download  # not instant
+
+        from versat2i.work import hub
+
+        try:
+            index = Path(hf_hub_download(place.place, "model_index.json", revision=place.revision))
+        except hub.failures() as error:
+            raise ValueError(hub.reason(error, place.place, place.revision) or f"{place}: {error}") from None
+    remedy = "Is it a model in diffusers' format?"
+    return {name for name, part in metrics.read_json(index, remedy).items() if isinstance(part, list) and part[-1]}
+
+
+def cut(texts: Mapping[str, str], of: Iterable[Reader]) -> dict[str, Cut]:
+    """The prompts of which no encoder reads the end.
+
+    Args:
+        texts: prompt_id -> text.
+        of: a model's readers; without any nothing is cut.
+
+    Returns:
+        prompt_id -> what is read and what is lost, in the order of the prompts.
+    """
+    all_readers = list(of)
+    found = {}
+    for prompt_id, text in texts.items():
+        most = max(all_readers, key=lambda reader: len(reader.read(text)), default=None)
+        if most is not None and (start := most.read(text)) != text:
+            found[prompt_id] = Cut(text, start, most.tokens(text), most.limit)
+    return found
+
+
+def about_what_was_cut(questions: pd.DataFrame, cuts: Mapping[str, Cut]) -> pd.Series:
+    """Which questions ask about words that only the lost end of their prompt has.
+
+    Args:
+        questions: the table `questions`.
+        cuts: of the same prompts.
+
+    Returns:
+        bool, one a question, in the table's order.
+    """
+    only = {key: set(words(one.lost)) - set(words(one.read)) for key, one in cuts.items()}
+    asked = [
+        bool(only.get(row["prompt_id"], set()) & {*words(row["question"]), *words(row["answer"])})
+        for row in questions.to_dict("records")
+    ]
+    return pd.Series(asked, index=questions.index, dtype=bool)
+
+
+def counts(questions: pd.DataFrame, cuts: Mapping[str, Cut]) -> dict[str, int]:
+    """For metrics: `cut`, prompts whose end is not read, and `questions_cut`, questions about such ends."""
+    return {"cut": len(cuts), "questions_cut": int(about_what_was_cut(questions, cuts).sum())}
+
+
+def warning(cuts: Mapping[str, Cut]) -> str | None:
+    """One line that names the first prompts that are cut; None if none is."""
+    if not cuts:
+        return None
+    told = "; ".join(
+        f"{_short(one.text)!r} ({one.tokens} tokens, {one.limit} are read: without {_short(one.lost)!r})"
+        for one in list(cuts.values())[:TOLD]
+    )
+    more = f"; and {len(cuts) - TOLD} more" if len(cuts) > TOLD else ""
+    return f"{len(cuts)} prompts are longer than the text encoder reads, their ends are not drawn: {told}{more}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
