@@ -9,10 +9,14 @@ from PIL import Image
 def test_sample_writes_an_image_each_and_a_grid(clone):
     result = run("sample", "a red circle", "two blue stars", "--variant", "base", "--images", "2", "--out", "out")
     assert result.exit_code == 0, result.output
-    names = sorted(path.name for path in (clone / "out").iterdir())
-    assert names == ["000-base.png", "001-base.png", "002-base.png", "003-base.png", "grid.png"]
+    names = sorted(path.name for path in (clone / "out").glob("*.png"))
+    assert names == ["000-base.png", "001-base.png", "002-base.png", "003-base.png"]
+    assert (clone / "out/sheets/grid.png").exists()
     images = [np.asarray(Image.open(clone / "out" / name)) for name in names[:4]]
     assert images[0].shape == (64, 64, 3) and not np.array_equal(images[0], images[1])
+    again = run("sample", "a red circle", "--variant", "base", "--out", "out")
+    assert again.output.startswith("moved an earlier run's images to out/earlier/1\n")
+    assert [path.name for path in (clone / "out").glob("*.png")] == ["000-base.png"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ def test_a_table_comes_back_as_it_was(tmp_path):
     "content, message",
     [
         (None, "there is no such file"),
+        (b'<<<<<<< HEAD\n{"a": 1}\n=======\n{"a": 2}\n>>>>>>> other\n', "line 1 is git's mark of a conflict"),
+        (b'{\n"a": 1,\n<<<<<<< HEAD\n"b": 1\n=======\n', "line 3 is git's mark of a conflict"),
         (b"{", "not readable JSON"),
         (b"\xff", "not readable JSON"),
         (b"[]", "object"),

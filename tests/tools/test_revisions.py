@@ -85,7 +85,6 @@ CONFLICT = '<<<<<<< HEAD\n{"base": {}}\n=======\n{"base": {}}\n>>>>>>> other\n'
     [
         (CONFLICT, "line 1 is git's mark of a conflict"),
         ("[]", "expected a JSON object, found list"),
-        ("{}", "summary: field required"),
         ('{"summary": {}, "base": []}', "base: input should be a valid dictionary"),
         ('{"summary": {}, "base": {"tifa": {"mean": "0.5", "abstained": 0}}}', "base.tifa.mean: input should be a val"),
     ],

@@ -3,9 +3,11 @@
 import tempfile
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
 
 from versat2i.compare import grid
 from versat2i.formats import metrics as metric_files
@@ -14,6 +16,24 @@ from versat2i.report import inputs
 from versat2i.work import commands, places
 
 WORKSPACE = "workspace"  # the files as they are now, committed or not
+
+
+class _Cell(BaseModel):
+    """What is compared; a file may hold more, and what cannot be computed is left out."""
+
+    model_config = ConfigDict(strict=True)
+    mean: inputs.Number | None = None
+    gain: inputs.Number | None = None
+    low: inputs.Number | None = None
+    high: inputs.Number | None = None
+
+
+class Results(BaseModel):
+    """``metrics/evaluate.json`` of any revision: a cell for each variant and metric."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, dict[str, _Cell]] = Field(init=False)
+    summary: dict[str, Any] = {}
 
 
 def metrics(revision: str) -> dict:
@@ -26,7 +46,7 @@ def metrics(revision: str) -> dict:
     if revision == WORKSPACE:
         if not path.exists():
             raise ValueError(f"{path}: no results yet. Run `dvc repro` first")
-        return inputs.read(path, inputs.Evaluation)
+        return inputs.read(path, Results)
     try:
         commands.output("git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     except commands.Failed as error:
@@ -42,7 +62,7 @@ def metrics(revision: str) -> dict:
         raise ValueError(
             f"{revision} has no results: {path} is not in that commit. Run `dvc repro` there and commit metrics/"
         ) from None
-    return inputs.expect(metric_files.parse_json(text, place, "Compare another revision"), place, inputs.Evaluation)
+    return inputs.expect(metric_files.parse_json(text, place, "Compare another revision"), place, Results)
 
 
 def changes(before: dict, after: dict) -> pd.DataFrame:
@@ -67,7 +87,7 @@ def changes(before: dict, after: dict) -> pd.DataFrame:
 
 
 def _gain(entry: dict) -> str:
-    if "gain" not in entry:
+    if not {"gain", "low", "high"} <= entry.keys():
         return ""
     return f"{entry['gain']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]"
 

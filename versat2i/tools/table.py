@@ -3,6 +3,7 @@
 import click
 
 from versat2i.report import inputs
+from versat2i.tools import revisions
 from versat2i.work import places, timings
 
 
@@ -46,7 +47,9 @@ def main() -> None:
     if not path.exists():
         raise click.ClickException(f"{path}: no results yet. Run `make repro` first")
     try:
-        table = inputs.read(path, inputs.Evaluation)
+        table = inputs.read(path, revisions.Results)
+        if "base" not in table:
+            raise ValueError(f"{path}: has no base, which gains are told against. Run `dvc repro`")
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     took = timings.table()

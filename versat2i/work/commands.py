@@ -40,8 +40,8 @@ def output(program: str, *arguments: str) -> str:
 
 
 def reason(said: str) -> str:
-    """The first line that says what failed: git and dvc talk before and after it."""
+    """The first line that calls itself an error: git and dvc talk before and after it. Without any the last line."""
     lines = [line for line in map(str.strip, _COLOUR.sub("", said).splitlines()) if line]
     errors = [line for line in lines if _FAILED.match(line)]
-    told = errors or [line for line in lines if not _TALK.match(line)]
-    return _FAILED.sub("", told[0], count=1) if told else ""
+    others = [line for line in lines if not _TALK.match(line)]
+    return _FAILED.sub("", errors[0], count=1) if errors else others[-1] if others else ""
