@@ -1,5 +1,7 @@
 """`versat2i rewards`."""
 
+from collections import defaultdict
+
 import click
 
 from versat2i import rewards
@@ -9,7 +11,7 @@ from versat2i.rewards.common.registry import factory, required, unknown
 @click.command()
 @click.argument("aspect", required=False)
 def main(aspect: str | None) -> None:
-    """List the evaluators: aspect, name, metric, range, options they need, licence.
+    """List the evaluators: aspect, name, metric, range, options they need, licence; then the metrics of pyiqa.
 
     \b
     Examples:
@@ -23,6 +25,21 @@ def main(aspect: str | None) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if any(name == "pyiqa:" for _, name in shown):
+        click.echo(f"\n{_metrics_of_pyiqa()}")
+
+
+def _metrics_of_pyiqa() -> str:
+    """Which metrics can be built here, and which package the others lack."""
+    from versat2i.rewards.common import iqa  # heavy
+
+    by_package: dict[str | None, list[str]] = defaultdict(list)
+    for metric in iqa.names():
+        by_package[iqa.lacks(metric)].append(metric)
+    work = by_package.pop(None, [])
+    lines = [f"pyiqa:<metric> works here with {len(work)} of {len(iqa.names())}: {', '.join(work)}"]
+    lines += [f"not installed: {package}, needed by {', '.join(found)}" for package, found in by_package.items()]
+    return "\n".join(lines)
 
 
 def _row(aspect: str, name: str) -> tuple[str, str, str, str, str, str]:

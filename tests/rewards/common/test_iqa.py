@@ -1,12 +1,17 @@
 """Metrics of pyiqa by name: its own direction and range, and its own values, in batches of any size."""
 
 import os
+import re
+import sys
 
 import numpy as np
 import pytest
+import tiny_vision
+import torch
 
 from versat2i import rewards
 from versat2i.rewards.common import iqa
+from versat2i.work import fingerprint
 
 
 def checkers(*levels, size=64):
@@ -71,8 +76,6 @@ def test_weights_that_cannot_be_had_are_an_error_that_says_so(tmp_path, monkeypa
 
 
 def test_a_weights_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
-    import torch
-
     class Harm:
         def __reduce__(self):
             return os.system, (f"touch {tmp_path / 'harm'}",)
@@ -84,3 +87,64 @@ def test_a_weights_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
         rewards.load("low_level", "pyiqa:musiq").score(checkers(0, 255)[None], None, None)
     assert not (tmp_path / "harm").exists()
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+
+# ------------------------------------------------------------------------------------- what is named works
+
+
+def named():
+    """The metrics that docs and presets name."""
+    pages = [fingerprint.ROOT / "README.md", *fingerprint.ROOT.glob("docs/*.md"), *fingerprint.ROOT.glob("presets/*")]
+    return sorted({name for page in pages for name in re.findall(r"pyiqa:([\w+-]+)", page.read_text())})
+
+
+@pytest.fixture
+def random_weights(monkeypatch, tmp_path):
+    """No weights are loaded: every metric keeps the random ones that it was built with."""
+    from pyiqa.archs import musiq_arch, qrealign_arch, topiq_arch
+
+    for arch in (musiq_arch, topiq_arch):
+        monkeypatch.setattr(arch, "load_pretrained_network", lambda *a, **k: None)
+    swin = topiq_arch.create_swin
+    monkeypatch.setattr(topiq_arch, "create_swin", lambda name, pretrained, **k: swin(name, pretrained=False, **k))
+    monkeypatch.setitem(qrealign_arch.MODELS, "mini", tiny_vision.qwen(tmp_path / "qwen"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="`laion` is to take its place in presets"))
+        if name == "laion_aes"
+        else name
+        for name in named()
+    ],
+)
+def test_a_metric_that_docs_or_presets_name_scores_an_image(random_weights, name):
+    assert iqa.lacks(name) is None
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    found = rewards.load("judges", f"pyiqa:{name}").score(images, None, None)
+    assert np.isfinite(found.values).all() and found.reasons == [None, None]
+
+
+def test_a_metric_that_lacks_a_package_is_one_line_that_names_it(monkeypatch):
+    def missing(*_, **__):
+        raise ModuleNotFoundError("No module named 'pkg_resources'", name="pkg_resources")
+
+    monkeypatch.setattr("pyiqa.create_metric", missing)
+    with pytest.raises(ValueError) as error:
+        rewards.load("low_level", "pyiqa:liqe").score(checkers(0, 255)[None], None, None)
+    assert str(error.value) == (
+        "pyiqa:liqe: needs the package pkg_resources (it is in setuptools<81), which is not installed. "
+        "Install it, or take another metric: `versat2i rewards` lists those that work here"
+    )
+
+
+def test_what_a_metric_lacks_is_found_by_importing_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "icecream", None)  # as where it is not installed
+    for module in [name for name in sys.modules if "q_align" in name or "qalign" in name]:
+        monkeypatch.delitem(sys.modules, module)
+    assert iqa.lacks("qalign") == "icecream"
+    assert iqa.lacks("musiq") is None

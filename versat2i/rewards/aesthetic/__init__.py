@@ -2,5 +2,6 @@
 
 EVALUATORS = {
     "classical": "versat2i.rewards.aesthetic.classical:Classical",
+    "laion": "versat2i.rewards.aesthetic.laion:Laion",
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
 }

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from versat2i.models.pretrained import weights
 from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, pictures, score_batches
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Clip(weights.Holder):
@@ -26,6 +29,19 @@ class Clip(weights.Holder):
         """``exp(logit_scale)``, what the model was trained to multiply cosines with."""
         return float(self._model.logit_scale.float().exp())
 
+    def embed(self, images: Images) -> "Tensor":
+        """The embedding of each image in the space that it shares with texts, ``float64 [batch, d]``.
+
+        Args:
+            images: ``uint8 [batch, height, width, 3]``.
+        """
+        import torch  # heavy
+
+        model = self._model
+        seen = self._processor.image_processor(pictures(images), return_tensors="pt")
+        with torch.inference_mode():
+            return model.get_image_features(**seen.to(model.device, model.dtype)).pooler_output.double()
+
     def cosines(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
         """``<e_image, e_text> / (|e_image| |e_text|)`` of each image and its own text.
 
@@ -40,12 +56,10 @@ class Clip(weights.Holder):
         from torch.nn.functional import cosine_similarity
 
         model = self._model
-        seen = self._processor.image_processor(pictures(images), return_tensors="pt")
         read = self._processor.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
-            shown = model.get_image_features(**seen.to(model.device, model.dtype)).pooler_output
             said = model.get_text_features(**read.to(model.device)).pooler_output
-        return cosine_similarity(shown.double(), said.double()).cpu().numpy()
+        return cosine_similarity(self.embed(images), said.double()).cpu().numpy()
 
 
 class Similarity(ABC):

@@ -18,7 +18,8 @@ from versat2i.rewards.common.base import Images, Scores, score_batches
 from versat2i.rewards.common.registry import unknown
 from versat2i.settings import compute
 
-LICENCE = "pyiqa: PolyForm-Noncommercial-1.0.0"
+LICENCE = "pyiqa: PolyForm-Noncommercial-1.0.0, in part S-Lab-1.0 (non-commercial)"
+PACKAGES = {"pkg_resources": "pkg_resources (it is in setuptools<81)"}  # by what they are imported as
 _NOT_BY_ITSELF = {
     "FID": "compares sets of images",
     "InceptionScore": "judges a set of images",
@@ -56,6 +57,25 @@ def _config(metric: str) -> dict[str, Any]:
     if reason := _why_not(config):
         raise ValueError(f"pyiqa metric {metric!r} {reason}; a reward sees one image. Known: {', '.join(names())}")
     return config
+
+
+def lacks(metric: str) -> str | None:
+    """The package that pyiqa cannot import to build a metric here, or None: it has all that it needs.
+
+    Args:
+        metric: one of `names`.
+    """
+    from pyiqa import archs  # heavy
+
+    try:
+        archs._lazy_import_arch(_configs()[metric]["metric_opts"]["type"])
+    except ImportError as error:
+        return _package(error)
+    return None
+
+
+def _package(error: ImportError) -> str:
+    return PACKAGES.get(error.name or "", error.name or str(error))
 
 
 def bounds(text: str) -> tuple[float, float]:
@@ -109,7 +129,12 @@ class Metric:
         try:
             with _only_weights():
                 return pyiqa.create_metric(self.metric, device=compute.load().torch_device())
-        except (OSError, RuntimeError, ImportError, UnpicklingError) as error:
+        except ImportError as error:
+            raise ValueError(
+                f"{self.name}: needs the package {_package(error)}, which is not installed. Install it, or take "
+                "another metric: `versat2i rewards` lists those that work here"
+            ) from None
+        except (OSError, RuntimeError, UnpicklingError) as error:
             raise ValueError(
                 f"{self.name}: pyiqa cannot load it ({' '.join(str(error).split())[:300]}). Weights are downloaded "
                 "to torch's hub folder when first used, and those that are more than tensors are refused"
