@@ -70,6 +70,12 @@ def test_dsg_questions_are_those_of_the_file_and_depend_on_questions_of_their_pr
         assert question["question_id"] not in question["parent_ids"]
         unusual += row["dependency"] != (",".join(question["parent_ids"]) or "0")
     assert Counter(prompt.category for prompt in read)["tifa160"] == 160
+    names = {(row["item_id"], row["proposition_id"]) for row in rows}
+    depends = {
+        (row["item_id"], row["proposition_id"], name.strip()) for row in rows for name in row["dependency"].split(",")
+    }
+    strangers = [name for item, _, name in depends if name != "0" and (item, name) not in names]
+    assert sum(prompt.unknown_parents for prompt in read) == len(strangers) == 18
     assert unusual == 115  # 44 name themselves, 43 a parent twice, 16 one that is not there, 10 a word, ...
 
 

@@ -171,26 +171,28 @@ def test_dsg_rows_are_yes_or_no_questions_with_parents(read):
 
 
 @pytest.mark.parametrize(
-    "dependency, expected",
+    "dependency, expected, unknown",
     [
-        ("0", []),
-        ("1", ["1"]),
-        ("1,2", ["1", "2"]),
-        ("2, 1", ["2", "1"]),
-        ("1,1", ["1"]),
-        ("1,3", ["1"]),
-        ("2, air", ["2"]),
-        ("9", []),
-        ("", []),
-        ("nan", []),
-        ("1.0", ["1"]),  # pandas writes numbers so where some are missing
-        ("[1, 2]", ["1", "2"]),
+        ("0", [], 0),
+        ("1", ["1"], 0),
+        ("1,2", ["1", "2"], 0),
+        ("2, 1", ["2", "1"], 0),
+        ("1,1", ["1"], 0),
+        ("1,3", ["1"], 0),
+        ("2, air", ["2"], 1),
+        ("9", [], 1),
+        ("9, air, air", [], 2),
+        ("", [], 0),
+        ("nan", [], 0),
+        ("1.0", ["1"], 0),  # pandas writes numbers so where some are missing
+        ("[1, 2]", ["1", "2"], 0),
     ],
 )
-def test_a_dependency_on_itself_or_on_what_is_no_question_is_left_out(read, dependency, expected):
+def test_a_dependency_on_itself_is_left_out_and_one_on_no_question_is_counted_too(read, dependency, expected, unknown):
     rows = [f"a_1,a star,{n},0,,,Is it?\n" for n in (1, 2)] + [f'a_1,a star,3,"{dependency}",,,Is it?\n']
     (prompt,) = read(DSG + "".join(rows))
     assert parents(prompt) == [[], [], expected]
+    assert prompt.unknown_parents == unknown
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,22 @@ def test_what_was_done_to_the_prompts_of_a_file_is_counted_with_their_split(tmp_
     assert "stripped" not in counts["dev"] and counts["eval"]["stripped"] == 1
 
 
+def test_names_of_parents_that_are_no_question_are_counted_where_there_are_any(tmp_path):
+    params = lines(tmp_path, train=["a star"], dev=["b"], eval=["c"])
+    columns = "item_id,text,proposition_id,dependency,question_natural_language"
+    (tmp_path / "dsg.csv").write_text(f'{columns}\na_1,a star,1,0,Is it?\na_1,a star,2,"1,air",Is it red?\n')
+    for source in (
+        Source(file=str(tmp_path / "dsg.csv")),
+        Source(file=str(tmp_path / "train.txt"), questions=str(tmp_path / "dsg.csv")),
+    ):
+        counts = {
+            split: numbers
+            for split, (_, _, numbers) in sources.collect(params.model_copy(update={"train": [source]})).items()
+        }
+        assert counts["train"] == {"prompts": 1, "questions": 2, "merged": 0, "shared": 0, "unknown_parents": 1}
+        assert "unknown_parents" not in counts["dev"]
+
+
 words = st.lists(st.sampled_from("abcdefghijkl"), max_size=8)
 
 

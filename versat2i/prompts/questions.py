@@ -86,8 +86,8 @@ def _names(group: list[Row], column: str) -> list[str]:
 def dsg(rows: list[Row], text: str, source: str, counts: Counts) -> list[Prompt]:
     """Prompts from DSG's annotations: yes-or-no questions to which the prompt says yes, with dependencies.
 
-    In DSG-1k some dependencies name the question itself, a word, or a question that is not there. None
-    of these can change a score (a question answered "no" is wrong anyway), so they are left out.
+    In DSG-1k some dependencies name the question itself, which changes no score: they are left out. Some name a word,
+    or a question that is not there: these are left out and counted, `Prompt.unknown_parents`.
 
     Args:
         rows: one a question, with ``item_id, proposition_id, dependency, question_natural_language`` and
@@ -113,11 +113,13 @@ def _dependencies(row: Row) -> list[str]:
 
 def _dsg_prompt(item: str, group: list[Row], text: str, source: str) -> Prompt:
     names = _names(group, "proposition_id")
-    asked = []
+    asked, unknown = [], 0
     for name, row in zip(names, group, strict=True):
         if row.text(text) != group[0].text(text):
             raise row.error(f"the {text} of {item} is not that of its other rows: {row.text(text)!r}")
-        parents = [part for part in _dependencies(row) if part in names and part not in ("0", name)]
+        depends = _dependencies(row)
+        parents = [part for part in depends if part in names and part not in ("0", name)]
+        unknown += sum(part not in names and part not in ("", "0") for part in depends)
         kind = " - ".join(filter(None, (row.label("category_broad"), row.label("category_detailed").strip("-"))))
         asked.append(question(name, row.word("question_natural_language"), YES_NO, "yes", kind, parents))
-    return Prompt(group[0].text(text), source, origin(item), asked)
+    return Prompt(group[0].text(text), source, origin(item), asked, unknown)

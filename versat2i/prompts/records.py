@@ -21,12 +21,17 @@ Question = dict[str, str | list[str]]
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt of a source, with the questions about it if the source has any."""
+    """A prompt of a source, with the questions about it if the source has any.
+
+    Attributes:
+        unknown_parents: how many names of parents its questions had that are no questions of it; they are left out.
+    """
 
     text: str
     source: str
     category: str
     questions: list[Question] = field(default_factory=list)
+    unknown_parents: int = 0
 
 
 def question(
@@ -40,7 +45,7 @@ def question(
         choices: what may be answered.
         answer: the one of them that the prompt says.
         element_type: what it is about: object, color, counting, ...
-        parent_ids: the questions whose answer "no" makes this one meaningless (DSG).
+        parent_ids: the questions that must be answered right for this one to count (DSG).
     """
     return {
         "question_id": question_id,

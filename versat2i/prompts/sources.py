@@ -67,15 +67,16 @@ def _asked(prompts: list[Prompt], path: Path) -> list[Prompt]:
     Raises:
         ValueError: the file has no questions, or none about these prompts.
     """
-    known: dict[str, list[Question]] = {}
+    known: dict[str, Prompt] = {}
     for asked in files.read(path):
-        key = prompt_id(asked.text)
-        known[key] = known.get(key) or asked.questions
-    if not any(known.values()):
+        if asked.questions:
+            known.setdefault(prompt_id(asked.text), asked)
+    if not known:
         raise ValueError(f"{path}: has no questions; expected a file of TIFA's or DSG's, or one with a column question")
-    if not any(known.get(prompt_id(prompt.text)) for prompt in prompts):
+    if not any(prompt_id(prompt.text) in known for prompt in prompts):
         raise ValueError(f"{path}: asks about none of the {len(prompts)} prompts of {prompts[0].source}")
-    return [replace(prompt, questions=known.get(prompt_id(prompt.text)) or prompt.questions) for prompt in prompts]
+    told = [(prompt, known.get(prompt_id(prompt.text), prompt)) for prompt in prompts]
+    return [replace(p, questions=by.questions, unknown_parents=by.unknown_parents) for p, by in told]
 
 
 def ask(text: str) -> list[Question]:
@@ -96,7 +97,8 @@ def collect(prompts: Prompts, track: Track = _untold) -> dict[str, tuple[pd.Data
 
     Returns:
         split -> prompts, questions, and counts: prompts, questions, duplicates merged, prompts left out because
-        another split has them, and what was done to the prompts of files: `rows.Counts`.
+        another split has them, what was done to the prompts of files (`rows.Counts`), and where there are any,
+        names of parents that are no questions of their prompt.
 
     Raises:
         ValueError: a split has no prompt left.
@@ -115,6 +117,8 @@ def collect(prompts: Prompts, track: Track = _untold) -> dict[str, tuple[pd.Data
         taken |= set(texts["prompt_id"])
         counts = {"prompts": len(texts), "questions": len(questions), "merged": merged, "shared": int(shared.sum())}
         counts |= done
+        if unknown := sum(prompt.unknown_parents for prompt in found):
+            counts["unknown_parents"] = unknown
         result[split] = (texts, questions, counts)
     return result
 

@@ -127,14 +127,14 @@ def answered(tree, said, prompt_id="p"):
     "said, right",
     [
         ("yes yes yes yes yes yes", 6),
-        ("no yes yes yes yes yes", 3),  # 1 is wrong; 2 and 5 are closed by it; 6 hangs on 2, which was not "no"
+        ("no yes yes yes yes yes", 3),  # 1 is wrong; 2 and 5 are closed by it; 6 hangs on 2, which was right
         ("no no yes yes yes yes", 2),  # now 6 is closed too
         ("yes no yes yes yes yes", 4),  # 2 is wrong, 6 closed by it
         ("yes yes no yes yes yes", 3),  # 3 is wrong; 4 and 5 closed
         ("yes yes yes yes no yes", 5),  # nothing hangs on 5
         ("no yes no yes yes yes", 1),  # 6 alone
         ("no no no no no no", 0),
-        ("maybe yes yes yes yes yes", 5),  # 1 is wrong, but only a "no" closes
+        ("maybe yes yes yes yes yes", 3),  # as a "no": 1 is not right
     ],
 )
 def test_dsg_counts_what_is_right_and_not_closed_by_a_direct_parent(said, right):
@@ -145,17 +145,17 @@ def test_dsg_is_its_formula_for_every_way_to_answer():
     trees, expected = [], {}
     for number, said in enumerate(product(["yes", "no"], repeat=len(TREE))):
         answer = dict(zip(TREE, said, strict=True))
-        counts = [answer[q] == "yes" and all(answer[p] != "no" for p in TREE[q]) for q in TREE]
+        counts = [answer[q] == "yes" and all(answer[p] == "yes" for p in TREE[q]) for q in TREE]
         expected[number] = float(Fraction(sum(counts), len(TREE)))
         trees.append(answered(TREE, said, number))
     scores = dsg_score(pd.concat(trees, ignore_index=True))
     assert scores.to_dict() == pytest.approx(expected)
 
 
-def test_dsg_closes_by_a_no_that_was_the_right_answer():
+def test_dsg_does_not_close_by_a_no_that_was_the_right_answer():
     tree = {"1": [], "2": ["1"]}
     answers = answered(tree, ["no", "yes"]).assign(expected=["no", "yes"])
-    assert dsg_score(answers)["p"] == 0.5
+    assert dsg_score(answers)["p"] == 1.0
 
 
 def test_the_order_of_the_questions_does_not_matter():

@@ -42,36 +42,33 @@ def accuracy_by_type(answers: pd.DataFrame) -> pd.Series:
     return correct(answers).astype(float).groupby(answers["element_type"]).mean()
 
 
-def _open(answers: pd.DataFrame) -> pd.Series:
-    """Whether no direct parent of each question was answered "no"; the other answers do not close it."""
-    said_no = _words(answers["answer"]) == "no"
-    names = list(zip(answers["prompt_id"], answers["question_id"], strict=True))
-    closed = dict(zip(names, said_no, strict=True))
-    rows = zip(names, answers["parent_ids"], strict=True)
-    parents = [(name, [(name[0], parent) for parent in ids]) for name, ids in rows]
-    for (prompt_id, question_id), keys in parents:
-        for key in keys:
-            if key not in closed:
-                raise ValueError(
-                    f"question {question_id} of prompt {prompt_id} depends on {key[1]}, which is not there"
-                )
-    return pd.Series([not any(closed[key] for key in keys) for _, keys in parents], answers.index, dtype=bool)
+def _parents(answers: pd.DataFrame) -> tuple[list[list[bool]], int]:
+    """Whether each direct parent of each question was answered right, and how many parents are no question."""
+    names = zip(answers["prompt_id"], answers["question_id"], strict=True)
+    right = dict(zip(names, correct(answers), strict=True))
+    rows = zip(answers["prompt_id"], answers["parent_ids"], strict=True)
+    parents = [[(prompt_id, parent) for parent in ids] for prompt_id, ids in rows]
+    unknown = sum(key not in right and key[1] != "0" for keys in parents for key in keys)
+    return [[right[key] for key in keys if key in right] for keys in parents], unknown
 
 
 def dsg_score(answers: pd.DataFrame) -> pd.Series:
-    """``mean_q [answer_q = expected_q] prod_{p in parents(q)} [answer_p != "no"]`` of each prompt.
+    """``mean_q [answer_q = expected_q] prod_{p in parents(q)} [answer_p = expected_p]`` of each prompt.
 
-    The color of a thing that is not there cannot be right. Parents count with the raw answer to them,
-    not with their score: grandparents do not reach through.
+    The color of a thing that is not there cannot be right. A parent counts by its own answer, whether or not its
+    parents close it: grandparents do not reach through.
 
     Args:
         answers: one row a question: ``prompt_id, question_id, parent_ids, element_type, expected,
-            answer``; the ``parent_ids`` are question ids of the same prompt.
+            answer``; the ``parent_ids`` are question ids of the same prompt, "0" is no parent
+            where no question has that id.
 
     Returns:
-        Scores in [0, 1] by ``prompt_id``.
-
-    Raises:
-        ValueError: a parent is not among the questions of its prompt.
+        Scores in [0, 1] by ``prompt_id``. Parents that are no question of their prompt close nothing;
+        ``attrs["unknown_parents"]`` is how many there are.
     """
-    return (correct(answers) & _open(answers)).astype(float).groupby(answers["prompt_id"]).mean()
+    parents, unknown = _parents(answers)
+    opened = pd.Series([all(right) for right in parents], answers.index, dtype=bool)
+    scores = (correct(answers) & opened).astype(float).groupby(answers["prompt_id"]).mean()
+    scores.attrs["unknown_parents"] = unknown
+    return scores
