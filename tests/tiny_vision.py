@@ -14,10 +14,10 @@ WORDS = """
 SPECIAL = ["[PAD]", "[UNK]", "[BOS]", "[EOS]", "<image>", "<|image_pad|>", "<|video_pad|>", "<|vision_start|>"]
 PAD, UNK, BOS, EOS, IMAGE, QWEN_IMAGE, QWEN_VIDEO, QWEN_START = range(len(SPECIAL))
 VOCABULARY = len(SPECIAL) + len(WORDS)
-TEMPLATE = (
-    "{% for message in messages %}USER: {% for part in message['content'] %}{% if part['type'] == 'image' %}<image> "
-    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
-    "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
+TEMPLATE = (  # of LLaVA 1.5, with a blank behind the image
+    "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'] | upper }}: {% endif %}"
+    "{% for part in message['content'] %}{{ part['text'] if part['type'] == 'text' else '<image>' }} {% endfor %}"
+    "{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
 VISION = {
     "hidden_size": 8,
@@ -74,20 +74,23 @@ def clip(folder: Path) -> str:
     return _save(folder, lambda: transformers.CLIPModel(config), processor, seed=4)  # cosines of both signs
 
 
-def llava(folder: Path) -> str:
+def llava(folder: Path, words: transformers.PreTrainedTokenizerFast | None = None, template: str = TEMPLATE) -> str:
+    """A LLaVA that reads by `tokenizer`, or by one of a test's own that has the same special tokens."""
+    words = words or tokenizer("[BOS] $A")
+    sizes = IDS | {"vocab_size": len(words)}
     config = transformers.LlavaConfig(
         vision_config=transformers.CLIPVisionConfig(**VISION, **LOUD),
-        text_config=transformers.LlamaConfig(**TEXT, **IDS, **LOUD, max_position_embeddings=200),
+        text_config=transformers.LlamaConfig(**TEXT, **sizes, **LOUD, max_position_embeddings=400),
         image_token_index=IMAGE,
         image_seq_length=4,
     )
     processor = transformers.LlavaProcessor(
         _image_processor(),
-        tokenizer("[BOS] $A"),
+        words,
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=TEMPLATE,
+        chat_template=template,
     )
     return _save(folder, lambda: transformers.LlavaForConditionalGeneration(config), processor)
 

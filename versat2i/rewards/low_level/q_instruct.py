@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from versat2i.models.pretrained import weights
 from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, score_batches
-from versat2i.rewards.common.vlm import VisionLanguage
+from versat2i.rewards.common.vlm import LLAVA_V1, VisionLanguage
 
 QUESTION = "Rate the quality of the image."
 LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
@@ -36,6 +36,7 @@ class QInstruct:
         batch_size: int = 8,
         synonyms: bool = False,
         stem: str = "",
+        system: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
         """Make one.
@@ -47,9 +48,11 @@ class QInstruct:
             synonyms: each l is the mean over three words of one meaning: good, high, fine; average, medium,
                 acceptable; poor, low, bad.
             stem: with what the answer begins.
+            system: what the chat begins with; None: for LLaVA 1.5 as Q-Bench has it, "": nothing.
             trust_remote_code: whether code that comes with the model may be run.
         """
-        self.model, self.batch_size, self.stem = VisionLanguage(model, dtype, trust_remote_code), batch_size, stem
+        self.model, self.batch_size = VisionLanguage(model, dtype, trust_remote_code, system, LLAVA_V1), batch_size
+        self.stem = stem
         self.words = [words[: 3 if synonyms else 1] for words in LEVELS.values()]
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}, Q-Instruct's own are non-commercial"
 
@@ -57,7 +60,7 @@ class QInstruct:
         return score_batches(images, self.batch_size, lambda places: self._quality(images[places]))
 
     def _quality(self, images: Images) -> NDArray[np.float64]:
-        tokens = self.model.first_tokens([word for words in self.words for word in words], self.stem)
+        tokens = self.model.first_tokens([word for words in self.words for word in words], QUESTION, self.stem)
         logits = self.model.next_logits(images, [QUESTION] * len(images), self.stem)[:, tokens].double()
         levels = logits.reshape(len(images), len(LEVELS), -1).mean(-1)
         return levels.softmax(-1).numpy() @ np.array(list(LEVELS))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from versat2i.models.pretrained import weights as pretrained
 from versat2i.rewards.common.base import Images, pictures
-from versat2i.rewards.common.vlm import LONGEST, VisionLanguage
+from versat2i.rewards.common.vlm import LONGEST, PLAIN, VisionLanguage
 from versat2i.rewards.faithfulness.vqa.embedding import Embedder
 from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
 
@@ -50,6 +50,8 @@ def _sentences(weights: pretrained.Pretrained) -> Ask:
     return ask
 
 
+BLIP2 = "Blip2ForConditionalGeneration"
+MULTIPLE_CHOICE = f"Answer the multiple-choice question. {PLAIN}"  # as TIFA's authors ask BLIP-2
 MADE_FOR_IT = {"ViltForQuestionAnswering": _labels, "BlipForQuestionAnswering": _sentences}
 
 
@@ -64,6 +66,8 @@ class Model:
         dtype: str = "float32",
         batch_size: int = 8,
         embedder: str | None = None,
+        choices: bool | None = None,
+        system: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
         """Make one.
@@ -74,9 +78,12 @@ class Model:
             batch_size: images at once.
             embedder: a sentence transformer, a folder or ``repository@revision``, which finds the nearest
                 choice; without one the choice nearest by its letters is taken.
+            choices: whether a question comes with its choices; None: for BLIP-2 alone, as TIFA's authors have it.
+            system: what a chat begins with; None: for LLaVA 1.5 as its authors have it, "": nothing.
             trust_remote_code: whether code that comes with the model (not the embedder) may be run.
         """
         self._weights, self.batch_size = pretrained.parse(model, dtype, trust_remote_code), batch_size
+        self._choices, self._system = choices, system
         self._embedder = Embedder(embedder) if embedder else None
         self.licence = pretrained.LICENCE + (f"; {embedder}: {pretrained.LICENCE}" if embedder else "")
 
@@ -86,12 +93,25 @@ class Model:
         return self._weights.identity + reader
 
     @cached_property
+    def _classes(self) -> list[str]:
+        return self._weights.load("AutoConfig").architectures or []
+
+    @cached_property
     def _ask(self) -> Ask:
-        for name in self._weights.load("AutoConfig").architectures or []:
+        for name in self._classes:
             if name in MADE_FOR_IT:
                 return MADE_FOR_IT[name](self._weights)
-        model = VisionLanguage.of(self._weights)
+        weights, plain = self._weights, MULTIPLE_CHOICE if self._with_choices else PLAIN
+        model = VisionLanguage(str(weights), weights.dtype, weights.trust_remote_code, self._system, plain=plain)
         return lambda images, question: model.answers(images, [question] * len(images))
+
+    @cached_property
+    def _with_choices(self) -> bool:
+        return BLIP2 in self._classes if self._choices is None else self._choices
+
+    def _asked(self, question: str, choices: Sequence[str]) -> str:
+        """A question as it is put to the model."""
+        return f"{question} Choices: {', '.join(choices)}" if self._with_choices else question
 
     def choice(self, text: str, choices: Sequence[str]) -> str | None:
         """The choice that an answer is, without regard to case and outer blanks, else the nearest one."""
@@ -110,7 +130,9 @@ class Model:
         answer does not depend on what else is asked.
         """
         said: dict[Hashable, str] = {}
-        for question, rows in asked.groupby("question", sort=False):
+        rows_of = zip(asked["question"], asked["choices"], strict=True)
+        texts = [self._asked(question, list(choices)) for question, choices in rows_of]
+        for question, rows in asked.groupby(pd.Series(texts, asked.index, dtype=object), sort=False):
             for start in range(0, len(rows), self.batch_size):
                 batch = rows.iloc[start : start + self.batch_size]
                 answers = self._ask(images[batch["image"].to_numpy()], str(question))
