@@ -1,5 +1,6 @@
 """Evaluators are found by name, without importing them; unknown names get the close ones."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -8,6 +9,7 @@ import pytest
 
 from versat2i import rewards
 from versat2i.rewards.common import registry
+from versat2i.work import fingerprint
 
 
 class Sunny:
@@ -57,6 +59,20 @@ def test_the_catalogue_lists_the_embedded_evaluators():
         ("low_level", "pyiqa:"),
     }
     assert expected <= set(rewards.catalogue())
+
+
+def test_the_documentation_lists_every_evaluator_with_all_its_cells():
+    """``| aspect | evaluator | metric | what it measures | differs from the reference | licence |``"""
+    lines = (fingerprint.ROOT / "docs/rewards.md").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("| aspect |"))
+    rows = [line.strip("|").split("|") for line in lines[first + 2 : lines.index("", first)]]
+    assert [len(row) for row in rows] == [6] * len(rows) and all(cell.strip() for row in rows for cell in row)
+    listed = {
+        (aspect.strip(), name) for row in rows for aspect in row[0].split(",") for name in re.findall("`(.*?)`", row[1])
+    }
+    for aspect, evaluator in rewards.catalogue():
+        shown = f"{evaluator}<name>" if evaluator.endswith(":") else evaluator
+        assert ("any", shown) in listed or (aspect, shown) in listed, (aspect, evaluator)
 
 
 @pytest.mark.parametrize("aspect", ["control", "geometry", "an_aspect_of_the_future"])

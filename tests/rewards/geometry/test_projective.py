@@ -63,12 +63,31 @@ def test_an_image_of_another_size_is_seen_at_the_size_of_training():
     assert projective.seen(wide).max() <= 257
 
 
-def test_of_too_many_segments_the_same_are_taken_each_time():
-    many = random_segments(400, 0)
-    taken = projective.chosen(many)
+@pytest.mark.parametrize("replace, count, distinct", [(True, 400, 186), (True, 250, 158), (False, 400, 250)])
+def test_of_too_many_segments_the_same_are_drawn_each_time(replace, count, distinct):
+    """With replacement, as the authors do, ``n (1 - (1 - 1/n)^250)`` of n segments are seen, here give or take 15."""
+    many = random_segments(count, 0)
+    taken = projective.chosen(many, replace)
     assert taken.shape == (250, 4)
-    np.testing.assert_array_equal(taken, projective.chosen(many.copy()))
-    assert len(np.unique(taken, axis=0)) == 250 and {tuple(row) for row in taken} <= {tuple(row) for row in many}
+    np.testing.assert_array_equal(taken, projective.chosen(many.copy(), replace))
+    assert {tuple(row) for row in taken} <= {tuple(row) for row in many}
+    assert len(np.unique(taken, axis=0)) == (pytest.approx(distinct, abs=15) if replace else distinct)
+
+
+def test_fewer_segments_are_all_shown():
+    few = random_segments(249, 0)
+    np.testing.assert_array_equal(projective.chosen(few), few)
+
+
+def test_the_draw_is_an_option(net, checkpoint):
+    image = np.full((256, 256, 3), 200, np.uint8)
+    for row in range(4, 252, 16):
+        for column in range(2, 240, 24):
+            image[row : row + 6, column : column + 18] = 20  # a bar has two long sides
+    assert len(projective.detect(image)) > 250
+    for replace in (True, False):
+        (value,) = load(checkpoint, replace=replace).score(image[None], PROMPTS, None).values
+        assert value == pytest.approx(real(net, projective.seen(image, replace)), rel=1e-4)
 
 
 def test_safetensors_are_read_as_well(net, checkpoint, tmp_path):

@@ -38,9 +38,13 @@ class Clip(weights.Holder):
         import torch  # heavy
 
         model = self._model
-        seen = self._processor.image_processor(pictures(images), return_tensors="pt")
+        pixels = self.pixels(images).to(model.device, model.dtype)
         with torch.inference_mode():
-            return model.get_image_features(**seen.to(model.device, model.dtype)).pooler_output.double()
+            return model.get_image_features(pixels).pooler_output.double()
+
+    def pixels(self, images: Images) -> "Tensor":
+        """Images as the model was trained to see them, by its own processor: ``float32 [batch, 3, side, side]``."""
+        return self._processor.image_processor(pictures(images), return_tensors="pt")["pixel_values"]
 
     def cosines(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
         """``<e_image, e_text> / (|e_image| |e_text|)`` of each image and its own text.
@@ -65,6 +69,7 @@ class Clip(weights.Holder):
 class Similarity(ABC):
     """A reward from the cosine between an image and its prompt; `phrase` and `value` say which."""
 
+    sees: type[Clip] = Clip
     name: str
     metric: str
     higher_is_better = True
@@ -82,7 +87,7 @@ class Similarity(ABC):
             batch_size: images at once.
             trust_remote_code: whether code that comes with the model may be run.
         """
-        self.clip, self.batch_size = Clip(model, dtype, trust_remote_code), batch_size
+        self.clip, self.batch_size = self.sees(model, dtype, trust_remote_code), batch_size
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
 
     def phrase(self, prompt: str) -> str:

@@ -3,7 +3,6 @@
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -25,9 +24,6 @@ from versat2i.rewards.geometry.segments import Segments, detect
 from versat2i.settings import compute
 from versat2i.work import files
 
-if TYPE_CHECKING:
-    pass
-
 SIDE = 256  # pixels of the images that it was trained on
 MOST = 250  # segments that it was shown of an image
 FEWEST = 15  # as for `lines`; photographs have about 80
@@ -44,21 +40,31 @@ def square(image: Image) -> Image:
     return np.asarray(cv2.resize(middle, (SIDE, SIDE), interpolation=smoothing), np.uint8)
 
 
-def chosen(segments: Segments) -> Segments:
-    """All of them, or `MOST` by a seeded draw; the classifier's authors draw too."""
-    if len(segments) <= MOST:
+def chosen(segments: Segments, replace: bool = True) -> Segments:
+    """All of them, or `MOST` by a seeded draw from at least as many.
+
+    Args:
+        segments: ``[segments, 4]``.
+        replace: whether one may be drawn again, as by the classifier's authors: of 250 it then sees about 158.
+    """
+    if len(segments) < MOST:
         return segments
-    return segments[np.random.default_rng(SEED).choice(len(segments), MOST, replace=False)]
+    return segments[np.random.default_rng(SEED).choice(len(segments), MOST, replace=replace)]
 
 
-def seen(image: Image) -> Segments | str:
-    """What the classifier is shown of an image, or the reason to abstain."""
+def seen(image: Image, replace: bool = True) -> Segments | str:
+    """What the classifier is shown of an image, or the reason to abstain.
+
+    Args:
+        image: ``uint8 [height, width, 3]``.
+        replace: as for `chosen`.
+    """
     if is_blank(image):
         return BLANK
     found = detect(square(image))
     if len(found) < FEWEST:
         return f"{len(found)} line segments; fewer than {FEWEST} tell nothing of the perspective"
-    return chosen(found)
+    return chosen(found, replace)
 
 
 def read(path: Path) -> pointnet.Weights:
@@ -90,14 +96,15 @@ class Projective:
     range = (0.0, 1.0)
     licence = f"{OWN_LICENCE}; weights as their authors say (their code is MIT)"
 
-    def __init__(self, checkpoint: str, batch_size: int = 64) -> None:
+    def __init__(self, checkpoint: str, batch_size: int = 64, replace: bool = True) -> None:
         """Make one.
 
         Args:
             checkpoint: a file of weights, safetensors or torch's.
             batch_size: images at once.
+            replace: whether the draw of 250 segments from more may take one twice, as its authors do.
         """
-        self._path, self.batch_size = Path(checkpoint), batch_size
+        self._path, self.batch_size, self.replace = Path(checkpoint), batch_size, replace
 
     @property
     def identity(self) -> str:
@@ -125,7 +132,7 @@ class Projective:
 
     def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
         expect_images(images)
-        found = [seen(image) for image in images]
+        found = [seen(image, self.replace) for image in images]
         sets = [segments for segments in found if not isinstance(segments, str)]
         batches = (sets[start : start + self.batch_size] for start in range(0, len(sets), self.batch_size))
         values = iter([float(value) for batch in batches for value in self.probabilities(batch)])

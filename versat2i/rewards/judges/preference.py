@@ -1,9 +1,15 @@
 """What people prefer, learned by fine-tuning a CLIP on their choices."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.rewards.common.clip import Similarity
+from versat2i.rewards.common.base import Images
+from versat2i.rewards.common.clip import Clip, Similarity
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class PickScore(Similarity):
@@ -17,9 +23,29 @@ class PickScore(Similarity):
         return self.clip.scale * cosines
 
 
+class Letterboxed(Clip):
+    """A CLIP that sees the whole of an image that is not square, on black."""
+
+    def pixels(self, images: Images) -> "Tensor":
+        """As HPSv2's authors prepare them: longer side to the model's, bicubic, the rest black, then normalised."""
+        import torch  # heavy
+        from torchvision.transforms.v2 import functional as F
+
+        how = self._processor.image_processor
+        side = how.crop_size["height"]
+        x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+        scale = side / max(x.shape[2:])
+        height, width = (round(length * scale) for length in x.shape[2:])
+        left, top = (side - width) // 2, (side - height) // 2
+        x = F.resize(x, [height, width], F.InterpolationMode.BICUBIC, antialias=True)
+        x = F.pad(x, [left, top, side - width - left, side - height - top])
+        return F.normalize(x, how.image_mean, how.image_std)
+
+
 class HPSv2(Similarity):
     """``cos(image, prompt)`` (Wu et al. 2023), with weights in the format of transformers."""
 
+    sees = Letterboxed
     name = "hpsv2"
     metric = "hpsv2"
     range = (-1.0, 1.0)

@@ -1,5 +1,7 @@
 """Q-Instruct (Wu et al. 2024): a vision-language model's next word about the quality of an image."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,6 +16,21 @@ LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
     0.5: ("average", "medium", "acceptable"),
     0.0: ("poor", "low", "bad"),
 }
+
+
+def quality(logits: NDArray[np.float64], weights: Sequence[float]) -> NDArray[np.float64]:
+    """``sum_i w_i softmax_i(l)``, l_i the mean over the words of level i.
+
+    Args:
+        logits: of the words as next token, ``float64 [images, levels, words]``.
+        weights: w, one a level.
+
+    Returns:
+        ``float64 [images]``.
+    """
+    levels = logits.mean(-1)
+    share = np.exp(levels - levels.max(-1, keepdims=True))
+    return share @ np.array(weights) / share.sum(-1)
 
 
 class QInstruct:
@@ -36,6 +53,7 @@ class QInstruct:
         batch_size: int = 8,
         synonyms: bool = False,
         stem: str = "",
+        average: bool = True,
         system: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
@@ -48,12 +66,14 @@ class QInstruct:
             synonyms: each l is the mean over three words of one meaning: good, high, fine; average, medium,
                 acceptable; poor, low, bad.
             stem: with what the answer begins.
+            average: whether there is a level between good and poor, as in Q-Boost; Q-Bench and Q-Instruct have none.
             system: what the chat begins with; None: for LLaVA 1.5 as Q-Bench has it, "": nothing.
             trust_remote_code: whether code that comes with the model may be run.
         """
         self.model, self.batch_size = VisionLanguage(model, dtype, trust_remote_code, system, LLAVA_V1), batch_size
         self.stem = stem
-        self.words = [words[: 3 if synonyms else 1] for words in LEVELS.values()]
+        self.weights = [weight for weight in LEVELS if average or weight != 0.5]
+        self.words = [LEVELS[weight][: 3 if synonyms else 1] for weight in self.weights]
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}, Q-Instruct's own are non-commercial"
 
     def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
@@ -62,5 +82,4 @@ class QInstruct:
     def _quality(self, images: Images) -> NDArray[np.float64]:
         tokens = self.model.first_tokens([word for words in self.words for word in words], QUESTION, self.stem)
         logits = self.model.next_logits(images, [QUESTION] * len(images), self.stem)[:, tokens].double()
-        levels = logits.reshape(len(images), len(LEVELS), -1).mean(-1)
-        return levels.softmax(-1).numpy() @ np.array(list(LEVELS))
+        return quality(logits.reshape(len(images), len(self.words), -1).numpy(), self.weights)
