@@ -49,6 +49,16 @@ def read(path: Path) -> list[Layer]:
     return layers
 
 
+def rate(embeddings: "Tensor", layers: list[Layer]) -> "Tensor":
+    """``W_5 (... W_1 e / |e| + b_1 ...) + b_5``, ``[batch, d] -> [batch]``."""
+    from torch.nn import functional as F  # heavy
+
+    x = F.normalize(embeddings, dim=-1)
+    for weight, bias in layers:
+        x = F.linear(x, weight, bias)
+    return x[:, 0]
+
+
 class Head:
     """The linear layers, from a file of one's own or the authors'."""
 
@@ -104,7 +114,7 @@ class Head:
 
 
 class Laion:
-    """``W_5 (... W_1 e / |e| + b_1 ...) + b_5`` with e the image embedding of CLIP ViT-L/14.
+    """`rate` of the image embedding of CLIP ViT-L/14.
 
     Five linear layers and nothing between them, as their authors trained them: on ratings of 1 to 10, so that
     photographs get about 4 to 7.
@@ -134,18 +144,13 @@ class Laion:
         Raises:
             ValueError: the head does not fit the CLIP.
         """
-        from torch.nn import functional as F  # heavy
-
-        x = F.normalize(self.clip.embed(images), dim=-1).cpu()
-        expected = self.head.layers[0][0].shape[1]
-        if x.shape[1] != expected:
+        found, expected = self.clip.embed(images).cpu(), self.head.layers[0][0].shape[1]
+        if found.shape[1] != expected:
             raise ValueError(
-                f"{self.name}: the CLIP embeds images in {x.shape[1]} numbers, {self.head} takes {expected}. "
+                f"{self.name}: the CLIP embeds images in {found.shape[1]} numbers, {self.head} takes {expected}. "
                 "The authors' head is made for openai/clip-vit-large-patch14"
             )
-        for weight, bias in self.head.layers:
-            x = F.linear(x, weight, bias)
-        return x[:, 0]
+        return rate(found, self.head.layers)
 
     def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
         return score_batches(images, self.batch_size, lambda places: self.ratings(images[places]).numpy())

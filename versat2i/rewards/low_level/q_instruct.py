@@ -66,7 +66,7 @@ class QInstruct:
             synonyms: each l is the mean over three words of one meaning: good, high, fine; average, medium,
                 acceptable; poor, low, bad.
             stem: with what the answer begins.
-            average: whether there is a level between good and poor, as in Q-Boost; Q-Bench and Q-Instruct have none.
+            average: whether there is a level between good and poor, as in Q-Instruct's scorer; Q-Bench has none.
             system: what the chat begins with; None: for LLaVA 1.5 as Q-Bench has it, "": nothing.
             trust_remote_code: whether code that comes with the model may be run.
         """

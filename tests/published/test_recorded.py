@@ -1,0 +1,90 @@
+"""What the authors' own code gave for made-up weights and inputs, at the commits named in `recorded.json`.
+
+The numbers were written down once, by that code; ours has to come to them.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_vision
+import torch
+import transformers
+from made_up import filled, noise, weight
+from torch import nn
+
+from versat2i.rewards.aesthetic import laion
+from versat2i.rewards.faithfulness import dsg_score
+from versat2i.rewards.faithfulness.vqa.embedding import Embedder
+from versat2i.rewards.geometry import pointnet
+from versat2i.rewards.judges.preference import letterbox
+from versat2i.rewards.low_level.q_instruct import quality
+
+RECORDED = json.loads((Path(__file__).parent / "recorded.json").read_text())
+CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])  # mean, deviation
+
+
+def test_laion_rates_as_the_authors_head(tmp_path):
+    head = nn.ModuleDict()
+    widths = (768, 1024, 128, 64, 16, 1)
+    places = ("0", "2", "4", "6", "7")  # as dropout leaves them
+    pairs = zip(places, widths[:-1], widths[1:], strict=True)
+    head["layers"] = nn.ModuleDict({place: nn.Linear(into, out) for place, into, out in pairs})
+    torch.save(filled(head, 2.0).state_dict(), tmp_path / "head.pth")
+    embeddings = torch.tensor(noise(2, 4, 768) * np.array([[1], [10], [0.1], [3]]))
+    found = laion.rate(embeddings, laion.read(tmp_path / "head.pth"))
+    np.testing.assert_allclose(found, RECORDED["laion"], atol=5e-6)
+    assert np.ptp(RECORDED["laion"]) > 0.1
+
+
+def test_the_line_segment_classifier_gives_the_authors_logits():
+    weights = {name: torch.tensor(weight(name, shape, 2.0)) for name, shape in pointnet.shapes().items()}
+    segments = (noise(4, 3, 250, 4) + 1) * 128 * np.array([1, 0.5, 0.25])[:, None, None]
+    found = pointnet.logits(torch.tensor(segments, dtype=torch.float32), pointnet.checked(weights))
+    np.testing.assert_allclose(found, RECORDED["projective"], rtol=1e-3, atol=1e-4)
+    assert np.ptp(RECORDED["projective"], axis=0).min() > 1e-2
+
+
+@pytest.mark.parametrize(
+    "name, turned, place", [("hpsv2_wide", False, np.s_[:, :, 3]), ("hpsv2_tall", True, np.s_[:, 5])]
+)
+def test_hpsv2_prepares_an_image_as_its_authors(name, turned, place):
+    image = ((noise(5, 24, 40, 3) + 1) * 127.5).astype(np.uint8)
+    image = image.transpose(1, 0, 2) if turned else image
+    np.testing.assert_allclose(letterbox(image[None], 16, *CLIP)[0][place], RECORDED[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("name, words", [("q_boost_images", 1), ("q_boost_synonyms", 3)])
+def test_q_instruct_weighs_words_as_q_boost(name, words):
+    logits = (noise(6, 5, 9) * 4).reshape(5, 3, 3)[:, :, :words]
+    np.testing.assert_allclose(quality(logits, [1.0, 0.5, 0.0]), RECORDED[name], rtol=1e-8)
+
+
+def test_dsg_scores_sixty_trees_as_its_authors():
+    """Question q depends on some of those before it, or on "0"; its answer is "yes" in about 70 %."""
+    said, hangs = noise(7, 60, 8), noise(8, 60, 8, 8)
+    rows = [
+        {
+            "prompt_id": tree,
+            "question_id": str(q + 1),
+            "parent_ids": [str(p + 1) for p in range(q) if hangs[tree, q, p] > 0.5] or ["0"],
+            "expected": "yes",
+            "answer": "yes" if said[tree, q] > -0.4 else "no",
+        }
+        for tree in range(60)
+        for q in range(8)
+    ]
+    assert dsg_score(pd.DataFrame(rows)).tolist() == RECORDED["dsg"]
+
+
+def test_an_answer_becomes_the_choice_that_tifas_authors_take(tmp_path):
+    place = tiny_vision.sentences(tmp_path)
+    model = transformers.BertModel.from_pretrained(place, add_pooling_layer=False)
+    filled(model, 3.0).save_pretrained(place)
+    embedder = Embedder(place)
+    choices = ["a red circle", "two", "blue square or green", "The quality is poor"]
+    texts = ["a dark red circle", "good", "square", "Is there a photo?", "two blue", "poor average"]
+    assert [choices.index(embedder.nearest(text, choices)) for text in texts] == RECORDED["tifa_choices"]
+    np.testing.assert_allclose(embedder.embed(texts[:1])[0], RECORDED["tifa_embedding"], atol=1e-5)
