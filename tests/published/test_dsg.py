@@ -6,6 +6,8 @@ from published import fetched
 
 from versat2i.rewards.faithfulness import dsg_score, tifa_score
 
+pytestmark = pytest.mark.slow  # what it reads may have to be downloaded
+
 
 @pytest.fixture(scope="module")
 def people():

@@ -9,6 +9,8 @@ from published import fetched
 
 from versat2i.rewards.low_level.q_instruct import quality
 
+pytestmark = pytest.mark.slow  # what it reads may have to be downloaded
+
 
 @pytest.mark.parametrize("images, published", [("agi", 0.664), ("koniq", 0.448), ("livec", 0.445)])
 def test_the_rank_correlation_with_people_is_the_published_one(images, published):

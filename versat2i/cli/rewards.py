@@ -34,8 +34,11 @@ def _metrics_of_pyiqa() -> str:
     from versat2i.rewards.common import iqa  # heavy
 
     by_package: dict[str | None, list[str]] = defaultdict(list)
-    for metric in iqa.names():
-        by_package[iqa.lacks(metric)].append(metric)
+    try:
+        for metric in iqa.names():
+            by_package[iqa.lacks(metric)].append(metric)
+    except ValueError as error:  # it is not installed
+        return str(error)
     work = by_package.pop(None, [])
     lines = [f"pyiqa:<metric> works here with {len(work)} of {len(iqa.names())}: {', '.join(work)}"]
     lines += [f"not installed: {package}, needed by {', '.join(found)}" for package, found in by_package.items()]
