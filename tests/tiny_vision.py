@@ -131,6 +131,24 @@ def blip2(folder: Path) -> str:
     return _save(folder, lambda: transformers.Blip2ForConditionalGeneration(config), processor)
 
 
+def blip2_opt(folder: Path, words: transformers.PreTrainedTokenizerFast) -> str:
+    """With a decoder behind it that reads by a tokenizer of a test's own, and no chat template."""
+    language = transformers.OPTConfig(
+        vocab_size=len(words), hidden_size=8, ffn_dim=16, num_hidden_layers=2, num_attention_heads=2,
+        word_embed_proj_dim=8, max_position_embeddings=400, init_std=0.6, pad_token_id=PAD, bos_token_id=BOS,
+        eos_token_id=EOS,
+    )  # fmt: skip
+    config = transformers.Blip2Config(
+        vision_config=transformers.Blip2VisionConfig(**VISION, **LOUD),
+        qformer_config=transformers.Blip2QFormerConfig(**TEXT, **LOUD, vocab_size=VOCABULARY),
+        text_config=language,
+        num_query_tokens=3,
+        image_token_index=IMAGE,
+    )
+    processor = transformers.Blip2Processor(_image_processor(), words, num_query_tokens=3)
+    return _save(folder, lambda: transformers.Blip2ForConditionalGeneration(config), processor)
+
+
 def blip(folder: Path, kind: str = "BlipForQuestionAnswering") -> str:
     config = transformers.BlipConfig(
         text_config=TEXT | IDS | LOUD | {"sep_token_id": EOS, "max_position_embeddings": 60, "encoder_hidden_size": 8},

@@ -98,16 +98,26 @@ def test_a_word_without_a_token_is_refused_in_one_line(asker, kind, token):
 def test_a_model_that_is_sure_of_yes_gets_one(asker, kind, template):
     """The head says the token that stands there in the whole text, found by the tokenizer alone."""
     reward = rewards.load("faithfulness", "vqascore", model=asker(kind, template), end=False)
-    tokenizer = reward.model._processor.tokenizer
-    text = "Assistant: Yes" if template == AFTER_A_COLON else "Assistant\nYes"
-    yes = tokenizer.encode(text, add_special_tokens=False)[-1]
-    head = reward.model._model.get_output_embeddings()
+    expect_certainty(reward, "Assistant: Yes" if template == AFTER_A_COLON else "Assistant\nYes")
+
+
+def test_a_blip2_with_a_decoder_that_is_sure_of_yes_gets_one(tmp_path):
+    folder = tiny_vision.blip2_opt(tmp_path / "blip2", tiny_words.tokenizer("byte_level"))
+    reward = rewards.load("faithfulness", "vqascore", model=folder)
+    assert pieces(reward.model, ["Yes", "No"]) == ["ĠYes", "ĠNo"]
+    expect_certainty(reward, "Answer: Yes")
+
+
+def expect_certainty(reward, text):
+    """The score is 1 once the last token of a text has all the probability."""
+    yes = reward.model._processor.tokenizer.encode(text, add_special_tokens=False)[-1]
 
     def sure(module, inputs, logits):
         logits[..., yes] += 1e4
         return logits
 
-    head.register_forward_hook(sure)
+    model = reward.model._model
+    (model.get_output_embeddings() or model.language_model.get_output_embeddings()).register_forward_hook(sure)
     images = np.random.default_rng(0).integers(0, 256, (2, 20, 20, 3), dtype=np.uint8)
     prompts = pd.DataFrame({"prompt_id": ["a", "b"], "text": ["a red circle", "two"]})
     np.testing.assert_allclose(reward.score(images, prompts, None).values, 1.0)

@@ -195,8 +195,15 @@ class VisionLanguage(weights.Holder):
 
     @property
     def end(self) -> int:
-        """The token that ends an answer."""
-        return int(self._processor.tokenizer.eos_token_id)
+        """The token that ends an answer.
+
+        Raises:
+            ValueError: the tokenizer names none.
+        """
+        token = self._processor.tokenizer.eos_token_id
+        if token is None:
+            raise ValueError(f"{self._weights}: its tokenizer names no token that ends an answer. Say `end: false`")
+        return int(token)
 
     def answer_tokens(self, word: str, text: str, stem: str = "") -> list[int]:
         """The tokens of an answer where it stands: those by which question and answer are longer than the question.
