@@ -35,8 +35,8 @@ def _metrics_of_pyiqa() -> str:
 
     by_package: dict[str | None, list[str]] = defaultdict(list)
     try:
-        for metric in iqa.names():
-            by_package[iqa.lacks(metric)].append(metric)
+        for metric, package in iqa.lacking().items():
+            by_package[package].append(metric)
     except ValueError as error:  # it is not installed
         return str(error)
     work = by_package.pop(None, [])

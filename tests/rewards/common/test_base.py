@@ -12,6 +12,7 @@ from versat2i.rewards.common.base import BLANK, Scores, check, judged, score_bat
 
 FAMILIES = [(aspect, name) for aspect, name in rewards.catalogue() if name.endswith(":")]
 PRETRAINED = [  # tested with models of their own
+    ("aesthetic", "laion"),
     ("faithfulness", "clipscore"),
     ("faithfulness", "vqascore"),
     ("geometry", "projective"),

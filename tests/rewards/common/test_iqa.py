@@ -3,11 +3,13 @@
 import os
 import re
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import tiny_vision
 import torch
+from transformers.models.llama import modeling_llama
 
 from versat2i import rewards
 from versat2i.rewards.common import iqa
@@ -142,9 +144,19 @@ def test_a_metric_that_lacks_a_package_is_one_line_that_names_it(monkeypatch):
     )
 
 
-def test_what_a_metric_lacks_is_found_by_importing_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "icecream", None)  # as where it is not installed
-    for module in [name for name in sys.modules if "q_align" in name or "qalign" in name]:
-        monkeypatch.delitem(sys.modules, module)
-    assert iqa.lacks("qalign") == "icecream"
-    assert iqa.lacks("musiq") is None
+def test_what_metrics_lack_is_found_by_importing_them_elsewhere():
+    """Here is what this environment has. Some metrics change transformers, so they are imported in another process."""
+    found = iqa.lacking()
+    assert list(found) == iqa.names()
+    assert {name: found[name] for name in ("musiq", "topiq_iaa", "piqe")} == dict.fromkeys(
+        ("musiq", "topiq_iaa", "piqe")
+    )
+    for name, package in {"liqe": "pkg_resources", "qalign": "icecream"}.items():
+        assert found[name] == (None if find_spec(package) else iqa.PACKAGES.get(package, package))
+    assert "pyiqa.archs.compare2score_arch" not in sys.modules
+
+
+def test_a_metric_leaves_transformers_as_it_was(random_weights):
+    """pyiqa looks for TOPIQ in every module it has, one of which replaces the attention of Llama."""
+    _ = rewards.load("judges", "pyiqa:topiq_iaa").model
+    assert modeling_llama.LlamaAttention.__module__ == "transformers.models.llama.modeling_llama"

@@ -1,11 +1,15 @@
 """Any metric of pyiqa that judges an image by itself, called ``pyiqa:<its name there>``."""
 
 import os
+import re
 import runpy
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache, cached_property
+from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -59,19 +63,45 @@ def _config(metric: str) -> dict[str, Any]:
     return config
 
 
+def _import(metric: str) -> None:
+    """Import the module of pyiqa that holds a metric, and no other.
+
+    pyiqa guesses its name, and where that fails it imports all of them: one replaces the attention of transformers'
+    Llama, so that a LLaVA that is loaded later cannot be built.
+
+    Raises:
+        ImportError: it needs a package that is not installed.
+    """
+    archs = Path(str(find_spec("pyiqa.archs").submodule_search_locations[0]))  # type: ignore[union-attr,index]
+    holds = re.compile(rf"^class {_configs()[metric]['metric_opts']['type']}\b", re.MULTILINE)
+    for path in sorted(archs.glob("*_arch.py")):
+        if holds.search(path.read_text(encoding="utf-8")):
+            import_module(f"pyiqa.archs.{path.stem}")
+            return
+
+
 def lacks(metric: str) -> str | None:
     """The package that pyiqa cannot import to build a metric here, or None: it has all that it needs.
 
     Args:
         metric: one of `names`.
     """
-    from pyiqa import archs  # heavy
-
     try:
-        archs._lazy_import_arch(_configs()[metric]["metric_opts"]["type"])
+        _import(metric)
     except ImportError as error:
         return _package(error)
     return None
+
+
+def lacking() -> dict[str, str | None]:
+    """`lacks` of each of `names`, in a process of its own: some modules of pyiqa change transformers for good.
+
+    Raises:
+        ValueError: pyiqa is not installed.
+    """
+    known = names()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return dict(zip(known, process.map(lacks, known), strict=True))
 
 
 def _package(error: ImportError) -> str:
@@ -128,6 +158,7 @@ class Metric:
 
         try:
             with _only_weights():
+                _import(self.metric)
                 return pyiqa.create_metric(self.metric, device=compute.load().torch_device())
         except ImportError as error:
             raise ValueError(
