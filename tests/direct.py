@@ -19,20 +19,29 @@ def loaded(folder):
     return model, transformers.AutoProcessor.from_pretrained(folder)
 
 
-def direct_logits(folder, image, prompt):
-    """The next token's logits, one image at a time and without padding."""
+def direct_logits(folder, image, prompt, said=""):
+    """The next token's logits after a prompt and a word, one image at a time and without padding."""
     model, processor = loaded(folder)
-    inputs = processor(images=Image.fromarray(image), text=prompt, return_tensors="pt")
-    start = {"decoder_input_ids": torch.tensor([[0]])} if model.config.is_encoder_decoder else {}
+    encodes = model.config.is_encoder_decoder
+    text = prompt if encodes or not said else f"{prompt} {said}"
+    inputs = processor(images=Image.fromarray(image), text=text, return_tensors="pt")
+    start = {"decoder_input_ids": torch.tensor([[0, token(said)] if said else [0]])} if encodes else {}
     with torch.no_grad():
         return model(**inputs, **start).logits[0, -1].double()
 
 
-def asked(kind, text, stem=""):
+CURIOUS = (
+    "A chat between a curious {0} and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the {0}'s questions. "
+)
+
+
+def asked(kind, text, stem="", llava="user"):
     if kind == "blip2":
         return f"Question: {text} Answer:{stem and ' ' + stem}"
     picture = "<|vision_start|><|image_pad|>" if kind == "qwen" else "<image>"
-    return f"USER: {picture} {text} ASSISTANT:{stem and ' ' + stem}"
+    system = CURIOUS.format(llava) if kind == "llava" and llava else ""
+    return f"{system}USER: {picture} {text} ASSISTANT:{stem and ' ' + stem}"
 
 
 def token(word):

@@ -23,6 +23,7 @@ BESIDE = {
     "prompts/test_benchmarks.py": "public benchmark files, read whole",
     "report/test_in_browser.py": "the page in a real browser",
     "report/test_order.py": "a script of the page, order.js",
+    "rewards/common/test_answer_tokens.py": "vlm, by tokenizers of each kind",
     "rewards/common/test_plug_in.py": "examples/my_reward",
     "rewards/low_level/test_mplug_owl2.py": "examples/mplug_owl2",
     "settings/test_presets.py": "presets/",
@@ -30,7 +31,7 @@ BESIDE = {
     "train/test_scaling.py": "gradients in float16, through models, LoRAs, gates and losses",
 }
 """Tests in a room's folder that are not about one of its modules, each with what they are about."""
-OTHER = ("faults", "hostile", "remote", "stages")  # folders of tests about the whole pipeline
+OTHER = ("faults", "hostile", "published", "remote", "stages")  # folders of tests about more than one module
 
 
 def test_every_module_lies_in_a_room_that_has_a_place_in_the_order():

@@ -6,16 +6,29 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from direct import STEM, TEXTS
+from direct import STEM, TEXTS, asked
 
 from versat2i import rewards
 from versat2i.rewards.common.vlm import VisionLanguage
 
 
+@pytest.mark.parametrize("evaluator, user", [("vqascore", "user"), ("q_instruct", "human")])
+def test_a_llava_is_told_what_it_was_trained_to_read_first_unless_params_say_otherwise(folders, evaluator, user):
+    def prompt(kind, **options):
+        aspect = "faithfulness" if evaluator == "vqascore" else "low_level"
+        return rewards.load(aspect, evaluator, model=folders(kind), **options).model._prompt("a question", "")
+
+    assert prompt("llava") == asked("llava", "a question", llava=user)
+    assert prompt("llava", system="") == asked("llava", "a question", llava="")
+    assert prompt("llava", system="Be short.") == "Be short. " + asked("llava", "a question", llava="")
+    assert prompt("qwen") == asked("qwen", "a question")
+    assert prompt("qwen", system="Be short.") == "Be short. " + asked("qwen", "a question")
+
+
 def test_words_that_begin_alike_are_an_error_that_names_them(folders):
     model = VisionLanguage(folders("llava"), "float32")
-    with pytest.raises(ValueError, match="begins two of splendid, lousy with the same token"):
-        model.first_tokens(["splendid", "lousy"], STEM)
+    with pytest.raises(ValueError, match="begins two of good, good with the same token"):
+        model.first_tokens(["good", "good"], "a question", STEM)
 
 
 @pytest.mark.parametrize(

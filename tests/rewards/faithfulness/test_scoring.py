@@ -1,7 +1,6 @@
-"""TIFA counts right answers; DSG closes what depends on a "no"."""
+"""TIFA counts right answers; DSG closes what depends on a wrong one."""
 
 import csv
-import json
 import random
 from fractions import Fraction
 from itertools import product
@@ -12,7 +11,7 @@ import pytest
 from published import published
 
 from versat2i.prompts import files
-from versat2i.rewards.faithfulness import accuracy_by_type, dsg_score, tifa_score
+from versat2i.rewards.faithfulness import dsg_score, tifa_score
 
 
 def table(*rows):
@@ -32,7 +31,7 @@ def test_tifa_is_the_share_of_right_answers_of_each_prompt():
     assert tifa_score(answers).to_dict() == {"a": 0.5, "b": 0.0}
 
 
-def test_dsg_gives_nothing_for_a_question_whose_parent_was_answered_no():
+def test_dsg_gives_nothing_for_a_question_whose_parent_was_answered_wrong():
     answers = table(("a", "1", [], "yes", "no"), ("a", "2", ["1"], "red", "red"), ("a", "3", [], "yes", "yes"))
     assert tifa_score(answers)["a"] == pytest.approx(2 / 3)
     assert dsg_score(answers)["a"] == pytest.approx(1 / 3)
@@ -43,9 +42,15 @@ def test_dsg_looks_at_direct_parents_only():
     assert dsg_score(answers)["a"] == pytest.approx(1 / 3)  # 1 is wrong, 2 is closed by 1, 3 counts
 
 
-def test_dsg_is_not_closed_by_a_parent_that_is_wrong_or_unknown():
-    answers = table(("a", "1", [], "red", "blue"), ("a", "2", [], "yes", None), ("a", "3", ["1", "2"], "yes", "yes"))
+@pytest.mark.parametrize("expected, answer", [("yes", "no"), ("red", "blue"), ("yes", "a cat"), ("yes", None)])
+def test_dsg_is_closed_by_a_parent_that_is_not_right_whatever_it_says(expected, answer):
+    answers = table(("a", "1", [], expected, answer), ("a", "2", ["1"], "yes", "yes"), ("a", "3", [], "yes", "yes"))
     assert dsg_score(answers)["a"] == pytest.approx(1 / 3)
+
+
+def test_dsg_is_not_closed_by_a_no_that_is_right():
+    answers = table(("a", "1", [], "no", "No"), ("a", "2", ["1"], "yes", "yes"))
+    assert dsg_score(answers)["a"] == 1.0
 
 
 def test_dsg_takes_parents_from_the_same_prompt():
@@ -65,43 +70,20 @@ def test_dsg_never_exceeds_tifa_and_equals_it_without_parents():
     pd.testing.assert_series_equal(dsg_score(alone), tifa_score(alone))
 
 
-def test_a_parent_that_is_not_there_is_an_error_that_names_it():
-    with pytest.raises(ValueError, match="question 2 of prompt a depends on 9"):
-        dsg_score(table(("a", "2", ["9"], "yes", "yes")))
+def test_parents_that_are_no_question_of_the_prompt_close_nothing_and_are_counted():
+    """In the answers that DSG's authors released, a dependency may be a word; "0" says that there is none."""
+    answers = table(
+        ("a", "1", ["0"], "yes", "no"), ("a", "2", ["9"], "yes", "yes"), ("a", "3", ["wooden", "1"], "yes", "yes"),
+        ("b", "2", ["1"], "yes", "yes"),
+    )  # fmt: skip
+    scores = dsg_score(answers)
+    assert scores.to_dict() == {"a": pytest.approx(1 / 3), "b": 1.0}
+    assert scores.attrs["unknown_parents"] == 3
 
 
-@pytest.fixture(scope="module")
-def result():
-    """TIFA's own worked example: the answers of a VQA and the scores that TIFA made of them."""
-    return json.loads(published("tifa_sample_evaluation_result.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def answers(result):
-    """Its answers as a table."""
-    rows = [entry for questions in result["question_details"].values() for entry in questions.values()]
-    frame = pd.DataFrame(rows).rename(columns={"id": "prompt_id", "answer": "expected"})
-    return frame.assign(
-        question_id=frame.index.astype(str), parent_ids=[[]] * len(frame), answer=frame["multiple_choice_vqa"]
-    )
-
-
-def test_tifa_scores_of_the_prompts_are_those_published(result, answers):
-    assert tifa_score(answers).to_dict() == result["caption_scores"]
-
-
-def test_tifa_mean_and_deviation_are_those_published(result, answers):
-    scores = tifa_score(answers)
-    assert scores.mean() == result["tifa_average"] == 0.8125
-    assert scores.std() == result["tifa_stdev"] == 0.2651650429449553
-
-
-def test_tifa_accuracies_by_type_are_those_published(result, answers):
-    assert accuracy_by_type(answers).to_dict() == result["accuracy_by_type"]
-
-
-def test_dsg_is_tifa_where_nothing_depends_on_anything(answers):
-    pd.testing.assert_series_equal(dsg_score(answers), tifa_score(answers))
+def test_a_question_may_be_called_0():
+    scores = dsg_score(table(("a", "0", [], "yes", "no"), ("a", "1", ["0"], "yes", "yes")))
+    assert scores["a"] == 0.0 and scores.attrs["unknown_parents"] == 0
 
 
 # An image of "a red star on a blue square" and one of its parts at a time:

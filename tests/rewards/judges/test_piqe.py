@@ -1,9 +1,9 @@
-"""PIQE judges texture and abstains from flat drawings."""
+"""PIQE judges every image as published, and abstains from flat drawings where params say so."""
 
+import cv2
 import numpy as np
 
 from versat2i import rewards
-from versat2i.rewards.judges import piqe
 
 
 def textured(noise):
@@ -13,10 +13,20 @@ def textured(noise):
     return np.clip(rough + rng.normal(0, noise, (256, 256, 3)), 0, 255).astype(np.uint8)
 
 
-def test_piqe_abstains_from_drawings_and_judges_texture(draw, prompts):
+def test_piqe_judges_the_most_blurred_too(prompts):
+    """As published: the more blurred, the worse. Those that are worst have few blocks with texture left."""
     judge = rewards.load("judges", "piqe")
     assert not judge.higher_is_better
-    few = f"fewer than {piqe.MIN_ACTIVE} blocks of 16x16 pixels have texture"
-    assert set(judge.score(draw(), prompts, None).reasons) == {few}
-    (value,) = judge.score(textured(2.0)[None], prompts[:1], None).values
-    assert 0.0 <= value <= 100.0
+    blurred = np.stack([cv2.GaussianBlur(textured(2.0), (0, 0), sigma) for sigma in (0.5, 2.0, 3.0, 8.0)])
+    found = judge.score(blurred, prompts[:4], None)
+    assert found.reasons == [None] * 4
+    assert (np.diff(found.values) > 0).all() and found.values[-1] > 90.0
+    few = rewards.load("judges", "piqe", min_active=32).score(blurred, prompts[:4], None)
+    assert np.isnan(few.values).tolist() == [False, False, True, True]
+
+
+def test_piqe_abstains_from_what_has_little_texture_where_params_say_so(draw, prompts):
+    judge = rewards.load("judges", "piqe", min_active=32)
+    assert set(judge.score(draw(), prompts, None).reasons) == {"fewer than 32 blocks of 16x16 pixels have texture"}
+    assert np.isfinite(judge.score(textured(2.0)[None], prompts[:1], None).values).all()
+    assert np.isfinite(rewards.load("judges", "piqe").score(draw(), prompts, None).values).all()

@@ -9,6 +9,7 @@ import transformers
 from PIL import Image
 
 from versat2i import rewards
+from versat2i.rewards.common.vlm import VICUNA_V1, VisionLanguage
 from versat2i.rewards.faithfulness import vqa
 
 LABELS = ["yes", "no", "red", "blue", "two"]
@@ -61,7 +62,7 @@ def test_a_vision_language_model_is_asked_for_a_short_answer(folder, images):
     model = transformers.LlavaForConditionalGeneration.from_pretrained(place)
     question = f"{QUESTIONS[0]}\nAnswer the question using a single word or phrase."
     inputs = processor(
-        images=Image.fromarray(images[1]), text=f"USER: <image> {question} ASSISTANT:", return_tensors="pt"
+        images=Image.fromarray(images[1]), text=f"{VICUNA_V1} USER: <image> {question} ASSISTANT:", return_tensors="pt"
     )
     ids = inputs["input_ids"]
     for _ in range(16):  # greedy, by hand
@@ -81,12 +82,12 @@ def test_a_model_without_a_chat_template_is_asked_as_its_authors_ask(folder, ima
     model = transformers.Blip2ForConditionalGeneration.from_pretrained(place)
     said = []
     for image in images[:3]:
-        prompt = f"Question: {QUESTIONS[1]} Answer:"
+        prompt = f"Question: {QUESTIONS[1]} Answer:"  # without the choices
         inputs = processor(images=Image.fromarray(image), text=prompt, return_tensors="pt")
         ids = model.generate(**inputs, max_new_tokens=16, do_sample=False)
         said.append(processor.tokenizer.decode(ids[0], skip_special_tokens=True).strip())
     table = pd.DataFrame({"image": range(3), "question": QUESTIONS[1], "choices": [[text, "zero"] for text in said]})
-    assert vqa.load(place).answer(images, table) == [text or None for text in said]
+    assert vqa.load(place, choices=False).answer(images, table) == [text or None for text in said]
 
 
 def test_an_answer_that_is_a_choice_is_that_choice(folder):
@@ -122,3 +123,36 @@ def test_tifa_and_dsg_take_a_model_for_a_vqa(folder, images):
         reward = rewards.load("faithfulness", evaluator, vqa=place, batch_size=3)
         np.testing.assert_allclose(reward.score(images, prompts, questions).values, right)
         assert "weights as their model card says" in reward.licence
+
+
+@pytest.mark.parametrize(
+    "name, options, asked_as",
+    [
+        ("blip2", {}, "Answer the multiple-choice question. Question: {} Choices: blue, Red , no Answer:"),
+        ("blip2", {"choices": False}, "Question: {} Answer:"),
+        ("llava", {}, "{}\nAnswer the question using a single word or phrase."),
+        ("llava", {"choices": True}, "{} Choices: blue, Red , no\nAnswer the question using a single word or phrase."),
+    ],
+)
+def test_blip2_alone_is_told_the_choices_as_tifa_has_it_unless_params_say_otherwise(
+    folder, images, monkeypatch, name, options, asked_as
+):
+    prompts = []
+    prompt = VisionLanguage._prompt
+    monkeypatch.setattr(VisionLanguage, "_prompt", lambda *a: prompts.append(prompt(*a)) or prompts[-1])
+    vqa.load(folder(name), **options).answer(images, asked())
+    assert len(prompts) == len(asked())
+    for said, question in zip(
+        prompts, asked()["question"].sort_values(key=lambda q: q.map(QUESTIONS.index)), strict=True
+    ):
+        expected = asked_as.format(question)
+        assert said == expected if name == "blip2" else f"<image> {expected} ASSISTANT:" in said
+
+
+def test_one_question_with_other_choices_is_asked_again(folder, images):
+    table = pd.DataFrame({"image": [0, 0], "question": QUESTIONS[0], "choices": [["red", "blue"], ["blue", "red"]]})
+    answerer = vqa.load(folder("blip2"))
+    said = []
+    answerer.__dict__["_ask"] = lambda shown, text: said.append(text) or ["red"] * len(shown)
+    answerer.answer(images, table)
+    assert said == [f"{QUESTIONS[0]} Choices: red, blue", f"{QUESTIONS[0]} Choices: blue, red"]
