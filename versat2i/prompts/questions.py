@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from versat2i.prompts.records import YES_NO, Prompt, Question, prompt_id, question
 from versat2i.prompts.rows import Counts, Row
 
+NO_PARENT = ("", "0", "nan")  # of DSG, of an empty cell, of a column that pandas has written
+
 
 def origin(name: str) -> str:
     """The data set that an id of TIFA or DSG names: ``coco`` of ``coco_301091``; empty if it names none."""
@@ -119,7 +121,7 @@ def _dsg_prompt(item: str, group: list[Row], text: str, source: str) -> Prompt:
             raise row.error(f"the {text} of {item} is not that of its other rows: {row.text(text)!r}")
         depends = _dependencies(row)
         parents = [part for part in depends if part in names and part not in ("0", name)]
-        unknown += sum(part not in names and part not in ("", "0") for part in depends)
+        unknown += sum(part not in names and part not in NO_PARENT for part in depends)
         kind = " - ".join(filter(None, (row.label("category_broad"), row.label("category_detailed").strip("-"))))
         asked.append(question(name, row.word("question_natural_language"), YES_NO, "yes", kind, parents))
     return Prompt(group[0].text(text), source, origin(item), asked, unknown)
