@@ -94,7 +94,9 @@ format: dev
 	ruff check --fix .
 	ruff format .
 
-COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
+# one version of a package for all Pythons: environment.json has one
+COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --quiet
 lock: setup
 	$(COMPILE) -o requirements.lock $(UPGRADE)
 	$(COMPILE) --extra dev --constraint requirements.lock -o requirements-dev.lock $(UPGRADE)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from versat2i.settings import environment
+from versat2i.work.fingerprint import ROOT
 
 
 @pytest.fixture
@@ -49,3 +50,11 @@ def test_what_is_no_record_says_how_to_make_it(path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"environment\.json: .*`make lock` writes it"):
         environment.check(path)
+
+
+@pytest.mark.parametrize("name", environment.PACKAGES)
+def test_a_version_is_the_same_for_every_python_that_is_supported(name):
+    """Else environment.json, which has one, would refuse all Pythons but that which wrote it."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = [line.removesuffix("\\").strip() for line in lines if line.startswith(f"{name}==")]
+    assert locked == [f"{name}=={json.loads((ROOT / 'environment.json').read_text())[name]}"]
