@@ -117,12 +117,7 @@ def random_weights(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="`laion` is to take its place in presets"))
-        if name == "laion_aes"
-        else name
-        for name in named()
-    ],
+    named(),
 )
 def test_a_metric_that_docs_or_presets_name_scores_an_image(random_weights, name):
     assert iqa.lacks(name) is None

@@ -52,7 +52,7 @@ def test_only_the_plug_in_that_a_module_belongs_to_is_used_by_it():
 def test_what_is_written_is_what_is_installed_and_is_left_alone_while_it_holds(place):
     path = place / "plugins.json"
     plugins.write(path)
-    assert json.loads(path.read_text()) == {"gauging": digest(("gauging.py", CODE))}
+    assert json.loads(path.read_text()) == {"plugins": {"gauging": digest(("gauging.py", CODE))}}
     plugins.check(path)
     os.utime(path, (0, 0))
     plugins.write(path)
@@ -86,7 +86,7 @@ def test_other_code_is_refused_in_one_line_that_names_it(place):
 def test_one_that_is_new_or_gone_is_other_code_too(place, content, said):
     path = place / "plugins.json"
     if content is not None:
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps({"plugins": content}))
     with pytest.raises(ValueError, match=said):
         plugins.check(path)
 

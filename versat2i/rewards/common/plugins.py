@@ -13,6 +13,7 @@ from versat2i.rewards.common.isolated_worker import GROUP
 from versat2i.work import files
 
 FILE = Path("plugins.json")
+KEY = "plugins"  # around all: DVC's run cache leaves out a stage one of whose params files is empty
 _NO_CODE = (".dist-info", ".egg-info", "__pycache__", "__editable__", "..")
 
 
@@ -66,7 +67,7 @@ def check(path: Path = FILE) -> None:
     Raises:
         ValueError: one differs, so that its scores would be filed under other code.
     """
-    expected = metrics.read_json(path) if path.exists() else {}
+    expected = metrics.read_json(path, "Run `make plugins`").get(KEY, {}) if path.exists() else {}
     found = installed()
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
@@ -79,7 +80,7 @@ def check(path: Path = FILE) -> None:
 
 def write(path: Path = FILE) -> None:
     """Record the plug-ins that are installed; an unchanged file is left as it is."""
-    text = json.dumps(installed(), indent=2, sort_keys=True) + "\n"
+    text = json.dumps({KEY: installed()}, indent=2, sort_keys=True) + "\n"
     if not path.exists() or path.read_text() != text:
         with files.new_file(path) as partial:
             partial.write_text(text)
