@@ -93,6 +93,6 @@ def test_one_that_is_new_or_gone_is_other_code_too(place, content, said):
 
 def test_one_that_is_not_there_any_more_is_named(place, monkeypatch):
     path = place / "plugins.json"
-    path.write_text(json.dumps(plugins.installed() | {"gone": "0123456789abcdef"}))
+    path.write_text(json.dumps({"plugins": plugins.installed() | {"gone": "0123456789abcdef"}}))
     with pytest.raises(ValueError, match="plug-in gone is 0123456789ab there, installed is none"):
         plugins.check(path)
