@@ -46,7 +46,7 @@ def of_any_file() -> Iterator[Damage]:
     yield "cut off", lambda data: data[: len(data) // 2]
     yield "one byte", lambda data: data[:1]
     yield "zeros", lambda data: bytes(len(data))
-    yield "garbage", lambda data: b"\xff\xfe\x00\x80" * 64
+    yield "garbage", lambda data: b"\x81\xff\x00\x80" * 64  # no text in UTF-8, nor with a mark of UTF-16
     yield "plain text", lambda data: b"hello\n"
     yield "a pickle", lambda data: b"cos\nsystem\n(S'touch pickled'\ntR."
 

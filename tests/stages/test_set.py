@@ -3,6 +3,8 @@
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from dvc.utils.hydra import apply_overrides
@@ -78,13 +80,14 @@ def test_the_command_line_queues_the_readmes_own_example(tmp_path):
     """Queues only: nothing is computed."""
     for name in ("params.yaml", "dvc.yaml", "plugins.json", "environment.json"):
         shutil.copy(ROOT / name, tmp_path)
+    dvc = str(Path(sys.executable).with_name("dvc"))
     git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
     for command in (
         ("git", "init", "-q"),
-        ("dvc", "init", "-q"),
+        (dvc, "init", "-q"),
         ("git", "add", "-A"),
         (*git, "commit", "-qm", "start"),
-        ("dvc", "exp", "run", "--queue", "-S", "select.geometry.margin=0.02"),
+        (dvc, "exp", "run", "--queue", "-S", "select.geometry.margin=0.02"),
     ):
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     stash = subprocess.run(

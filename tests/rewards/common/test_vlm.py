@@ -10,6 +10,7 @@ from direct import STEM, TEXTS, asked
 
 from versat2i import rewards
 from versat2i.rewards.common.vlm import VisionLanguage
+from versat2i.settings import compute
 
 
 @pytest.mark.parametrize("evaluator, user", [("vqascore", "user"), ("q_instruct", "human")])
@@ -52,8 +53,7 @@ def test_a_model_goes_when_its_reward_goes(folders, noises, captions, aspect, ev
 
 def test_all_is_computed_on_the_device_of_the_machine(folders, noises, captions, tmp_path, monkeypatch):
     """On `meta`, a device without numbers, everything runs up to where a number is to be read."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "compute.yaml").write_text("device: meta\n")
+    monkeypatch.setattr(compute, "load", lambda: compute.Compute().model_copy(update={"device": "meta"}))
     reward = rewards.load("judges", "pickscore", model=folders("clip"))
     with pytest.raises((NotImplementedError, RuntimeError), match=r"(Cannot copy out of|called on) meta tensor"):
         reward.clip.cosines(noises, TEXTS)

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from versat2i import rewards
 from versat2i.rewards.geometry import projective
+from versat2i.settings import compute
 
 PROMPTS = pd.DataFrame({"prompt_id": ["p"], "text": ["a street"]})
 
@@ -136,7 +137,6 @@ def test_a_file_that_is_damaged_is_one_clear_line(tmp_path):
 
 def test_it_is_computed_on_the_device_of_the_machine(checkpoint, tmp_path, monkeypatch):
     """On `meta`, a device without numbers, everything runs up to where the scores are to be read."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "compute.yaml").write_text("device: meta\n")
+    monkeypatch.setattr(compute, "load", lambda: compute.Compute().model_copy(update={"device": "meta"}))
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
         load(checkpoint).probabilities([random_segments(20, 0)])
