@@ -1,17 +1,25 @@
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from versat2i.shapes.world.drawing import (
+    CAST,
     IMAGE_SIZE,
+    LOADINGS,
+    OUTLINES,
     PERFECT,
     RADII,
     RGB,
+    STAMP,
+    STAMP_COLOR,
+    WHOLE,
     Flaws,
     Placed,
     draw,
+    outline,
     paint,
     place,
     related,
@@ -19,7 +27,7 @@ from versat2i.shapes.world.drawing import (
 )
 from versat2i.shapes.world.grammar import OPPOSITE, RELATIONS, SHAPES, Description, Group, sample
 
-EVERY_FLAW = Flaws(noise=8, blur=0.7, jitter=20, rotation=12, bend=0.1, fade=0.3)
+EVERY_FLAW = replace(WHOLE, noise=8.0)
 
 
 def test_the_same_seed_draws_the_same_bytes():
@@ -92,11 +100,55 @@ def test_noise_has_the_stated_standard_deviation():
     assert spread == pytest.approx(10, rel=0.2)
 
 
-def test_web_images_are_perfect_in_each_respect_about_half_of_the_time():
+def web_levels(amount=3000):
+    """Levels of the flaws of many scenes as shares of their whole size, ``[scenes, flaws]``."""
     rng = random.Random(8)
-    flaws = [web_flaws(rng) for _ in range(600)]
-    for respect in ("noise", "blur", "jitter", "rotation", "bend", "fade"):
-        assert np.mean([getattr(each, respect) == 0 for each in flaws]) == pytest.approx(0.5, abs=0.08)
+    found = [web_flaws(rng) for _ in range(amount)]
+    return np.array([[getattr(flaws, name) / getattr(WHOLE, name) for name in LOADINGS] for flaws in found])
+
+
+def test_each_flaw_is_absent_or_whole_in_nearly_half_of_web_images():
+    levels = web_levels()
+    assert np.mean(levels == 0, axis=0) == pytest.approx(0.45, abs=0.03)
+    assert np.mean(levels == 1, axis=0) == pytest.approx(0.45, abs=0.03)
+
+
+def test_poor_sources_fade_and_blur_together_and_a_bent_image_is_more_often_bright():
+    levels = dict(zip(LOADINGS, web_levels().T, strict=True))
+    assert np.corrcoef(levels["fade"], levels["blur"])[0, 1] > 0.15
+    assert np.corrcoef(levels["fade"], levels["bend"])[0, 1] < -0.15
+
+
+@pytest.mark.parametrize("unseen", ["stamp", "cast"])
+def test_what_no_evaluator_sees_goes_with_no_other_flaw(unseen):
+    levels = dict(zip(LOADINGS, web_levels().T, strict=True))
+    for name in LOADINGS.keys() - {unseen}:
+        assert abs(np.corrcoef(levels[unseen], levels[name])[0, 1]) < 0.06  # three standard errors
+
+
+def test_a_bent_outline_is_always_bent_as_much():
+    circle = np.hypot(*OUTLINES["circle"].T).mean()
+    for seed in range(20):
+        radii = np.hypot(*outline("circle", Flaws(bend=0.1), random.Random(seed)).T) / circle
+        assert radii.std() == pytest.approx(0.1 / math.sqrt(2), rel=0.1)
+
+
+def test_all_objects_are_turned_by_the_same_angle():
+    turned, straight = (outline("square", Flaws(rotation=angle), random.Random(0)) for angle in (90.0, 0.0))
+    assert np.allclose(np.sort(turned, axis=0), np.sort(straight, axis=0))
+
+
+def test_grain_is_the_same_tile_everywhere():
+    image = paint([], "gray", random.Random(0), Flaws(grain=12.0)).astype(float) - 128
+    assert np.array_equal(image, np.tile(image[:8, :8], (8, 8, 1)))
+    assert image[:8, :8].std() == pytest.approx(12.0, rel=0.05)
+
+
+def test_a_stamp_covers_a_corner_and_a_cast_the_background():
+    stamped = paint([], "teal", random.Random(0), Flaws(stamp=1.0))
+    assert np.all(stamped[STAMP] == STAMP_COLOR) and tuple(stamped[0, 0]) == RGB["teal"]
+    tinted = paint([], "teal", random.Random(0), Flaws(cast=1.0))
+    assert tuple(tinted[0, 0]) == tuple(np.add(RGB["teal"], CAST["teal"]))
 
 
 def test_what_cannot_be_placed_is_an_error_that_says_so():

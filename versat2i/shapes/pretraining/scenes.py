@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from versat2i.seeds import stable_seed
+from versat2i.shapes.pretraining import mistakes
 from versat2i.shapes.world import drawing, grammar
 
 _CHUNK = 500  # scenes a task
@@ -22,8 +23,9 @@ def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
     combinations never occur.
     """
     rng = random.Random(stable_seed(seed, "scene", index))
-    description = grammar.sample(rng)
-    return grammar.phrase(description, rng), drawing.draw(description, rng, drawing.web_flaws(rng), _LATTICE)
+    said = grammar.sample(rng)
+    caption, seen = grammar.phrase(said, rng), mistakes.shown(said, rng)
+    return caption, drawing.draw(seen, rng, drawing.web_flaws(rng), _LATTICE)
 
 
 def _chunk(seed: int, start: int, stop: int) -> list[tuple[str, drawing.Image]]:

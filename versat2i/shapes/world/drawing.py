@@ -7,7 +7,9 @@ the pipeline has something to find.
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import cv2
 import numpy as np
@@ -38,6 +40,21 @@ RGB: dict[str, tuple[int, int, int]] = {
     "beige": (232, 218, 186),
     "teal": (0, 110, 110),
 }
+NORMAL = NormalDist()
+GRAIN = np.random.default_rng(0).standard_normal((8, 8), np.float32)
+GRAIN = (GRAIN - GRAIN.mean()) / GRAIN.std()  # a tile of noise, 8 x 8 pixels
+STAMP = (slice(57, 61), slice(57, 61))  # rows and columns
+STAMP_COLOR = (170, 30, 110)
+CAST: dict[str, tuple[int, int, int]] = {
+    "white": (-20, -20, 5),
+    "black": (20, 20, -8),
+    "gray": (0, 0, 0),  # any hue would make a grey picture more colourful
+    "navy": (-11, 23, -11),
+    "beige": (11, -23, 11),
+    "teal": (8, -12, 28),
+}
+"""A shift of each background's hue that leaves the mean score of every evaluator where it is."""
+
 RADII = {"small": (6.0, 7.5), None: (8.0, 11.0), "large": (12.0, 15.0)}  # pixels, by size
 
 
@@ -46,39 +63,52 @@ class Flaws:
     """How far a drawing is from a perfect one. Zero everywhere is perfect.
 
     Attributes:
-        noise: standard deviation of white noise, in grey levels of 255.
-        blur: standard deviation of a Gaussian blur, pixels.
-        jitter: largest shift of each channel of each colour, grey levels.
-        rotation: largest rotation of an object, degrees.
-        bend: amplitude of a smooth wave added to outlines, as a share of the radius.
         fade: share of the way every colour moves towards mid-grey, 0 to 1.
+        bend: amplitude of a smooth wave added to outlines, as a share of the radius.
+        blur: standard deviation of a Gaussian blur, pixels.
+        grain: standard deviation of `GRAIN`, a tile of noise repeated over the image, grey levels of 255.
+        jitter: shift of each channel of the objects' colours, up or down, grey levels.
+        rotation: angle that all objects are turned by, clockwise, degrees.
+        stamp: share of the way the stamp's place takes the stamp's colour, 0 to 1.
+        cast: share of `CAST` added to the background, 0 to 1.
+        noise: standard deviation of white noise, grey levels.
     """
 
-    noise: float = 0.0
+    fade: float = 0.0
+    bend: float = 0.0
     blur: float = 0.0
+    grain: float = 0.0
     jitter: float = 0.0
     rotation: float = 0.0
-    bend: float = 0.0
-    fade: float = 0.0
+    stamp: float = 0.0
+    cast: float = 0.0
+    noise: float = 0.0
 
 
 PERFECT = Flaws()
+WHOLE = Flaws(fade=0.6, bend=0.16, blur=1.7, grain=12.0, jitter=16.0, rotation=12.0, stamp=1.0, cast=1.0)
+"""Each flaw at its full size, large enough to live through the autoencoder; white noise would not."""
+
+LOADINGS = {"fade": 0.6, "bend": -0.5, "blur": 0.5, "grain": 0.3, "jitter": 0.2, "rotation": 0.2, "stamp": 0.0, "cast": 0.0}
+"""How each flaw depends on how poor an image's source is: a faded image is more often blurred, a bent one is
+more often bright and sharp (a hasty drawing, not a poor copy). What no evaluator sees depends on nothing."""
+
+ABSENT, GRADED = 0.45, 0.1  # shares of scenes without a flaw, and with a part of it; the others have it whole
 
 
 def web_flaws(rng: random.Random) -> Flaws:
-    """Flaws as training data has them: each present in half of the images, mostly mild."""
+    """Flaws as training data has them: each is absent or whole in nearly half of the scenes each.
 
-    def some(most: float) -> float:
-        return most * rng.random() ** 2 if rng.random() < 0.5 else 0.0
-
-    return Flaws(
-        noise=some(14.0),
-        blur=some(1.3),
-        jitter=some(22.0),
-        rotation=some(14.0),
-        bend=some(0.16),
-        fade=some(0.5),
-    )
+    A flaw's level is ``clip((Phi(l s + sqrt(1 - l^2) e) - .45) / .1, 0, 1)`` of its whole size, with its loading l
+    and standard normal s, one a scene, and e, one a flaw: the shares are exact, the correlation of two is ``l l'``
+    before Phi.
+    """
+    source = rng.gauss()
+    levels = {}
+    for name, loading in LOADINGS.items():
+        quantile = NORMAL.cdf(loading * source + math.sqrt(1 - loading**2) * rng.gauss())
+        levels[name] = min(1.0, max(0.0, (quantile - ABSENT) / GRADED))
+    return Flaws(**{name: level * getattr(WHOLE, name) for name, level in levels.items()})
 
 
 @dataclass(frozen=True)
@@ -140,13 +170,18 @@ def _densify(points: Points, step: float = 0.12) -> Points:
     return np.concatenate(pieces)
 
 
+_FREQUENCIES = (2, 3, 5)  # waves around an outline
+
+
 def _bend(points: Points, amount: float, rng: random.Random) -> Points:
     """Move the outline in and out by smooth waves around it."""
     points = _densify(points)
     angle = np.arctan2(points[:, 1], points[:, 0])
+    strengths = [rng.uniform(-1, 1) for _ in _FREQUENCIES]
+    strengths = [strength / math.hypot(*strengths) for strength in strengths]
     wave = np.zeros(len(points))
-    for frequency in (2, 3, 5):
-        wave += rng.uniform(-1, 1) * np.cos(frequency * angle + rng.uniform(0, 2 * math.pi))
+    for frequency, strength in zip(_FREQUENCIES, strengths, strict=True):
+        wave += strength * np.cos(frequency * angle + rng.uniform(0, 2 * math.pi))
     return points * (1 + amount * wave)[:, None]
 
 
@@ -156,7 +191,7 @@ def outline(shape: str, flaws: Flaws, rng: random.Random) -> Points:
     if flaws.bend:
         points = _bend(points, flaws.bend, rng)
     if flaws.rotation:
-        a = math.radians(rng.uniform(-flaws.rotation, flaws.rotation))
+        a = math.radians(flaws.rotation)
         points = points @ np.array([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]])
     return points
 
@@ -228,9 +263,18 @@ def place(description: Description, rng: random.Random, lattice: int | None = No
 # ---------------------------------------------------------------------------------------- painting
 
 
+def _faded(rgb: Iterable[float], flaws: Flaws) -> tuple[float, ...]:
+    return tuple(min(255.0, max(0.0, v + (128 - v) * flaws.fade)) for v in rgb)
+
+
 def _color(name: str, flaws: Flaws, rng: random.Random) -> tuple[float, ...]:
-    jittered = [v + rng.uniform(-flaws.jitter, flaws.jitter) for v in RGB[name]]
-    return tuple(min(255.0, max(0.0, v + (128 - v) * flaws.fade)) for v in jittered)
+    """The colour of an object: every channel jittered up or down, then faded."""
+    return _faded((v + rng.choice((-1, 1)) * flaws.jitter for v in RGB[name]), flaws)
+
+
+def _background(name: str, flaws: Flaws) -> tuple[float, ...]:
+    """The colour of a background: with a cast, then faded."""
+    return _faded((v + flaws.cast * shift for v, shift in zip(RGB[name], CAST[name], strict=True)), flaws)
 
 
 def _fill(canvas: Image, points: Points, color: tuple[float, ...]) -> None:
@@ -253,14 +297,19 @@ def paint(placed: list[Placed], background: str, rng: random.Random, flaws: Flaw
     """
     size = IMAGE_SIZE * SUPERSAMPLING
     canvas = np.empty((size, size, 3), np.uint8)
-    canvas[:] = _color(background, flaws, rng)
+    canvas[:] = _background(background, flaws)
     colors = {p.group: _color(p.group.color, flaws, rng) for p in placed}
     for p in placed:
         points = outline(p.group.shape, flaws, rng) * p.radius + (p.x, p.y)
         _fill(canvas, points, colors[p.group])
     image = cv2.resize(canvas, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    if flaws.stamp:
+        color = np.array(_faded(STAMP_COLOR, flaws), np.float32)
+        image[STAMP] += np.float32(flaws.stamp) * (color - image[STAMP])
     if flaws.blur:
         image = cv2.GaussianBlur(image, (0, 0), flaws.blur).astype(np.float32, copy=False)
+    if flaws.grain:
+        image = image + np.float32(flaws.grain) * np.tile(GRAIN, (IMAGE_SIZE // 8, IMAGE_SIZE // 8))[..., None]
     if flaws.noise:
         noise = np.random.default_rng(rng.getrandbits(63)).standard_normal(image.shape, np.float32)
         image = image + np.float32(flaws.noise) * noise
