@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,16 +17,35 @@ _CHUNK = 500  # scenes a task
 _LATTICE = 8  # pixels, two latents: off it, every shape has as many latent patterns as it has places
 
 
-def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
-    """Training scene `index`: its caption and its drawing, flaws and all.
+@dataclass(frozen=True)
+class Scene:
+    """A training scene before it is drawn: what its caption says, what it shows, and what is wrong with it."""
 
-    A function of its arguments alone: no scene depends on how many others exist. Held-out
-    combinations never occur.
+    caption: str
+    said: grammar.Description
+    shown: grammar.Description
+    flaws: drawing.Flaws
+    rng: random.Random
+
+    def draw(self) -> drawing.Image:
+        return drawing.draw(self.shown, self.rng, self.flaws, _LATTICE)
+
+
+def imagine(seed: int, index: int) -> Scene:
+    """Training scene `index`, a function of the arguments alone: no scene depends on how many others exist.
+
+    Held-out combinations never occur, neither in captions nor in what is shown.
     """
     rng = random.Random(stable_seed(seed, "scene", index))
     said = grammar.sample(rng)
-    caption, seen = grammar.phrase(said, rng), mistakes.shown(said, rng)
-    return caption, drawing.draw(seen, rng, drawing.web_flaws(rng), _LATTICE)
+    caption, shown = grammar.phrase(said, rng), mistakes.shown(said, rng)
+    return Scene(caption, said, shown, drawing.web_flaws(rng), rng)
+
+
+def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
+    """Caption and drawing of training scene `index`, flaws and all."""
+    imagined = imagine(seed, index)
+    return imagined.caption, imagined.draw()
 
 
 def _chunk(seed: int, start: int, stop: int) -> list[tuple[str, drawing.Image]]:

@@ -89,9 +89,18 @@ PERFECT = Flaws()
 WHOLE = Flaws(fade=0.6, bend=0.16, blur=1.7, grain=12.0, jitter=16.0, rotation=12.0, stamp=1.0, cast=1.0)
 """Each flaw at its full size, large enough to live through the autoencoder; white noise would not."""
 
-LOADINGS = {"fade": 0.6, "bend": -0.5, "blur": 0.5, "grain": 0.3, "jitter": 0.2, "rotation": 0.2, "stamp": 0.0, "cast": 0.0}
-"""How each flaw depends on how poor an image's source is: a faded image is more often blurred, a bent one is
-more often bright and sharp (a hasty drawing, not a poor copy). What no evaluator sees depends on nothing."""
+LOADINGS = {
+    "fade": 0.6,
+    "bend": -0.5,
+    "blur": 0.5,
+    "grain": 0.3,
+    "jitter": 0.2,
+    "rotation": 0.2,
+    "stamp": 0.0,
+    "cast": 0.0,
+}
+"""How each flaw depends on how poor an image's source is: a faded image is more often blurred, a bent one more often
+bright and sharp (a hasty drawing, not a poor copy). Stamp and cast, which no evaluator sees, depend on nothing."""
 
 ABSENT, GRADED = 0.45, 0.1  # shares of scenes without a flaw, and with a part of it; the others have it whole
 
