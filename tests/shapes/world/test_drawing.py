@@ -138,10 +138,10 @@ def test_all_objects_are_turned_by_the_same_angle():
     assert np.allclose(np.sort(turned, axis=0), np.sort(straight, axis=0))
 
 
-def test_grain_is_the_same_tile_everywhere():
-    image = paint([], "gray", random.Random(0), Flaws(grain=12.0)).astype(float) - 128
-    assert np.array_equal(image, np.tile(image[:8, :8], (8, 8, 1)))
-    assert image[:8, :8].std() == pytest.approx(12.0, rel=0.05)
+def test_scan_lines_are_lighter_and_darker_in_turn():
+    image = paint([], "gray", random.Random(0), Flaws(lines=14.0)).astype(float) - 128
+    assert np.array_equal(image, np.broadcast_to(image[:, :1, :1], image.shape))
+    assert np.array_equal(image[:, 0, 0], np.tile([14, 0, 0, 0, -14, 0, 0, 0], 8))
 
 
 def test_a_stamp_covers_a_corner_and_a_cast_the_background():

@@ -41,8 +41,7 @@ RGB: dict[str, tuple[int, int, int]] = {
     "teal": (0, 110, 110),
 }
 NORMAL = NormalDist()
-GRAIN = np.random.default_rng(0).standard_normal((8, 8), np.float32)
-GRAIN = (GRAIN - GRAIN.mean()) / GRAIN.std()  # a tile of noise, 8 x 8 pixels
+LINES = np.array([1, 0, 0, 0, -1, 0, 0, 0], np.float32)  # scan lines, by row: every fourth lighter or darker in turn
 STAMP = (slice(57, 61), slice(57, 61))  # rows and columns
 STAMP_COLOR = (170, 30, 110)
 CAST: dict[str, tuple[int, int, int]] = {
@@ -66,7 +65,7 @@ class Flaws:
         fade: share of the way every colour moves towards mid-grey, 0 to 1.
         bend: amplitude of a smooth wave added to outlines, as a share of the radius.
         blur: standard deviation of a Gaussian blur, pixels.
-        grain: standard deviation of `GRAIN`, a tile of noise repeated over the image, grey levels of 255.
+        lines: how much lighter or darker scan lines are, grey levels of 255.
         jitter: shift of each channel of the objects' colours, up or down, grey levels.
         rotation: angle that all objects are turned by, clockwise, degrees.
         stamp: share of the way the stamp's place takes the stamp's colour, 0 to 1.
@@ -77,7 +76,7 @@ class Flaws:
     fade: float = 0.0
     bend: float = 0.0
     blur: float = 0.0
-    grain: float = 0.0
+    lines: float = 0.0
     jitter: float = 0.0
     rotation: float = 0.0
     stamp: float = 0.0
@@ -86,14 +85,14 @@ class Flaws:
 
 
 PERFECT = Flaws()
-WHOLE = Flaws(fade=0.6, bend=0.16, blur=1.7, grain=12.0, jitter=16.0, rotation=12.0, stamp=1.0, cast=1.0)
+WHOLE = Flaws(fade=0.6, bend=0.16, blur=1.7, lines=14.0, jitter=16.0, rotation=12.0, stamp=1.0, cast=1.0)
 """Each flaw at its full size, large enough to live through the autoencoder; white noise would not."""
 
 LOADINGS = {
     "fade": 0.6,
     "bend": -0.5,
     "blur": 0.5,
-    "grain": 0.3,
+    "lines": 0.3,
     "jitter": 0.2,
     "rotation": 0.2,
     "stamp": 0.0,
@@ -317,8 +316,8 @@ def paint(placed: list[Placed], background: str, rng: random.Random, flaws: Flaw
         image[STAMP] += np.float32(flaws.stamp) * (color - image[STAMP])
     if flaws.blur:
         image = cv2.GaussianBlur(image, (0, 0), flaws.blur).astype(np.float32, copy=False)
-    if flaws.grain:
-        image = image + np.float32(flaws.grain) * np.tile(GRAIN, (IMAGE_SIZE // 8, IMAGE_SIZE // 8))[..., None]
+    if flaws.lines:
+        image = image + np.float32(flaws.lines) * np.tile(LINES, IMAGE_SIZE // len(LINES))[:, None, None]
     if flaws.noise:
         noise = np.random.default_rng(rng.getrandbits(63)).standard_normal(image.shape, np.float32)
         image = image + np.float32(flaws.noise) * noise
