@@ -21,7 +21,7 @@ from versat2i.settings.params import Model
 from versat2i.shapes.pretraining import scenes
 from versat2i.shapes.pretraining.autoencoder import encode, to_tensor
 from versat2i.shapes.pretraining.pretrain import CONFIG, MODEL
-from versat2i.shapes.world.drawing import LOADINGS, WHOLE, Flaws
+from versat2i.shapes.world.flaws import LOADINGS, WHOLE, Flaws
 
 NAMES = tuple(LOADINGS)
 LEARNED, CHECKED = 12_000, 3_000  # scenes

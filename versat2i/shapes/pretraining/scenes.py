@@ -12,6 +12,7 @@ from tqdm import tqdm
 from versat2i.seeds import stable_seed
 from versat2i.shapes.pretraining import mistakes
 from versat2i.shapes.world import drawing, grammar
+from versat2i.shapes.world.flaws import Flaws, web_flaws
 
 _CHUNK = 500  # scenes a task
 _LATTICE = 8  # pixels, two latents: off it, every shape has as many latent patterns as it has places
@@ -24,7 +25,7 @@ class Scene:
     caption: str
     said: grammar.Description
     shown: grammar.Description
-    flaws: drawing.Flaws
+    flaws: Flaws
     rng: random.Random
 
     def draw(self) -> drawing.Image:
@@ -39,7 +40,7 @@ def imagine(seed: int, index: int) -> Scene:
     rng = random.Random(stable_seed(seed, "scene", index))
     said = grammar.sample(rng)
     caption, shown = grammar.phrase(said, rng), mistakes.shown(said, rng)
-    return Scene(caption, said, shown, drawing.web_flaws(rng), rng)
+    return Scene(caption, said, shown, web_flaws(rng), rng)
 
 
 def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
