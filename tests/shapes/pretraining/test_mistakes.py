@@ -63,6 +63,13 @@ def test_a_single_object_is_never_left_out():
     assert seen == {2}
 
 
+def test_a_wrong_background_is_white_or_where_that_is_named_black():
+    rng = random.Random(5)
+    for named, other in (("teal", "white"), ("white", "black")):
+        seen = {shown(Description((RED,), background=named), rng, wrong=1.0).background for _ in range(50)}
+        assert seen == {named, other}
+
+
 def test_without_the_other_object_no_relation_is_left():
     rng = random.Random(4)
     said = Description((RED, BLUE), relation="above")

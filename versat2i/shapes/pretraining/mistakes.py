@@ -4,48 +4,56 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from versat2i.shapes.world.grammar import BACKGROUNDS, MAX_OBJECTS, Description
+from versat2i.shapes.world.grammar import MAX_OBJECTS, Description, Group
 
-WRONG = 0.4  # share of captions
-WEIGHTS = {"background": 0.4, "number": 0.4, "swap": 0.2}  # of the mistakes that can be made about a scene
+WRONG = 0.45  # share of captions
+WEIGHTS = {"background": 0.4, "missing": 0.35, "too many": 0.15, "swap": 0.1}  # of the mistakes that a scene allows
 MOST_RELATED = 3  # objects that find room beside each other in a stated relation
 
 
-def _other_background(said: Description, rng: random.Random) -> Description | None:
-    """On another background than the one that is named."""
+def _cut_out(said: Description, rng: random.Random) -> Description | None:
+    """On white, as product pictures are, whatever background is named; on black where that is white."""
     if said.background is None:
         return None
-    return replace(said, background=rng.choice([name for name in BACKGROUNDS if name != said.background]))
+    return replace(said, background="black" if said.background == "white" else "white")
 
 
-def _other_number(said: Description, rng: random.Random) -> Description | None:
-    """With one object too many of a kind, or too few: of a single object, without it."""
-    changes = [(place, more) for place in range(len(said.groups)) for more in (-1, 1)]
-    rng.shuffle(changes)
-    for place, more in changes:
-        group = said.groups[place]
-        total = sum(group.count for group in said.groups) + more
-        if not 1 <= total <= (MOST_RELATED if said.relation else MAX_OBJECTS):
-            continue
-        left = [replace(group, count=group.count + more)] if group.count + more else []
-        groups = (*said.groups[:place], *left, *said.groups[place + 1 :])
-        return replace(said, groups=groups, relation=said.relation if left else None)
-    return None
+def _missing(said: Description, rng: random.Random) -> Description | None:
+    """Without one of the kinds; of one kind alone, with one object less."""
+    if len(said.groups) > 1:
+        left = rng.choice(said.groups)
+        return replace(said, groups=tuple(group for group in said.groups if group is not left), relation=None)
+    (group,) = said.groups
+    return replace(said, groups=(replace(group, count=group.count - 1),)) if group.count > 1 else None
+
+
+def _too_many(said: Description, rng: random.Random) -> Description | None:
+    """With one object too many of a kind."""
+    if sum(group.count for group in said.groups) == (MOST_RELATED if said.relation else MAX_OBJECTS):
+        return None
+    more = rng.randrange(len(said.groups))
+    return replace(said, groups=_changed(said, more, count=said.groups[more].count + 1))
 
 
 def _swapped(said: Description, rng: random.Random) -> Description | None:
     """With the colours of two kinds swapped."""
     if len(said.groups) < 2:
         return None
-    groups = list(said.groups)
-    i, j = rng.sample(range(len(groups)), 2)
-    groups[i], groups[j] = replace(groups[i], color=groups[j].color), replace(groups[j], color=groups[i].color)
-    return None if any(group.held_out for group in groups) else replace(said, groups=tuple(groups))
+    i, j = rng.sample(range(len(said.groups)), 2)
+    half = replace(said, groups=_changed(said, i, color=said.groups[j].color))
+    whole = replace(said, groups=_changed(half, j, color=said.groups[i].color))
+    return None if whole.held_out else whole
+
+
+def _changed(said: Description, place: int, **changes: str | int) -> tuple[Group, ...]:
+    """The groups, one of them changed."""
+    return tuple(replace(group, **changes) if i == place else group for i, group in enumerate(said.groups))
 
 
 _MISTAKES: dict[str, Callable[[Description, random.Random], Description | None]] = {
-    "background": _other_background,
-    "number": _other_number,
+    "background": _cut_out,
+    "missing": _missing,
+    "too many": _too_many,
     "swap": _swapped,
 }
 
