@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from versat2i.shapes.world.grammar import MAX_OBJECTS, Description, Group
+from versat2i.shapes.world.grammar import MAX_OBJECTS, Description
 
 WRONG = 0.45  # share of captions
 WEIGHTS = {"background": 0.4, "missing": 0.35, "too many": 0.15, "swap": 0.1}  # of the mistakes that a scene allows
@@ -31,8 +31,9 @@ def _too_many(said: Description, rng: random.Random) -> Description | None:
     """With one object too many of a kind."""
     if sum(group.count for group in said.groups) == (MOST_RELATED if said.relation else MAX_OBJECTS):
         return None
-    more = rng.randrange(len(said.groups))
-    return replace(said, groups=_changed(said, more, count=said.groups[more].count + 1))
+    more = rng.choice(said.groups)
+    grown = replace(more, count=more.count + 1)
+    return replace(said, groups=tuple(grown if group is more else group for group in said.groups))
 
 
 def _swapped(said: Description, rng: random.Random) -> Description | None:
@@ -40,14 +41,11 @@ def _swapped(said: Description, rng: random.Random) -> Description | None:
     if len(said.groups) < 2:
         return None
     i, j = rng.sample(range(len(said.groups)), 2)
-    half = replace(said, groups=_changed(said, i, color=said.groups[j].color))
-    whole = replace(said, groups=_changed(half, j, color=said.groups[i].color))
-    return None if whole.held_out else whole
-
-
-def _changed(said: Description, place: int, **changes: str | int) -> tuple[Group, ...]:
-    """The groups, one of them changed."""
-    return tuple(replace(group, **changes) if i == place else group for i, group in enumerate(said.groups))
+    groups = list(said.groups)
+    groups[i] = replace(said.groups[i], color=said.groups[j].color)
+    groups[j] = replace(said.groups[j], color=said.groups[i].color)
+    swapped = replace(said, groups=tuple(groups))
+    return None if swapped.held_out else swapped
 
 
 _MISTAKES: dict[str, Callable[[Description, random.Random], Description | None]] = {
