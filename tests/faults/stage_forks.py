@@ -91,6 +91,8 @@ def work(job: dict[str, Any]) -> None:
         mount(*job["mount"])
     os.chdir(job["folder"])  # again: what is mounted over it is another folder
     name, *arguments = job["command"]
+    failures = importlib.import_module("versat2i.work.failures")
+    failures.tell_early(["-m", f"stages.{name}", *arguments])  # as in a process of its own: stages/__init__.py
     status = 255
     try:
         importlib.import_module(f"stages.{name}").main(arguments)

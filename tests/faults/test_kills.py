@@ -179,6 +179,18 @@ def test_asked_to_stop_it_keeps_what_it_has_and_says_so_in_one_line(stage, count
 
 
 @pytest.mark.parametrize("name", OUTS)
+def test_asked_to_stop_at_any_moment_it_says_so_in_one_line_unless_it_was_over(stage, torture, counts, name):
+    tried, moments = stage(name), random.Random(name)
+    for number in (signal.SIGTERM, signal.SIGINT) * (torture or 1):
+        tried.afresh()
+        status = tried.interrupted(number, moments.uniform(0.02, 1))  # before that the fork is no stage yet
+        if status != 0:
+            (line,) = errors(tried.said())
+            assert status == 1 and "run again to go on from there" in line and "Traceback" not in tried.said()
+            counts["stops at random moments"] += 1
+
+
+@pytest.mark.parametrize("name", OUTS)
 def test_a_file_that_may_not_grow_is_one_line_and_nothing_is_written(stage, name):
     tried = stage(name)
     remove(tried.root, ".work")
