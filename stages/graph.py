@@ -96,7 +96,7 @@ def code_of_aspects(settings: Params) -> dict[str, str]:
 def adapters(settings: Params) -> dict[str, str]:
     """variant -> its adapter; base has none and names the model, or of a model of the hub the prompts once more."""
     base = settings.model.path or str(places.prompts(SPLIT))
-    return {v: base if v == "base" else str(places.adapter(v)) for v in settings.evaluate.variants}
+    return {v: base if v == params.BASE else str(places.adapter(v)) for v in settings.evaluate.variants}
 
 
 def plots(settings: Params) -> list[dict[str, Any]]:
@@ -146,12 +146,11 @@ def _styled(value: Any, flow: bool) -> Any:
     """Lists and mappings for ruamel: the outermost in block style, what is inside on one line."""
     if not isinstance(value, dict | list):
         return value
-    inside = any(isinstance(each, dict) for each in (value.values() if isinstance(value, dict) else value))
     found: Any = CommentedMap() if isinstance(value, dict) else CommentedSeq()
     if isinstance(value, dict):
         found.update({key: _styled(each, flow=True) for key, each in value.items()})
     else:
-        found.extend(_styled(each, flow=not isinstance(each, dict) or not inside) for each in value)
+        found.extend(_styled(each, flow=not isinstance(each, dict)) for each in value)
     (found.fa.set_flow_style if flow else found.fa.set_block_style)()
     return found
 
