@@ -5,7 +5,6 @@ import click
 from stages.command import stage
 from versat2i.compare import elements as by_elements
 from versat2i.compare import grid, statistics
-from versat2i.evaluate import score
 from versat2i.formats import metrics as metric_files
 from versat2i.formats import tables
 from versat2i.settings import params
@@ -27,8 +26,9 @@ def main() -> str:
     options = settings.evaluate
     folders = {variant: places.evaluation(variant) for variant in options.variants}
     found = {variant: tables.read("evaluation", folder / "scores.parquet") for variant, folder in folders.items()}
-    scores = {variant: score.by_metric(table) for variant, table in found.items()}
-    metrics = score.metric_names(score.of_aspects(settings))
+    scores = {variant: statistics.by_metric(table) for variant, table in found.items()}
+    measures = tables.measures(folders[params.BASE] / "scores.parquet")
+    metrics = [measure.metric for measure in measures if measure.aspect]
     table = statistics.compare(scores, metrics=metrics, seed=settings.seed, resamples=options.resamples)
     elements = {variant: by_elements.by_element(table) for variant, table in found.items()}
     sources = tables.read("prompts", places.prompts(options.split)).set_index("prompt_id")["source"]

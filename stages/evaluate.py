@@ -43,7 +43,7 @@ def main(variant: str) -> str:
             drawn += new * len(shard.keys)
         questions = tables.read("questions", places.questions(options.split))
         scores = score.score(images, evaluators, texts, questions)
-        tables.write("evaluation", scores, out / "scores.parquet")
+        tables.write("evaluation", scores, out / "scores.parquet", score.measures(evaluators))
     return f"{sum(len(shard.keys) for shard in plan)} images, {drawn} of them drawn now,"
 
 

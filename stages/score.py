@@ -4,9 +4,8 @@ import click
 import pandas as pd
 
 from stages.command import stage
-from versat2i import rewards
 from versat2i.formats import shards, tables
-from versat2i.rewards.common import plugins, scoring
+from versat2i.rewards.common import plugins, registry, scoring
 from versat2i.settings import compute, params
 from versat2i.work import places, pool, progress
 
@@ -32,11 +31,11 @@ def main(aspect: str) -> str:
     pieces = list(progress.track(results, f"score@{aspect}", len(paths)))
     scores = pd.concat([table for table, _ in pieces], ignore_index=True)
     scoring.expect_all(scores, texts, places.IMAGES)
-    tables.write("scores", scores, places.scores(aspect))
+    measure = registry.measure(aspect, evaluator)  # not recipe(): it hashes a model folder
+    tables.write("scores", scores, places.scores(aspect), [measure])
     abstained = int(scores["abstained"].notna().sum())
-    licence = rewards.from_params(aspect, evaluator).licence  # not recipe(): it hashes a model folder
     now = sum(len(table) for table, new in pieces if new)
-    made = f"{len(scores)} images by {evaluator.evaluator} ({licence}), {now} of them scored now"
+    made = f"{len(scores)} images by {evaluator.evaluator} ({measure.licence}), {now} of them scored now"
     return f"{made}, {abstained} abstained,"
 
 

@@ -26,22 +26,22 @@ def main(aspect: str) -> str:
     settings = params.load()
     rule = params.entry(settings.select, aspect, "select")
     scores = tables.read("scores", places.scores(aspect))
-    higher = selection_rule.higher_is_better(scores)
+    (measure,) = tables.measures(places.scores(aspect))
     guards = [selection_rule.merits(tables.read("scores", places.scores(other))) for other in rule.guard]
     limits = rule.threshold.model_dump()
-    threshold = selection_rule.cutoff(scores, **limits, higher_is_better=higher)
+    threshold = selection_rule.cutoff(scores, measure, **limits)
     picks = selection_rule.pick(
         scores,
+        measure,
         **limits,
         per_prompt=rule.per_prompt,
         margin=rule.margin,
         min_selected=rule.min_selected,
-        higher_is_better=higher,
         guards=guards,
         label=f"select@{aspect}",
     )
-    picks = selection_rule.rivals(scores, picks, higher_is_better=higher, guards=guards)
-    rejected = selection_rule.rejected(scores, picks, REJECTED, higher_is_better=higher)
+    picks = selection_rule.rivals(scores, picks, guards=guards)
+    rejected = selection_rule.rejected(scores, picks, REJECTED)
     with files.replaced(places.selected(aspect)) as out:
         chosen.copy(places.IMAGES, picks, rejected, tables.texts(places.prompts("train")), out)
     summary = selection_rule.summary(scores, picks, threshold=threshold)

@@ -21,7 +21,7 @@ from versat2i.formats import metrics as metric_files
 from versat2i.formats import shards, tables
 from versat2i.generate import plan
 from versat2i.prompts import sources
-from versat2i.rewards.common import scoring
+from versat2i.rewards.common import registry, scoring
 from versat2i.seeds import stable_seed
 from versat2i.select import chosen as chosen_files
 from versat2i.select import rule
@@ -92,13 +92,14 @@ def _select(chosen: params.Params) -> None:
         reward = rewards.load(aspect, chosen.rewards[aspect].evaluator, **chosen.rewards[aspect].options)
         parts = [scoring.score_shard(reward, path, texts, questions) for path in shards.paths(pool)]
         scores = pd.concat(parts, ignore_index=True)
-        tables.write("scores", scores, places.scores(aspect))
-        picks = rule.pick(scores, quantile=0.2, per_prompt=1, margin=0.0, min_selected=1, label=aspect)
+        measure = registry.measure(aspect, chosen.rewards[aspect])
+        tables.write("scores", scores, places.scores(aspect), [measure])
+        picks = rule.pick(scores, measure, quantile=0.2, per_prompt=1, margin=0.0, min_selected=1, label=aspect)
         picks = rule.rivals(scores, picks)
         rejected = rule.rejected(scores, picks, 4)
         places.selected(aspect).mkdir(parents=True)
         chosen_files.copy(pool, picks, rejected, texts, places.selected(aspect))
-        summary = rule.summary(scores, picks, threshold=rule.cutoff(scores, quantile=0.2))
+        summary = rule.summary(scores, picks, threshold=rule.cutoff(scores, measure, quantile=0.2))
         metric_files.write_json(summary, places.metrics("select", aspect))
 
 
@@ -131,8 +132,13 @@ def _evaluate(chosen: params.Params) -> None:
         scores = pd.concat([_scores(chosen, folder, texts, questions), diversity.of(folder)])
         theirs = (scores["prompt_id"] == first) & (scores["k"] == 0)
         scores.loc[theirs, "details"] = scores.loc[theirs, "details"].map(_hostile)
-        scores.loc[theirs & (scores["metric"] == "aesthetic"), ["score", "abstained"]] = [np.nan, HOSTILE]
-        tables.write("evaluation", scores, places.evaluation(variant) / "scores.parquet")
+        scores.loc[theirs & (scores["metric"] == "aesthetic"), ["score", "merit", "abstained"]] = [
+            np.nan,
+            np.nan,
+            HOSTILE,
+        ]
+        about = score.measures(score.of_aspects(chosen) + score.of_judges(chosen))
+        tables.write("evaluation", scores, places.evaluation(variant) / "scores.parquet", about)
     for split in ("train", "eval"):
         prompts = tables.read("prompts", places.prompts(split))
         prompts.loc[0, ["text", "category", "source"]] = HOSTILE
@@ -161,10 +167,10 @@ def _hostile(details: str | None) -> str | None:
 
 def _compare(chosen: params.Params) -> None:
     scores = {
-        variant: score.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
+        variant: statistics.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
         for variant in VARIANTS
     }
-    metrics = score.metric_names([(aspect, chosen.rewards[aspect]) for aspect in chosen.aspects])
+    metrics = [measure.metric for measure in score.measures(score.of_aspects(chosen)) if measure.aspect]
     options = {"metrics": metrics, "seed": 0, "resamples": chosen.evaluate.resamples}
     metric_files.write_json(statistics.compare(scores, **options), places.metrics("evaluate"))
     groups = tables.read("prompts", places.prompts("eval")).set_index("prompt_id")["source"]

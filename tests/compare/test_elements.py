@@ -9,14 +9,14 @@ from versat2i.compare import elements
 
 def test_right_answers_are_counted_by_the_type_of_what_was_asked():
     def details(*answers):
-        rows = [dict(zip(("element_type", "expected", "answer"), row, strict=True)) for row in answers]
+        rows = [{"element_type": kind, "correct": right} for kind, right in answers]
         return json.dumps({"answers": rows})
 
-    color, count = ("color", "red", "Red"), ("counting", "2", "3")
+    color, count = ("color", True), ("counting", False)
     table = pd.DataFrame(
         [
             ("tifa", details(color, count)),
-            ("tifa", details(("color", "red", None), color)),
+            ("tifa", details(("color", False), color)),
             ("tifa", None),  # abstained
             ("low_level", None),
             ("other", json.dumps({"lines": 3})),

@@ -24,6 +24,7 @@ def table(values, shift=0.0):
             "prompt_id": np.repeat([f"p{n:03d}" for n in range(prompts)], images),
             "k": np.tile(np.arange(images), prompts),
             "score": score,
+            "merit": score,
             "abstained": np.where(np.isnan(score), "nothing to judge", None),
         }
     )

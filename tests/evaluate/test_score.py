@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from versat2i.compare import statistics
 from versat2i.evaluate import score as evaluation
 from versat2i.formats import tables
+from versat2i.formats.measures import Measure
 from versat2i.rewards import control
 from versat2i.rewards.common.base import Scores
 from versat2i.settings.params import Reward
@@ -66,13 +68,25 @@ def test_lower_is_better_is_turned_round(tmp_path):
     folder = drawn.variant(tmp_path / "base", {"p0": [10, 20], "p1": [30, 40]})
     evaluators = [("control", Reward(evaluator="darkness")), ("geometry", Reward(evaluator="random"))]
     table = evaluation.score(folder, evaluators, TEXTS, NO_QUESTIONS)
-    tables.write("evaluation", table, tmp_path / "table.parquet")  # it fits the schema
-    frames = evaluation.by_metric(tables.read("evaluation", tmp_path / "table.parquet"))
-    assert list(frames) == [*evaluation.metric_names(evaluators), "diversity"] == ["gray", "random", "diversity"]
+    measures = evaluation.measures(evaluators)
+    tables.write("evaluation", table, tmp_path / "table.parquet", measures)  # it fits the schema
+    assert tables.measures(tmp_path / "table.parquet") == measures
+    frames = statistics.by_metric(tables.read("evaluation", tmp_path / "table.parquet"))
+    assert list(frames) == [measure.metric for measure in measures] == ["gray", "random", "diversity"]
+    assert [measure.aspect for measure in measures] == ["control", "geometry", None]
+    assert measures[0] == Measure(
+        metric="gray",
+        evaluator="darkness",
+        licence="none",
+        higher_is_better=False,
+        range=(0.0, 255.0),
+        aspect="control",
+    )
     keys = [("p0", 0), ("p0", 1), ("p1", 0), ("p1", 1)]
     for frame in frames.values():
         assert list(zip(frame["prompt_id"], frame["k"], strict=True)) == keys
-    assert frames["gray"]["score"].tolist() == [-10, -20, -30, -40]
+    assert frames["gray"]["score"].tolist() == [10, 20, 30, 40]
+    assert frames["gray"]["merit"].tolist() == [-10, -20, -30, -40]
     assert frames["random"]["abstained"].tolist() == ["the image is blank"] * 4  # flat as they are
     assert frames["diversity"]["score"].tolist() == pytest.approx([10 / 255] * 4)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from versat2i.adapters import lora
 from versat2i.formats import shards, tables
+from versat2i.formats.measures import Measure
 from versat2i.select import rule as selection_rule
 from versat2i.settings import params
 from versat2i.work import fingerprint
@@ -123,14 +124,15 @@ def test_any_scores_that_a_table_may_hold_are_picked_from_or_refused(
 ):
     path = tmp_path_factory.getbasetemp() / "scores.parquet"
     frame = pd.DataFrame(scores, columns=["prompt_id", "k", "score"]).astype({"k": "int64", "score": "float64"})
-    frame = frame.assign(merit=frame["score"] if higher else -frame["score"])
+    measure = Measure(metric="x", evaluator="x", licence="none", higher_is_better=higher)
+    frame = frame.assign(merit=measure.merit(frame["score"]))
     frame = frame.assign(abstained=np.where(frame["score"].isna(), "no number", None), details=None)
     rule = {"absolute": None, "quantile": None} | dict([threshold])
     try:
         tables.write("scores", frame, path)
         table = tables.read("scores", path)
         picks = selection_rule.pick(
-            table, **rule, per_prompt=per_prompt, margin=margin, min_selected=least, higher_is_better=higher, label="x"
+            table, measure, **rule, per_prompt=per_prompt, margin=margin, min_selected=least, label="x"
         )
     except ValueError as error:
         assert "\n" not in str(error)

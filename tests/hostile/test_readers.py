@@ -16,6 +16,7 @@ ROWS = {
     "rank": [1, 2],
     "step": [1, 2],
     "score": [0.5, 0.25],
+    "merit": [0.5, 0.25],
     "loss": [0.5, 0.25],
     "gap": [0.5, 0.0],
     "abstained": [None, None],

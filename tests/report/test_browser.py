@@ -5,15 +5,18 @@ import json
 import pandas as pd
 import pytest
 
+from versat2i.formats.measures import Measure
 from versat2i.report import browser
-from versat2i.report.results import Metric
 
 PROMPTS = pd.DataFrame(
     [("p1", "a red circle", "single", "seen"), ("p0", "two stars", "counting", "held_out")],
     columns=["prompt_id", "text", "category", "source"],
 )
 KEYS = [("p0", 0), ("p1", 1), ("p1", 0)]
-METRICS = [Metric("tifa", "tifa", "free", "faithfulness"), Metric("piqe", "piqe", "free")]
+MEASURES = [
+    Measure(metric="tifa", evaluator="tifa", licence="free", aspect="faithfulness"),
+    Measure(metric="piqe", evaluator="piqe", licence="free", higher_is_better=False),
+]
 UNITS = {"tifa": 0.5, "piqe": 0.0}
 
 
@@ -22,9 +25,9 @@ def answer(number, said, expected="yes"):
     return row | {"answer": said, "correct": said == expected}
 
 
-def frame(scores, details=None, reasons=None):
+def frame(merits, details=None, reasons=None):
     table = pd.DataFrame(KEYS, columns=["prompt_id", "k"])
-    return table.assign(score=scores, abstained=reasons or [None] * 3, details=details or [None] * 3)
+    return table.assign(merit=merits, abstained=reasons or [None] * 3, details=details or [None] * 3)
 
 
 def asked(*answers):
@@ -39,7 +42,7 @@ def scores():
 
 
 def described(**changes):
-    return browser.describe(**{"scores": scores(), "prompts": PROMPTS, "metrics": METRICS, "units": UNITS} | changes)
+    return browser.describe(**{"scores": scores(), "prompts": PROMPTS, "measures": MEASURES, "units": UNITS} | changes)
 
 
 @pytest.fixture

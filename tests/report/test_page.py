@@ -227,7 +227,8 @@ def large(prompts, per_prompt, variants):
     ]
 
     def frame(details):
-        return keys.assign(score=rng.random(len(keys)), abstained=None, details=details)
+        values = rng.random(len(keys))
+        return keys.assign(score=values, merit=values, abstained=None, details=details)
 
     asked = json.dumps({"answers": answers})
     scores = {v: {"aesthetic": frame(None), "tifa": frame(asked), "diversity": frame(None)} for v in variants}
@@ -238,8 +239,9 @@ def large(prompts, per_prompt, variants):
 def test_with_ten_thousand_images_the_data_stays_small(run, tmp_path, monkeypatch):
     variants = ["base", "geometry", "uniform", "mixture"]
     scores, prompts = large(prompts=1250, per_prompt=2, variants=variants)
-    metrics = [metric for metric in page.results.metrics(run.settings) if metric.name in scores["base"]]
-    shown = browser.describe(scores, prompts, metrics, page.spreads(scores), "mixture")
+    kept = tables.measures(places.evaluation("base") / "scores.parquet")
+    measures = [measure for measure in kept if measure.metric in scores["base"]]
+    shown = browser.describe(scores, prompts, measures, page.spreads(scores), "mixture")
     assert len(shown.items) * len(variants) == 10_000
     browser.write_script(shown, tmp_path)
     assert (tmp_path / browser.SCRIPT).stat().st_size < 1_500_000

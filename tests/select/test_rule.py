@@ -9,11 +9,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from versat2i.formats.measures import Measure
 from versat2i.select import rule as selection_rule
 
 steady = settings(derandomize=True, max_examples=12, deadline=None)
 
-BEST = {"per_prompt": 1, "margin": 0.0, "min_selected": 1, "label": "select@test"}
+UP = Measure(metric="taste", evaluator="tester", licence="none")
+DOWN = UP.model_copy(update={"higher_is_better": False})
+BEST = {"measure": UP, "per_prompt": 1, "margin": 0.0, "min_selected": 1, "label": "select@test"}
 
 
 def rule(**changes):
@@ -22,12 +25,11 @@ def rule(**changes):
     return BEST | threshold | changes
 
 
-def table(candidates, higher_is_better=True):
+def table(candidates, measure=UP):
     """Scores from ``{prompt_id: [score or None for abstained, ...]}``, k by position."""
     rows = [(name, k, value) for name, values in candidates.items() for k, value in enumerate(values)]
     frame = pd.DataFrame(rows, columns=["prompt_id", "k", "score"]).astype({"score": float})
-    merit = frame["score"] if higher_is_better else -frame["score"]
-    return frame.assign(merit=merit, abstained=reason(frame["score"]), details=None)
+    return frame.assign(merit=measure.merit(frame["score"]), abstained=reason(frame["score"]), details=None)
 
 
 def reason(score):
@@ -49,6 +51,7 @@ def picks_or_none(scores, **changes):
 
 # coarse values, so that ties are common
 values = st.integers(-4, 4).map(lambda n: n / 4)
+MEASURES = st.sampled_from([UP, DOWN])
 pools = st.dictionaries(
     st.sampled_from([f"p{n}" for n in range(8)]),
     st.lists(st.none() | values, min_size=1, max_size=6),
@@ -77,16 +80,17 @@ def test_a_score_at_the_threshold_is_kept():
 
 
 def test_lower_is_better_turns_threshold_and_order_round():
-    scores = table({"a": [0.1, 0.9], "b": [0.6, 0.7]})
-    picks = selection_rule.pick(scores, **rule(absolute=0.5), higher_is_better=False)
+    scores = table({"a": [0.1, 0.9], "b": [0.6, 0.7]}, DOWN)
+    picks = selection_rule.pick(scores, **rule(absolute=0.5, measure=DOWN))
     assert keys(picks) == {("a", 0)}
 
 
 def test_the_quantile_is_a_score_of_the_pool_without_the_abstained():
     scores = table({"a": [None, None, 1.0, 2.0], "b": [3.0, 4.0, None, 5.0]})
-    assert selection_rule.cutoff(scores, quantile=0.5) == 3.0
-    assert selection_rule.cutoff(scores, quantile=0.0) == 1.0
-    assert selection_rule.cutoff(scores, quantile=0.25, higher_is_better=False) == 4.0
+    assert selection_rule.cutoff(scores, UP, quantile=0.5) == 3.0
+    assert selection_rule.cutoff(scores, UP, quantile=0.0) == 1.0
+    counted = table({"a": [None, None, 1.0, 2.0], "b": [3.0, 4.0, None, 5.0]}, DOWN)
+    assert selection_rule.cutoff(counted, DOWN, quantile=0.25) == 4.0
 
 
 def test_a_score_with_a_reason_against_it_is_not_picked():
@@ -108,7 +112,7 @@ def test_no_margin_takes_nothing_away():
 @pytest.mark.parametrize("threshold", [{}, {"absolute": 0.1, "quantile": 0.1}])
 def test_a_threshold_is_absolute_or_a_quantile(threshold):
     with pytest.raises(ValueError, match="absolute or a quantile"):
-        selection_rule.cutoff(table({"a": [0.1]}), **threshold)
+        selection_rule.cutoff(table({"a": [0.1]}), UP, **threshold)
 
 
 def test_too_few_picks_say_how_many_at_which_threshold_and_what_would_do():
@@ -174,11 +178,9 @@ def test_a_rival_is_the_worst_judged_candidate_of_the_prompt():
 
 
 def test_rivals_turn_round_where_lower_is_better():
-    scores = table({"a": [0.1, 0.2, 0.9]})
-    picks = selection_rule.pick(scores, **rule(), higher_is_better=False)
-    assert selection_rule.rivals(scores, picks, higher_is_better=False)[["rival", "gap"]].values.tolist() == [
-        [2, pytest.approx(0.8)]
-    ]
+    scores = table({"a": [0.1, 0.2, 0.9]}, DOWN)
+    picks = selection_rule.pick(scores, **rule(measure=DOWN))
+    assert selection_rule.rivals(scores, picks)[["rival", "gap"]].values.tolist() == [[2, pytest.approx(0.8)]]
 
 
 def test_the_second_best_pick_gets_the_second_worst_and_none_gets_a_better_one():
@@ -194,16 +196,17 @@ def test_the_second_best_pick_gets_the_second_worst_and_none_gets_a_better_one()
 def test_a_pick_reaches_its_prompts_median_in_every_guard_and_its_rival_does_not_exceed_it():
     scores = table({"a": [0.9, 0.8, 0.7, 0.6, 0.1, 0.2]})
     one = selection_rule.merits(table({"a": [0.0, 0.5, 1.0, 0.4, 1.0, 0.0]}))  # median 0.45
-    other = selection_rule.merits(table({"a": [0.0, 9.0, 0.0, 1.0, 0.0, 2.0]}, higher_is_better=False))  # median -0.5
+    other = selection_rule.merits(table({"a": [0.0, 9.0, 0.0, 1.0, 0.0, 2.0]}, DOWN))  # median -0.5
     for guards, pick, rival in (([], 0, 4), ([one], 1, 5), ([other], 0, 5), ([one, other], 2, 5)):
         picks = selection_rule.pick(scores, **rule(), guards=guards)
         paired = selection_rule.rivals(scores, picks, guards=guards)
         assert paired[["k", "rival"]].values.tolist() == [[pick, rival]]
 
 
-def test_the_direction_of_a_table_is_read_from_its_merit():
-    assert selection_rule.higher_is_better(table({"a": [None, 0.5, -2.0]}))
-    assert not selection_rule.higher_is_better(table({"a": [None, 0.5, -2.0]}, higher_is_better=False))
+def test_scores_that_are_all_zero_have_the_direction_of_their_measure():
+    """Zero faults are not too many: the direction cannot be read from the numbers."""
+    scores = table({"a": [0.0, 0.0], "b": [0.0]}, DOWN)
+    assert keys(selection_rule.pick(scores, **rule(absolute=0.5, measure=DOWN))) == {("a", 0), ("b", 0)}
 
 
 def test_where_a_guard_abstains_it_keeps_nothing_out():
@@ -248,9 +251,9 @@ def test_rejected_are_the_worst_one_a_prompt_and_never_a_pick():
 
 
 def test_rejected_turns_round_where_lower_is_better():
-    scores = table({"a": [0.1, 0.2, 0.9]})
-    picks = selection_rule.pick(scores, **rule(), higher_is_better=False)
-    assert keys(selection_rule.rejected(scores, picks, 1, higher_is_better=False)) == {("a", 2)}
+    scores = table({"a": [0.1, 0.2, 0.9]}, DOWN)
+    picks = selection_rule.pick(scores, **rule(measure=DOWN))
+    assert keys(selection_rule.rejected(scores, picks, 1)) == {("a", 2)}
 
 
 @steady
@@ -272,14 +275,14 @@ def test_best_of_k_never_lowers_the_mean_of_the_pool(rows):
 
 
 @steady
-@given(pools, st.randoms(use_true_random=False), st.integers(1, 3), st.booleans())
-def test_the_order_of_rows_does_not_matter(pool, random, per_prompt, higher):
-    scores = table(pool)
+@given(pools, st.randoms(use_true_random=False), st.integers(1, 3), MEASURES)
+def test_the_order_of_rows_does_not_matter(pool, random, per_prompt, measure):
+    scores = table(pool, measure)
     order = list(range(len(scores)))
     random.shuffle(order)
     shuffled = scores.iloc[order].reset_index(drop=True)
     picks, again = (
-        selection_rule.pick(each, **rule(quantile=0.3, per_prompt=per_prompt), higher_is_better=higher)
+        selection_rule.pick(each, **rule(quantile=0.3, per_prompt=per_prompt, measure=measure))
         for each in (scores, shuffled)
     )
     pd.testing.assert_frame_equal(picks, again)
@@ -289,12 +292,12 @@ def test_the_order_of_rows_does_not_matter(pool, random, per_prompt, higher):
 
 
 @steady
-@given(pools, st.integers(1, 6), st.booleans())
-def test_the_abstained_are_never_picked_nor_rejected(pool, per_prompt, higher):
-    scores = table(pool)
+@given(pools, st.integers(1, 6), MEASURES)
+def test_the_abstained_are_never_picked_nor_rejected(pool, per_prompt, measure):
+    scores = table(pool, measure)
     judged = keys(scores[scores["abstained"].isna()])
-    picks = selection_rule.pick(scores, **rule(quantile=0.0, per_prompt=per_prompt), higher_is_better=higher)
-    rejected = selection_rule.rejected(scores, picks, 100, higher_is_better=higher)
+    picks = selection_rule.pick(scores, **rule(quantile=0.0, per_prompt=per_prompt, measure=measure))
+    rejected = selection_rule.rejected(scores, picks, 100)
     assert keys(picks) <= judged
     assert keys(rejected) <= judged - keys(picks)
 
@@ -308,13 +311,12 @@ def test_ties_go_to_the_lower_k(pool):
 
 
 @steady
-@given(pools, values, values, st.sampled_from([0.0, 0.25]), st.booleans())
-def test_a_stricter_threshold_keeps_a_part_of_what_a_laxer_one_keeps(pool, one, other, margin, higher):
-    scores = table(pool)
-    lax, strict = sorted((one, other), reverse=not higher)
+@given(pools, values, values, st.sampled_from([0.0, 0.25]), MEASURES)
+def test_a_stricter_threshold_keeps_a_part_of_what_a_laxer_one_keeps(pool, one, other, margin, measure):
+    scores = table(pool, measure)
+    lax, strict = sorted((one, other), reverse=not measure.higher_is_better)
     kept, fewer = (
-        picks_or_none(scores, absolute=bound, margin=margin, per_prompt=2, higher_is_better=higher)
-        for bound in (lax, strict)
+        picks_or_none(scores, absolute=bound, margin=margin, per_prompt=2, measure=measure) for bound in (lax, strict)
     )
     assert keys(fewer) <= keys(kept)
 
@@ -343,22 +345,22 @@ def test_a_larger_margin_keeps_a_part_of_what_a_smaller_one_keeps(pool, one, oth
     st.sampled_from(["absolute", "quantile"]),
     st.integers(1, 6),
     st.sampled_from([0.0, 0.5]),
-    st.booleans(),
+    MEASURES,
 )
-@example([[1 / 3], [2 / 3]], "absolute", 2, 0.0, True)
-@example([[1 / 3], [2 / 3]], "absolute", 2, 0.0, False)
-@example([[n] for n in range(8)], "quantile", 3, 0.0, True)
-def test_the_threshold_that_an_error_names_gives_enough(rows, kind, min_selected, margin, higher):
-    scores = table({f"p{n}": row for n, row in enumerate(rows)})
-    strict = {"quantile": 0.999} if kind == "quantile" else {"absolute": 11.0 if higher else -11.0}
-    common = {"margin": margin, "min_selected": min_selected, "higher_is_better": higher}
+@example([[1 / 3], [2 / 3]], "absolute", 2, 0.0, UP)
+@example([[1 / 3], [2 / 3]], "absolute", 2, 0.0, DOWN)
+@example([[n] for n in range(8)], "quantile", 3, 0.0, UP)
+def test_the_threshold_that_an_error_names_gives_enough(rows, kind, min_selected, margin, measure):
+    scores = table({f"p{n}": row for n, row in enumerate(rows)}, measure)
+    strict = {"quantile": 0.999} if kind == "quantile" else {"absolute": measure.merit(11.0)}
+    common = {"margin": margin, "min_selected": min_selected, "measure": measure}
     try:
         selection_rule.pick(scores, **rule(**strict, **common))
     except ValueError as error:
         advice = re.search(r"A (?:threshold|quantile) of (\S+) .*?would keep (\d+)\.", str(error))
         if advice is None:
             assert "No threshold would" in str(error)
-            assert len(picks_or_none(scores, margin=margin, higher_is_better=higher)) < min_selected
+            assert len(picks_or_none(scores, margin=margin, measure=measure)) < min_selected
         else:
             picks = selection_rule.pick(scores, **rule(**{kind: float(advice[1])}, **common))
             assert len(picks) == int(advice[2]) >= min_selected

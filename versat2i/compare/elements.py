@@ -4,8 +4,6 @@ import json
 
 import pandas as pd
 
-from versat2i.rewards.faithfulness import accuracy_by_type
-
 
 def by_element(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Share of right answers about each type of element, of the metrics that ask questions.
@@ -21,6 +19,6 @@ def by_element(table: pd.DataFrame) -> dict[str, dict[str, float]]:
         details = [json.loads(text) for text in rows["details"].dropna()]
         answers = pd.DataFrame([answer for each in details for answer in each.get("answers", [])])
         if len(answers):
-            shares = accuracy_by_type(answers).round(6)
+            shares = answers.groupby("element_type")["correct"].mean().round(6)
             found[str(metric)] = {str(kind): float(share) for kind, share in shares.items()}
     return found

@@ -1,7 +1,6 @@
 """Paired statistics: what each variant gains over the base on the same prompts.
 
-The unit is the prompt: its value is the mean over its images that did not abstain. Higher is better
-throughout: the caller flips the sign of a metric where lower is better.
+The unit is the prompt: its value is the mean merit of its images that did not abstain. Higher is better throughout.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ def compare(scores: Scores, *, metrics: Sequence[str], seed: int, resamples: int
     """Every variant against the base, metric by metric and in summary.
 
     Args:
-        scores: variant -> metric -> one row an image: ``prompt_id, k, score, abstained`` (the reason,
+        scores: variant -> metric -> one row an image: ``prompt_id, k, score, merit, abstained`` (the reason,
             or null). All variants have the same metrics and images; ``base`` is one of them.
         metrics: those that enter the summary; judges and diversity do not.
         seed: of the bootstrap.
@@ -43,6 +42,11 @@ def compare(scores: Scores, *, metrics: Sequence[str], seed: int, resamples: int
         for variant, frames in scores.items()
     }
     return result | {"summary": _summary(means, metrics, counts)}
+
+
+def by_metric(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """An evaluation table as one frame a metric, as `compare` takes it."""
+    return {str(metric): frame.reset_index(drop=True) for metric, frame in table.groupby("metric", sort=False)}
 
 
 def by_group(
@@ -189,7 +193,7 @@ def _images(frame: pd.DataFrame) -> set[tuple[str, int]]:
 
 
 def _per_prompt(frame: pd.DataFrame) -> pd.Series:
-    return judged(frame).sort_values("k").groupby("prompt_id")["score"].mean()
+    return judged(frame).sort_values("k").groupby("prompt_id")["merit"].mean()
 
 
 def _mean(values: np.ndarray) -> float:

@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 
 from versat2i.formats import shards
+from versat2i.formats.measures import OWN_LICENCE, Measure
 from versat2i.formats.shards import Candidate
 from versat2i.rewards.common.base import FLAGGED
 
 NAME = "diversity"
+MEASURE = Measure(
+    metric=NAME, evaluator="distance of a prompt's images from each other", licence=OWN_LICENCE, range=(0.0, 1.0)
+)
 
 
 def of(folder: Path) -> pd.DataFrame:
@@ -29,9 +33,9 @@ def of(folder: Path) -> pd.DataFrame:
         shown = [candidate for candidate in group if not candidate.flagged]
         for candidate, distance in zip(shown, _distances([c.image for c in shown]), strict=True):
             reason = None if np.isfinite(distance) else "the only image of its prompt"
-            rows.append((NAME, prompt_id, candidate.k, distance, reason, None))
-        rows += [(NAME, prompt_id, c.k, np.nan, FLAGGED, None) for c in group if c.flagged]
-    return pd.DataFrame(rows, columns=["metric", "prompt_id", "k", "score", "abstained", "details"])
+            rows.append((NAME, prompt_id, candidate.k, distance, distance, reason, None))
+        rows += [(NAME, prompt_id, c.k, np.nan, np.nan, FLAGGED, None) for c in group if c.flagged]
+    return pd.DataFrame(rows, columns=["metric", "prompt_id", "k", "score", "merit", "abstained", "details"])
 
 
 def _distances(images: list[np.ndarray]) -> np.ndarray:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from versat2i import rewards
 from versat2i.evaluate import diversity
 from versat2i.formats import shards
-from versat2i.rewards.common import scoring
+from versat2i.formats.measures import Measure
+from versat2i.rewards.common import registry, scoring
 from versat2i.settings.params import Params, Reward
 
 JUDGES = "judges"  # the folder of evaluators that never select
@@ -28,7 +28,7 @@ def of_judges(settings: Params) -> list[tuple[str, Reward]]:
 
 
 def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:
-    """Every metric of every image of a variant, higher is better throughout.
+    """Score every image of a variant by every evaluator.
 
     Args:
         folder: the variant's shards.
@@ -37,38 +37,32 @@ def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions
         questions: the questions table.
 
     Returns:
-        one row an image and metric (kind `evaluation`).
+        one row an image and metric (kind `evaluation`), in the order of `measures`.
 
     Raises:
         ValueError: two evaluators have one metric.
     """
-    metric_names(evaluators)
     frames = []
-    for aspect, evaluator in evaluators:
+    for measure, (aspect, evaluator) in zip(measures(evaluators), evaluators, strict=False):
         worker = scoring.Recipe(aspect, evaluator, texts, questions)()
         table = pd.concat([worker(path)[0] for path in shards.paths(folder)], ignore_index=True)
-        sign = 1 if worker.reward.higher_is_better else -1
-        frames.append(table.assign(metric=worker.reward.metric, score=sign * table["score"]))
+        frames.append(table.assign(metric=measure.metric))
     return pd.concat([*frames, diversity.of(folder)], ignore_index=True)
 
 
-def metric_names(evaluators: Evaluators) -> list[str]:
-    """The metric of each evaluator.
+def measures(evaluators: Evaluators) -> list[Measure]:
+    """What each evaluator measures, and last `diversity`, which every variant has.
 
     Raises:
-        ValueError: two have the same, or one that of `diversity`.
+        ValueError: two have the same metric, or one that of `diversity`.
     """
-    names = [rewards.from_params(aspect, e).metric for aspect, e in evaluators]
-    for metric, amount in Counter([*names, diversity.NAME]).items():
+    found = [registry.measure(aspect, e, selects=aspect != JUDGES) for aspect, e in evaluators] + [diversity.MEASURE]
+    for metric, amount in Counter(measure.metric for measure in found).items():
         if amount > 1:
-            sharing = [f"{a}: {e.evaluator}" for (a, e), name in zip(evaluators, names, strict=True) if name == metric]
+            pairs = zip(evaluators, found, strict=False)
+            sharing = [f"{a}: {e.evaluator}" for (a, e), measure in pairs if measure.metric == metric]
             raise ValueError(
                 f"params.yaml: the metric {metric!r} is that of {amount} evaluators ({', '.join(sharing)}); a metric "
                 "is a column of the results and needs one evaluator. Leave the others out"
             )
-    return names
-
-
-def by_metric(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """An evaluation table as one frame a metric, as `statistics.compare` takes it."""
-    return {str(metric): frame.reset_index(drop=True) for metric, frame in table.groupby("metric", sort=False)}
+    return found

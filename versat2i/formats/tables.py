@@ -1,5 +1,6 @@
 """The Parquet tables of the pipeline: a declared schema each, checked on every read and write."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from versat2i.formats import measures as packing
+from versat2i.formats.measures import Measure
 from versat2i.work import files
 
 _STRINGS = pa.list_(pa.string())
@@ -74,6 +77,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("prompt_id", pa.string()),
             ("k", pa.int64()),
             ("score", pa.float64()),
+            ("merit", pa.float64()),
             ("abstained", pa.string()),
             ("details", pa.string()),
         ]
@@ -105,8 +109,14 @@ MOST_BYTES = 2**31 - 1  # of a table in memory; a million scores with their deta
 _BATCH = 1024  # rows unpacked before they are weighed
 
 
-def write(kind: str, frame: pd.DataFrame, path: Path) -> None:
+def write(kind: str, frame: pd.DataFrame, path: Path, about: Sequence[Measure] = ()) -> None:
     """Write a table of a kind in `SCHEMAS`; the same rows give the same bytes.
+
+    Args:
+        kind: of the table.
+        frame: its rows.
+        path: the file.
+        about: what its scores measure; `measures` reads it.
 
     Raises:
         ValueError: the frame does not fit the schema.
@@ -118,6 +128,8 @@ def write(kind: str, frame: pd.DataFrame, path: Path) -> None:
     # not by Table.from_pandas: its metadata holds pandas' version, and a newer one would change every hash
     table = pa.Table.from_arrays([_column(frame[field.name], field, path) for field in schema], schema=schema)
     _check_values(kind, table, path)
+    if about:
+        table = table.replace_schema_metadata(packing.packed(about))
     with files.new_file(path) as partial:
         pq.write_table(table, partial, compression="zstd")
 
@@ -155,6 +167,9 @@ def _check_values(kind: str, table: pa.Table, path: Path) -> None:
     if {"score", "abstained"} <= set(table.column_names):
         explained = pc.or_(pc.is_valid(table.column("score")), pc.is_valid(table.column("abstained")))
         _expect(explained, table.column("score"), f"{path}: column 'score'", "a number, or a reason in 'abstained'")
+    if "merit" in table.column_names:
+        there = pc.or_(pc.is_valid(table.column("merit")), pc.is_null(table.column("score")))
+        _expect(there, table.column("merit"), f"{path}: column 'merit'", "a number where there is a score")
     if table.group_by(KEYS[kind]).aggregate([]).num_rows < table.num_rows:
         raise ValueError(f"{path}: two rows have one {' and '.join(KEYS[kind])}. Delete the file and run `dvc repro`")
 
@@ -245,6 +260,18 @@ def _load(path: Path) -> pa.Table:
         raise ValueError(
             f"{path}: not a readable Parquet file ({_line(error)}). Delete it and run `dvc repro`"
         ) from None
+
+
+def measures(path: Path) -> list[Measure]:
+    """What the scores of a table measure, as `write` was told.
+
+    Raises:
+        ValueError: the file is missing or no Parquet file, or does not say.
+    """
+    try:
+        return packing.unpacked(_load(path).schema.metadata)
+    except packing.Unsaid as error:
+        raise ValueError(f"{path}: {error}. Delete the file and run `dvc repro`") from None
 
 
 def texts(path: Path) -> dict[str, str]:

@@ -8,8 +8,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from versat2i.formats import metrics, shards, tables
+from versat2i.formats.measures import Measure
 from versat2i.report import charts, inputs, thumbnails
-from versat2i.report.results import Metric
 from versat2i.select import chosen
 from versat2i.settings.params import Params, Select, TrainLora
 from versat2i.work import places
@@ -39,7 +39,7 @@ class Aspect:
         summary: ``metrics/select/<aspect>.json``.
     """
 
-    metric: Metric
+    measure: Measure
     rule: Select
     training: TrainLora
     summary: dict[str, Any]
@@ -49,22 +49,22 @@ class Aspect:
     rejected: list[Example]
 
 
-def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> Aspect:
+def read(measure: Measure, settings: Params, texts: dict[str, str], out: Path) -> Aspect:
     """An aspect's section; its examples' thumbnails are written on the way.
 
     Args:
-        metric: the aspect's.
+        measure: what the aspect's scores are.
         settings: all params.
         texts: prompt_id -> text of the train prompts.
         out: the report's folder.
     """
-    aspect = str(metric.aspect)
+    aspect = str(measure.aspect)
     folder, summary = places.selected(aspect), inputs.read(places.metrics("select", aspect), inputs.Selection)
     scores = tables.judged(tables.read("scores", places.scores(aspect)))
     picks = tables.read("picks", folder / chosen.PICKS)
     losses = metrics.read_csv(places.plot("train_lora", aspect), LOSSES)
     return Aspect(
-        metric,
+        measure,
         settings.select[aspect],
         settings.train_lora[aspect],
         summary,
@@ -73,7 +73,7 @@ def read(metric: Metric, settings: Params, texts: dict[str, str], out: Path) -> 
         ),
         charts.losses(aspect, losses),
         _examples(folder / chosen.IMAGES, fair_sample(picks), texts, out, f"picked/{aspect}"),
-        _rejected(folder / chosen.REJECTED, scores, texts, out, f"rejected/{aspect}", metric.negated),
+        _rejected(folder / chosen.REJECTED, scores, texts, out, f"rejected/{aspect}"),
     )
 
 
@@ -82,15 +82,13 @@ def fair_sample(picks: pd.DataFrame) -> pd.DataFrame:
     return picks.sort_values(["prompt_id", "k"]).drop_duplicates("prompt_id").head(EXAMPLES)
 
 
-def _rejected(
-    folder: Path, scores: pd.DataFrame, texts: dict[str, str], out: Path, place: str, negated: bool
-) -> list[Example]:
+def _rejected(folder: Path, scores: pd.DataFrame, texts: dict[str, str], out: Path, place: str) -> list[Example]:
     """Those that `select` kept, worst first; none where every candidate was picked."""
     if not any(folder.glob("*.tar")):
         return []
     kept = {key for path in shards.paths(folder) for key in _index(path)}
     keys = pd.MultiIndex.from_frame(scores[["prompt_id", "k"]])
-    shown = scores[keys.isin(kept)].sort_values(["score", "prompt_id", "k"], ascending=[not negated, True, True])
+    shown = scores[keys.isin(kept)].sort_values(["merit", "prompt_id", "k"])
     return _examples(folder, shown, texts, out, place)
 
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from versat2i.compare.statistics import BASE, Scores
 from versat2i.formats import shards
+from versat2i.formats.measures import Measure
 from versat2i.report import thumbnails
-from versat2i.report.results import Metric
 
 IMAGES, SCRIPT = "images", "prompts.js"
 DIGITS = 5  # of a score; enough to sort by
@@ -39,14 +39,14 @@ class Browser:
 
 
 def describe(
-    scores: Scores, prompts: pd.DataFrame, metrics: Sequence[Metric], units: Mapping[str, float], headline: str
+    scores: Scores, prompts: pd.DataFrame, measures: Sequence[Measure], units: Mapping[str, float], headline: str
 ) -> Browser:
     """Everything the browser shows but the pictures.
 
     Args:
         scores: variant -> metric -> frame, as `statistics.compare` takes it.
         prompts: the prompts table of the evaluation.
-        metrics: those to show.
+        measures: those to show.
         units: metric -> the gain that counts as one where metrics are averaged, 0: none does.
         headline: the variant to start with.
 
@@ -63,7 +63,7 @@ def describe(
     place = {prompt_id: number for number, prompt_id in enumerate(prompts["prompt_id"])}
     items = {key: number for number, key in enumerate(_keys(scores, place))}
     values = {
-        variant: [_values(frames[metric.name], variant, items) for metric in metrics]
+        variant: [_values(frames[measure.metric], variant, items) for measure in measures]
         for variant, frames in scores.items()
     }
     asked = {variant: _answers(frames, variant) for variant, frames in scores.items()}
@@ -76,7 +76,7 @@ def describe(
     content = {
         "variants": list(scores),
         "headline": headline,
-        "metrics": [{"name": m.name, "unit": units[m.name], "selects": m.aspect is not None} for m in metrics],
+        "metrics": [{"name": m.metric, "unit": units[m.metric], "selects": m.aspect is not None} for m in measures],
         "prompts": [[*row, list(questions.get(row[0], {}).values())] for row in texts],
         "items": rows,
     }
@@ -96,11 +96,11 @@ def _keys(scores: Scores, place: Mapping[str, int]) -> list[Key]:
 
 
 def _values(frame: pd.DataFrame, variant: str, items: Mapping[Key, int]) -> dict[Key, float | str]:
-    """The score of each image, or the reason why it has none."""
-    rows = zip(frame["prompt_id"], frame["k"], frame["score"], frame["abstained"], strict=True)
+    """The merit of each image, or the reason why it has none."""
+    rows = zip(frame["prompt_id"], frame["k"], frame["merit"], frame["abstained"], strict=True)
     found = {
-        (prompt_id, int(k)): reason if isinstance(reason, str) else float(f"{score:.{DIGITS}g}")
-        for prompt_id, k, score, reason in rows
+        (prompt_id, int(k)): reason if isinstance(reason, str) else float(f"{merit:.{DIGITS}g}")
+        for prompt_id, k, merit, reason in rows
     }
     if missing := sorted(items.keys() - found.keys()):
         raise ValueError(

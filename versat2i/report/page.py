@@ -10,12 +10,10 @@ from markupsafe import Markup
 
 from versat2i.compare import statistics
 from versat2i.compare.statistics import BASE, MIXTURE, UNIFORM, Comparison
-from versat2i.evaluate import score
 from versat2i.formats import metrics as metric_files
 from versat2i.formats import tables
+from versat2i.formats.measures import OWN_LICENCE, Measure
 from versat2i.report import aspects, browser, charts, gates, inputs, results
-from versat2i.report.results import Metric
-from versat2i.rewards.common.base import OWN_LICENCE
 from versat2i.settings import environment
 from versat2i.settings.params import Model, Params
 from versat2i.work import places
@@ -39,16 +37,14 @@ def write(settings: Params, out: Path) -> int:
     """
     out.mkdir(parents=True, exist_ok=True)
     variants = list(settings.evaluate.variants)
-    metrics = results.metrics(settings)
-    scores = {
-        variant: score.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
-        for variant in variants
-    }
-    statistics.check(scores, [metric.name for metric in metrics])
+    files = {variant: places.evaluation(variant) / "scores.parquet" for variant in variants}
+    scores = {variant: statistics.by_metric(tables.read("evaluation", path)) for variant, path in files.items()}
+    measures = tables.measures(files[BASE])
+    statistics.check(scores, [measure.metric for measure in measures])
     units = spreads(scores)
-    sections = verdict(metrics, units, variants) | {"gates": gates.read(settings)}
+    sections = verdict(measures, units, variants) | {"gates": gates.read(settings)}
     prompts = tables.read("prompts", places.prompts(settings.evaluate.split))
-    shown = browser.describe(scores, prompts, metrics, units, results.headline(variants))
+    shown = browser.describe(scores, prompts, measures, units, results.headline(variants))
     browser.write_script(shown, out)
     size = browser.write_images(shown, {v: places.evaluation(v) / "images" for v in variants}, out)
     texts = tables.texts(places.prompts("train"))
@@ -56,7 +52,7 @@ def write(settings: Params, out: Path) -> int:
         "browser": shown.content,
         "items": len(shown.items),
         "size": size,
-        "aspects": [aspects.read(metric, settings, texts, out) for metric in metrics if metric.aspect],
+        "aspects": [aspects.read(measure, settings, texts, out) for measure in measures if measure.aspect],
         "settings": settings,
         "model": model_name(settings.model),
         "model_licence": model_licence(settings.model),
@@ -86,45 +82,45 @@ def model_licence(model: Model) -> str:
     return OWN_LICENCE if ours else "that of the model: see its card"
 
 
-def verdict(metrics: list[Metric], units: Mapping[str, float], variants: list[str]) -> dict[str, Any]:
+def verdict(measures: list[Measure], units: Mapping[str, float], variants: list[str]) -> dict[str, Any]:
     """What ``metrics/evaluate.json`` and ``metrics/groups.json`` say, as the page shows it."""
     table = inputs.read(places.metrics("evaluate"), inputs.Evaluation)
     name = results.headline(variants)
     changes = {
-        variant: {metric.name: results.change(table, variant, metric.name) for metric in metrics}
+        variant: {measure.metric: results.change(table, variant, measure.metric) for measure in measures}
         for variant in variants
     }
     groups = inputs.read(places.metrics("groups"), inputs.Groups)
     return {
-        "metrics": metrics,
+        "measures": measures,
         "variants": variants,
         "headline": name,
         "changes": changes,
-        "sentence": results.sentence({m.name: changes[name][m.name] for m in metrics if m.aspect}),
+        "sentence": results.sentence({m.metric: changes[name][m.metric] for m in measures if m.aspect}),
         "summary": table["summary"],
         "against_uniform": table["summary"].get(f"{MIXTURE}_minus_{UNIFORM}"),
         "groups": {
-            group: {metric.name: results.change(part, name, metric.name) for metric in metrics}
+            group: {measure.metric: results.change(part, name, measure.metric) for measure in measures}
             for group, part in groups.items()
         },
-        "conflicts": _conflicts(table, metrics, units, variants),
+        "conflicts": _conflicts(table, measures, units, variants),
     }
 
 
 def _conflicts(
-    table: Comparison, metrics: list[Metric], units: Mapping[str, float], variants: list[str]
+    table: Comparison, measures: list[Measure], units: Mapping[str, float], variants: list[str]
 ) -> Markup | None:
     """The chart of variants x metrics; None where base is alone."""
     others = [variant for variant in variants if variant != BASE]
     if not others:
         return None
-    names = [metric.name for metric in metrics]
+    names = [measure.metric for measure in measures]
     cells = {variant: [results.change(table, variant, name) for name in names] for variant in others}
     texts = {variant: [signed(each.gain) for each in row] for variant, row in cells.items()}
     clear = {v: [each.verdict in (results.BETTER, results.WORSE) for each in row] for v, row in cells.items()}
     gains = results.standardised({v: table[v] for v in variants}, {name: units[name] for name in names})
     shown, bold = (pd.DataFrame.from_dict(part, orient="index", columns=names) for part in (texts, clear))
-    return charts.conflicts(gains, shown, bold, sum(metric.aspect is not None for metric in metrics))
+    return charts.conflicts(gains, shown, bold, sum(measure.aspect is not None for measure in measures))
 
 
 def number(value: float | None) -> str:

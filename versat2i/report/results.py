@@ -5,33 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from versat2i import rewards
 from versat2i.compare.statistics import BASE, MIXTURE, ROUNDING, Comparison
-from versat2i.evaluate import diversity as diversities
-from versat2i.evaluate import score
-from versat2i.rewards.common.base import OWN_LICENCE
-from versat2i.settings.params import Params, Reward
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = "better", "worse", "no clear change", "not measured"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A column of the results.
-
-    Attributes:
-        name: as in ``metrics/evaluate.json``.
-        evaluator: who measures it.
-        licence: of the evaluator.
-        aspect: whose candidates it picked; None for one that never selects.
-        negated: low is good for its evaluator, so that evaluations hold the negative of its scores.
-    """
-
-    name: str
-    evaluator: str
-    licence: str
-    aspect: str | None = None
-    negated: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,19 +37,6 @@ class Change:
         if self.low is None or self.high is None:
             return UNKNOWN
         return BETTER if self.low > 0 else WORSE if self.high < 0 else UNCLEAR
-
-
-def metrics(settings: Params) -> list[Metric]:
-    """The aspects' metrics, then those that only judge."""
-    aspects = [_metric(aspect, evaluator, aspect) for aspect, evaluator in score.of_aspects(settings)]
-    judges = [_metric(folder, judge, None) for folder, judge in score.of_judges(settings)]
-    diversity = Metric(diversities.NAME, "distance of a prompt's images from each other", OWN_LICENCE)
-    return [*aspects, *judges, diversity]
-
-
-def _metric(folder: str, evaluator: Reward, aspect: str | None) -> Metric:
-    reward = rewards.from_params(folder, evaluator)
-    return Metric(reward.metric, reward.name, reward.licence, aspect, not reward.higher_is_better)
 
 
 def headline(variants: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Which candidates an expert learns from: threshold, then the best of each prompt, in pure pandas.
 
-Scores are compared as ``merit``: the score, or its negative where lower is better.
+Candidates are compared by ``merit``, of which more is better; thresholds are told in the unit of the score.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from versat2i.formats import tables
+from versat2i.formats.measures import Measure
 
 SHOWN_QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
 ROUND_DOWN = Context(prec=6, rounding=ROUND_FLOOR)
@@ -18,13 +19,13 @@ KEYS = ["prompt_id", "k"]
 
 def pick(
     scores: pd.DataFrame,
+    measure: Measure,
     *,
     absolute: float | None = None,
     quantile: float | None = None,
     per_prompt: int,
     margin: float,
     min_selected: int,
-    higher_is_better: bool = True,
     guards: Sequence[pd.DataFrame] = (),
     label: str,
 ) -> pd.DataFrame:
@@ -35,45 +36,40 @@ def pick(
     these are all alike there is nothing to learn.
 
     Args:
-        scores: one row a candidate: ``prompt_id, k, score, abstained`` (the reason, or null).
+        scores: one row a candidate: ``prompt_id, k, score, merit, abstained`` (the reason, or null).
+        measure: what the scores measure.
         absolute: threshold t in the unit of the score; this or ``quantile``.
         quantile: threshold as a share of the pool, in [0, 1); see `cutoff`.
         per_prompt: most picks of one prompt, n.
         margin: least distance of a prompt's best from its median, in the unit of the score.
         min_selected: fewer picks than this are an error.
-        higher_is_better: False for a score that counts faults.
         guards: `merits` of the aspects that no pick may be bought with.
         label: who asks, opens the error message, e.g. ``select@geometry``.
 
     Returns:
         One row a pick: ``prompt_id, k, score, rank`` (1 = the prompt's best), sorted by prompt and rank.
     """
-    pool = _pool(scores, higher_is_better)
+    pool = tables.judged(scores)
     if pool.empty:
         raise ValueError(
             f"{label}: every one of the {len(scores)} candidates abstained. Column 'details' of the scores says why."
         )
-    sign = _sign(higher_is_better)
-    threshold = cutoff(scores, absolute=absolute, quantile=quantile, higher_is_better=higher_is_better)
+    threshold = cutoff(scores, measure, absolute=absolute, quantile=quantile)
     ranked = _ranked(pool, per_prompt, margin, guards)
-    picks = ranked[ranked["merit"] >= sign * threshold]
+    picks = ranked[ranked["merit"] >= measure.merit(threshold)]
     if len(picks) < min_selected:
         found = (
             f"{label}: {len(picks)} picks from {scores['prompt_id'].nunique()} prompts have a "
-            f"{_criterion(threshold, margin, sign)}{' and pass the guard' if guards else ''}; "
+            f"{_criterion(threshold, margin, measure)}{' and pass the guard' if guards else ''}; "
             f"min_selected is {min_selected}."
         )
-        advice = _advice(pool, ranked, min_selected, sign, by_quantile=quantile is not None)
+        advice = _advice(pool, ranked, min_selected, measure, by_quantile=quantile is not None)
         raise ValueError(f"{found} {_distribution(pool, len(scores))} {advice}")
     return picks[["prompt_id", "k", "score", "rank"]].reset_index(drop=True)
 
 
 def cutoff(
-    scores: pd.DataFrame,
-    *,
-    absolute: float | None = None,
-    quantile: float | None = None,
-    higher_is_better: bool = True,
+    scores: pd.DataFrame, measure: Measure, *, absolute: float | None = None, quantile: float | None = None
 ) -> float:
     """The threshold in the unit of the score: ``absolute``, or the pool's own ``quantile``.
 
@@ -84,14 +80,7 @@ def cutoff(
         return absolute
     if absolute is not None or quantile is None:
         raise ValueError(f"a threshold is absolute or a quantile, not {absolute=} with {quantile=}")
-    merit = _pool(scores, higher_is_better)["merit"]
-    return _sign(higher_is_better) * float(np.quantile(merit, quantile, method="lower"))
-
-
-def higher_is_better(scores: pd.DataFrame) -> bool:
-    """Whether a high score is a good one, as the table's merit says it."""
-    pool = tables.judged(scores)
-    return bool((pool["merit"] == pool["score"]).all())
+    return measure.merit(float(np.quantile(tables.judged(scores)["merit"], quantile, method="lower")))
 
 
 def merits(scores: pd.DataFrame) -> pd.DataFrame:
@@ -148,41 +137,35 @@ def distribution(scores: pd.DataFrame, picks: pd.DataFrame, bins: int) -> pd.Dat
     return pd.DataFrame({"score": (edges[:-1] + edges[1:]) / 2, **shares})
 
 
-def rivals(
-    scores: pd.DataFrame,
-    picks: pd.DataFrame,
-    *,
-    higher_is_better: bool = True,
-    guards: Sequence[pd.DataFrame] = (),
-) -> pd.DataFrame:
-    """The worst judged candidate of each pick's prompt, for the contrast to learn from.
+def rivals(scores: pd.DataFrame, picks: pd.DataFrame, *, guards: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
+    """Pair each pick with one of the worst candidates of its prompt, for the contrast to learn from.
 
-    The i-th best pick of a prompt gets the i-th worst of those that are no better than the prompt's median in any
-    guard; a pick than which that one is no worse, or for which there is none, is its own rival, which teaches nothing.
+    A prompt's i-th best pick gets its i-th worst candidate, where candidates above the prompt's median in a guard are
+    left aside. Without a worse candidate a pick is paired with itself (gap 0), and training ignores it.
 
     Args:
         scores: what `pick` was given.
         picks: what it returned.
-        higher_is_better: as for `pick`.
         guards: as for `pick`: with both on their sides of the median, the pick loses to its rival in none of them.
 
     Returns:
-        the picks with ``rival``, its k, and ``gap``, how much worse its score is; 0 for its own rival.
+        the picks with ``rival``, its k, and ``gap``, how much worse its score is.
     """
-    pool = _pool(scores, higher_is_better)
+    pool = tables.judged(scores)
+    own = picks[KEYS].merge(pool[[*KEYS, "merit"]], on=KEYS, how="left", validate="one_to_one")["merit"]
     for guard in guards:
         pool = pool[_lead(pool, guard) <= 0]
     worst_first = pool.sort_values(["prompt_id", "merit", "k"])
     worst_first = worst_first.assign(rank=worst_first.groupby("prompt_id").cumcount() + 1)
     columns = worst_first[["prompt_id", "rank", "k", "merit"]].rename(columns={"k": "rival", "merit": "worst"})
     found = picks.merge(columns, on=["prompt_id", "rank"], how="left", validate="one_to_one")
-    gap = _sign(higher_is_better) * found["score"] - found["worst"]
+    gap = own - found["worst"]
     worse = gap > 0
     rival = found["rival"].where(worse, found["k"]).astype("int64")
     return picks.assign(rival=rival.to_numpy(), gap=gap.where(worse, 0.0).to_numpy())
 
 
-def rejected(scores: pd.DataFrame, picks: pd.DataFrame, amount: int, *, higher_is_better: bool = True) -> pd.DataFrame:
+def rejected(scores: pd.DataFrame, picks: pd.DataFrame, amount: int) -> pd.DataFrame:
     """The worst candidates that were judged and not picked, at most one of each prompt, worst first.
 
     Equally bad ones are ordered by ``prompt_id``: a hash, so they are a fair sample of the prompts.
@@ -190,19 +173,10 @@ def rejected(scores: pd.DataFrame, picks: pd.DataFrame, amount: int, *, higher_i
     Returns:
         At most ``amount`` rows: ``prompt_id, k, score``.
     """
-    pool = _pool(scores, higher_is_better)
+    pool = tables.judged(scores)
     picked = pd.MultiIndex.from_frame(pool[KEYS]).isin(pd.MultiIndex.from_frame(picks[KEYS]))
     worst_first = pool[~picked].sort_values(["merit", *KEYS]).drop_duplicates("prompt_id")
     return worst_first.head(amount)[[*KEYS, "score"]].reset_index(drop=True)
-
-
-def _sign(higher_is_better: bool) -> float:
-    return 1.0 if higher_is_better else -1.0
-
-
-def _pool(scores: pd.DataFrame, higher_is_better: bool) -> pd.DataFrame:
-    pool = tables.judged(scores)
-    return pool.assign(merit=_sign(higher_is_better) * pool["score"])
 
 
 def _lead(pool: pd.DataFrame, guard: pd.DataFrame) -> np.ndarray:
@@ -226,8 +200,8 @@ def _ranked(pool: pd.DataFrame, per_prompt: int, margin: float, guards: Sequence
     return ranked[ranked["rank"] <= per_prompt]
 
 
-def _criterion(threshold: float, margin: float, sign: float) -> str:
-    bound = f"score {'>=' if sign > 0 else '<='} {threshold:.6g}"
+def _criterion(threshold: float, margin: float, measure: Measure) -> str:
+    bound = f"score {'>=' if measure.higher_is_better else '<='} {threshold:.6g}"
     return f"{bound} and a margin of {margin:.6g} over the prompt's median" if margin > 0 else bound
 
 
@@ -237,7 +211,7 @@ def _distribution(pool: pd.DataFrame, candidates: int) -> str:
     return f"Scores of the {len(pool)} candidates of {candidates} that did not abstain: {shown}."
 
 
-def _advice(pool: pd.DataFrame, ranked: pd.DataFrame, min_selected: int, sign: float, *, by_quantile: bool) -> str:
+def _advice(pool: pd.DataFrame, ranked: pd.DataFrame, min_selected: int, measure: Measure, *, by_quantile: bool) -> str:
     """The strictest threshold that gives enough picks, in the terms of the rule that gave too few."""
     if len(ranked) < min_selected:
         return (
@@ -248,11 +222,11 @@ def _advice(pool: pd.DataFrame, ranked: pd.DataFrame, min_selected: int, sign: f
     if by_quantile:
         share = _round_down((pool["merit"] < needed).sum() / max(len(pool) - 1, 1))
         bound = float(np.quantile(pool["merit"], share, method="lower"))
-        named = f"quantile of {share:.6g} ({_criterion(sign * bound, 0.0, sign)})"
+        named = f"quantile of {share:.6g} ({_criterion(measure.merit(bound), 0.0, measure)})"
     else:
         bound = _round_down(needed)
         # 0.0 is added so that a threshold of -0.0 reads 0
-        named = f"threshold of {sign * bound + 0.0:.6g}"
+        named = f"threshold of {measure.merit(bound) + 0.0:.6g}"
     return f"A {named} would keep {(ranked['merit'] >= bound).sum()}."
 
 

@@ -9,10 +9,11 @@ import pandas as pd
 import PIL.Image
 from numpy.typing import NDArray
 
+from versat2i.formats.measures import OWN_LICENCE as OWN_LICENCE
+
 Image = NDArray[np.uint8]  # [height, width, 3], RGB
 Images = NDArray[np.uint8]  # [batch, height, width, 3], RGB
 
-OWN_LICENCE = "Apache-2.0, this project"
 BLANK = "the image is blank"
 FLAGGED = "flagged by the model's safety checker"
 

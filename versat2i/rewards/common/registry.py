@@ -7,6 +7,7 @@ new evaluator touches its own folder only. A name that ends in a colon is a fami
 """
 
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
@@ -15,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from versat2i.formats.measures import Measure
 from versat2i.rewards.common.base import Reward
 from versat2i.rewards.common.isolated import Isolated
 from versat2i.rewards.common.isolated_worker import GROUP
@@ -119,6 +121,26 @@ def from_params(aspect: str, chosen: Chosen) -> Reward:
         return load(aspect, chosen.evaluator, **chosen.options)
     point, _ = _find(aspect, chosen.evaluator)
     return Isolated(_import(point), aspect, chosen.evaluator, chosen.environment, chosen.options)
+
+
+def measure(aspect: str, chosen: Chosen, *, selects: bool = True) -> Measure:
+    """What the evaluator that params name says of its scores.
+
+    Args:
+        aspect: its folder.
+        chosen: the evaluator.
+        selects: whether it picks the aspect's candidates; a judge does not.
+    """
+    reward = from_params(aspect, chosen)
+    low, high = (float(end) if math.isfinite(end) else None for end in reward.range)
+    return Measure(
+        metric=reward.metric,
+        evaluator=reward.name,
+        licence=reward.licence,
+        higher_is_better=reward.higher_is_better,
+        range=(low, high),
+        aspect=aspect if selects else None,
+    )
 
 
 def _find(aspect: str, evaluator: str) -> tuple[EntryPoint, dict[str, str]]:
