@@ -31,8 +31,8 @@ def main(variant: str) -> str:
     prepare = None if variant == "base" else loading.Put(places.adapter(variant))
     texts = tables.texts(places.prompts(options.split))
     plan = plans.plan(texts, options.per_prompt, options.prompts_per_shard)
-    device, safety = machine.torch_device(), settings.generate.safety
-    recipe = painter.Recipe(settings.model, prepare, options, settings.seed, device, "evaluate", safety)
+    safety = settings.generate.safety
+    recipe = painter.Recipe(settings.model, prepare, options, settings.seed, machine, "evaluate", safety)
     evaluators = score.of_aspects(settings) + score.of_judges(settings)
     results = pool.run(recipe, plan, machine.processes("evaluate"))
     drawn = 0
@@ -42,7 +42,7 @@ def main(variant: str) -> str:
             store.assemble(piece, images)
             drawn += new * len(shard.keys)
         questions = tables.read("questions", places.questions(options.split))
-        scores = score.score(images, evaluators, texts, questions)
+        scores = score.score(images, evaluators, texts, questions, machine)
         tables.write("evaluation", scores, out / "scores.parquet", score.measures(evaluators))
     return f"{sum(len(shard.keys) for shard in plan)} images, {drawn} of them drawn now,"
 

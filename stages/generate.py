@@ -29,7 +29,7 @@ def main() -> str:
         None,
         settings.generate,
         settings.seed,
-        machine.torch_device(),
+        machine,
         "generate",
         settings.generate.safety,
     )

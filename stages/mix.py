@@ -21,7 +21,7 @@ def main(variant: str) -> str:
         python -m stages.mix mixture
         python -m stages.mix uniform
     """
-    settings = params.load()
+    settings, machine = params.load(), compute.load()
 
     from versat2i.mix import unions  # torch and diffusers take seconds to import
 
@@ -31,7 +31,7 @@ def main(variant: str) -> str:
     key = unions.fingerprint(variant, settings, adapters, selected)
 
     def unite(out: Path) -> kept.Result:
-        return unions.unite(variant, settings, adapters, selected, key, out, compute.load().torch_device())
+        return unions.unite(variant, settings, adapters, selected, key, out, machine)
 
     made = kept.make("mix", key, unite)
     made.put("mix", variant)

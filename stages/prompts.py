@@ -7,7 +7,7 @@ import click
 from stages.command import stage
 from versat2i.formats import metrics, tables
 from versat2i.prompts import sources
-from versat2i.settings import params
+from versat2i.settings import compute, params
 from versat2i.work import files, places, progress
 
 
@@ -20,7 +20,7 @@ def main() -> str:
     Example:
         python -m stages.prompts
     """
-    splits = sources.collect(params.load().prompts, partial(progress.track, every=50))
+    splits = sources.collect(params.load().prompts, partial(progress.track, every=50), compute.load())
     with files.replaced(places.DATA / "prompts") as prompts, files.replaced(places.DATA / "questions") as questions:
         for split, (texts, asked, _) in splits.items():
             tables.write("prompts", texts, prompts / f"{split}.parquet")

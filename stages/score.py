@@ -4,7 +4,7 @@ import click
 import pandas as pd
 
 from stages.command import stage
-from versat2i.formats import shards, tables
+from versat2i.formats import tables
 from versat2i.rewards.common import plugins, registry, scoring
 from versat2i.settings import compute, params
 from versat2i.work import places, pool, progress
@@ -21,14 +21,14 @@ def main(aspect: str) -> str:
         python -m stages.score geometry
     """
     plugins.check()
-    settings = params.load()
+    settings, machine = params.load(), compute.load()
     evaluator = params.entry(settings.rewards, aspect, "rewards")
     texts = tables.texts(places.prompts("train"))
     questions = tables.read("questions", places.questions("train"))
-    recipe = scoring.Recipe(aspect, evaluator, texts, questions)
-    paths = shards.paths(places.IMAGES)
-    results = pool.run(recipe, paths, compute.load().processes("score"))
-    pieces = list(progress.track(results, f"score@{aspect}", len(paths)))
+    recipe = scoring.Recipe(aspect, evaluator, texts, questions, machine)
+    units = scoring.units(places.IMAGES, registry.from_params(aspect, evaluator))
+    results = pool.run(recipe, units, machine.processes("score"))
+    pieces = list(progress.track(results, f"score@{aspect}", len(units)))
     scores = pd.concat([table for table, _ in pieces], ignore_index=True)
     scoring.expect_all(scores, texts, places.IMAGES)
     measure = registry.measure(aspect, evaluator)  # not recipe(): it hashes a model folder

@@ -20,7 +20,7 @@ def main(aspect: str) -> str:
     Example:
         python -m stages.train_lora geometry
     """
-    settings = params.load()
+    settings, machine = params.load(), compute.load()
     rule = params.entry(settings.train_lora, aspect, "train_lora")
     selected = places.selected(aspect)
 
@@ -31,8 +31,9 @@ def main(aspect: str) -> str:
     checkpoint = checkpoints.of("train_lora", expert.__name__, aspect, settings, rule, [selected])
 
     def train(out: Path) -> kept.Result:
-        device = compute.load().torch_device()
-        adapter, losses = expert.train_lora(settings.model, [selected], rule, settings.seed, aspect, checkpoint, device)
+        adapter, losses = expert.train_lora(
+            settings.model, [selected], rule, settings.seed, aspect, checkpoint, machine
+        )
         lora.write(adapter, out)
         return loop.summary(losses), losses, checkpoint.remove
 

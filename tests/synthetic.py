@@ -90,8 +90,7 @@ def _select(chosen: params.Params) -> None:
     pool = draw(Path("pool"), texts, 3, 1.0)
     for aspect in chosen.aspects:
         reward = rewards.load(aspect, chosen.rewards[aspect].evaluator, **chosen.rewards[aspect].options)
-        parts = [scoring.score_shard(reward, path, texts, questions) for path in shards.paths(pool)]
-        scores = pd.concat(parts, ignore_index=True)
+        scores = _scored(reward, pool, texts, questions)
         measure = registry.measure(aspect, chosen.rewards[aspect])
         tables.write("scores", scores, places.scores(aspect), [measure])
         picks = rule.pick(scores, measure, quantile=0.2, per_prompt=1, margin=0.0, min_selected=1, label=aspect)
@@ -151,9 +150,14 @@ def _scores(chosen: params.Params, folder: Path, texts: dict[str, str], question
     frames = []
     for aspect, evaluator in [*((aspect, chosen.rewards[aspect]) for aspect in chosen.aspects), *judges]:
         reward = rewards.load(aspect, evaluator.evaluator, **evaluator.options)
-        parts = [scoring.score_shard(reward, path, texts, questions) for path in shards.paths(folder)]
-        frames.append(pd.concat(parts).assign(metric=reward.metric))
+        frames.append(_scored(reward, folder, texts, questions).assign(metric=reward.metric))
     return pd.concat(frames)
+
+
+def _scored(reward: rewards.Reward, folder: Path, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:
+    prompts = scoring.prompts_of(texts, questions)
+    parts = [scoring.score_shards(reward, unit, prompts) for unit in scoring.units(folder, reward)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _hostile(details: str | None) -> str | None:

@@ -203,9 +203,7 @@ def _train(settings: params.Params) -> None:
     ]
     for expert in experts:
         lora.write(expert, Path("data/adapters") / expert.name)
-    mixed = mixture.attach(model.denoiser, experts, "token")
-    model.masking = mixed.masking
-    model.denoiser.train()  # in which gates note their means
+    mixed = mixture.attach(model.denoiser, experts, "token", training=True)
     with torch.no_grad():
         latents, prompts = torch.zeros(1, 4, 16, 16), model.embed(["a red circle"])
         losses.diffusion_loss(model, latents, prompts, torch.Generator().manual_seed(0), None)

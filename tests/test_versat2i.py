@@ -10,6 +10,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 import versat2i
+from versat2i import rewards
 from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.work.fingerprint import ROOT
@@ -29,6 +30,17 @@ def test_the_expert_of_a_folder_adds_its_update_to_a_layer(model, tmp_path):
     update = x @ expert.down[LAYER].T @ expert.up[LAYER].T
     with torch.no_grad():
         torch.testing.assert_close(layer(x), plain(x) + 1.5 * update, atol=1e-4, rtol=1e-4)
+
+
+def test_a_strangers_compute_yaml_is_not_read(model, tmp_path, monkeypatch):
+    """In a notebook the current folder may be anybody's: what it says of devices is nothing to the pipeline."""
+    base = diffusion.load(model)
+    expert = dataclasses.replace(tiny.adapter(base.denoiser, "colour"), metadata=base.identity)
+    lora.write(expert, tmp_path / "colour")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compute.yaml").write_text("device: cuda:7\ncpu_offload: true\nno such setting: [")
+    assert versat2i.load(tmp_path / "colour").device.type == "cpu"
+    assert rewards.load("aesthetic", "classical").name == "classical"
 
 
 def test_a_folder_without_an_adapter_is_named(tmp_path):

@@ -2,6 +2,7 @@
 
 import drawn
 
+from versat2i.settings.compute import CPU
 from versat2i.settings.params import Model
 from versat2i.tools import check
 
@@ -15,6 +16,6 @@ def settings(folder, dtype="float32", rule=None, **rewards):
     return drawn.params.Params.model_validate(whole)
 
 
-def found(whole, device="cpu"):
+def found(whole, machine=CPU):
     """What is found, by what it is about."""
-    return {finding.what: finding for finding in check.findings(whole, device)}
+    return {finding.what: finding for finding in check.findings(whole, machine)}

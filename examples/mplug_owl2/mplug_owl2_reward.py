@@ -33,7 +33,7 @@ class QInstruct:
         self.tokens = [tokenizer(word).input_ids[1] for word in words]  # the first is the beginning of a text
         self.prompt = tokenizer_image_token(PROMPT, tokenizer, IMAGE_TOKEN_INDEX, return_tensors="pt")[None].to(device)
 
-    def score(self, images, prompts, questions) -> list[float]:
+    def score(self, images, prompts) -> list[float]:
         return [
             score
             for start in range(0, len(images), self.batch_size)

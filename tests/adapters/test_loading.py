@@ -86,7 +86,7 @@ def test_a_mixture_is_put_with_its_masks(loaded, mix, scope):
     loading.put(loaded, folder)
     assert (predict(loaded) - base).abs().max() > 1e-3
     with_masks = predict(loaded)
-    loaded.masking = lambda mask: torch.no_grad()  # as if nothing were padding
+    loaded.denoiser.masking = lambda mask: torch.no_grad()  # as if nothing were padding
     # only a gate that pools over tokens looks at what is padding
     assert torch.equal(predict(loaded), with_masks) == (scope != "image")
 

@@ -4,7 +4,6 @@ import gc
 import weakref
 
 import drawn
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,7 +12,6 @@ from versat2i.evaluate import score as evaluation
 from versat2i.formats import tables
 from versat2i.formats.measures import Measure
 from versat2i.rewards import control
-from versat2i.rewards.common.base import Scores
 from versat2i.settings.params import Reward
 
 NO_QUESTIONS = pd.DataFrame(columns=tables.SCHEMAS["questions"].names)
@@ -25,8 +23,8 @@ class Darkness:
 
     name, metric, higher_is_better, range, licence = "darkness", "gray", False, (0.0, 255.0), "none"
 
-    def score(self, images, prompts, questions):
-        return Scores(images.mean((1, 2, 3)), [None] * len(images), [None] * len(images))
+    def score(self, images, prompts):
+        return list(images.mean((1, 2, 3)))
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +46,12 @@ class Heavy:
         self.name = self.metric = metric
         self.higher_is_better, self.range, self.licence = True, (0.0, 1.0), "none"
 
-    def score(self, images, prompts, questions):
+    def score(self, images, prompts):
         gc.collect()
         ALIVE.append([weights() is not None for weights in LOADED])
         self.weights = set(range(3))
         LOADED.append(weakref.ref(self.weights))
-        return Scores(np.zeros(len(images)), [None] * len(images), [None] * len(images))
+        return [0.0] * len(images)
 
 
 def test_an_evaluator_is_unloaded_before_the_next_one_loads(tmp_path, monkeypatch):

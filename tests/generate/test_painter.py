@@ -15,6 +15,7 @@ from versat2i.generate import plan as plans
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Embeddings
 from versat2i.seeds import stable_seed
+from versat2i.settings.compute import CPU
 from versat2i.settings.params import Sampling
 
 SAMPLING = Sampling(steps=1, guidance_scale=2.0, batch_size=3)
@@ -27,7 +28,7 @@ def store(tmp_path, monkeypatch):
 
 
 def recipe(base, **changes):
-    plain = painting.Recipe(base, None, SAMPLING, 0, "cpu", "generate")
+    plain = painting.Recipe(base, None, SAMPLING, 0, CPU, "generate")
     return dataclasses.replace(plain, **changes)
 
 

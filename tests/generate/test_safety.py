@@ -1,18 +1,19 @@
 """What the model's own safety checker flags is black, judged by no evaluator, and counted."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import tiny_families
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from scored import NO_QUESTIONS
 
 from versat2i.evaluate import diversity
 from versat2i.formats import shards, tables
 from versat2i.generate import painter, plan, safety
 from versat2i.rewards.common import scoring
-from versat2i.rewards.common.base import FLAGGED, Scores
+from versat2i.rewards.common.base import FLAGGED, Explained
 from versat2i.settings import params, reader
+from versat2i.settings.compute import CPU
 from versat2i.settings.params import Generate, Model
 
 TEXTS = {"p0": "a red circle", "p1": "two blue squares on a navy background", "p2": "a green star"}
@@ -38,7 +39,7 @@ def drawn(settings, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VERSAT2I_WORK", str(tmp_path_factory.mktemp("work")))
         for which in ("drop", "off"):
-            recipe = painter.Recipe(settings, None, SAMPLING, 0, "cpu", "generate", which)
+            recipe = painter.Recipe(settings, None, SAMPLING, 0, CPU, "generate", which)
             _, found[which], new = recipe()(shard)
             assert new
     return found
@@ -83,25 +84,24 @@ class Brightness:
     def __init__(self):
         self.asked = []
 
-    def score(self, images, prompts, questions):
-        self.asked += list(zip(prompts["prompt_id"], prompts["k"], strict=True))
-        reasons = [None] * len(images)
-        values = images.mean((1, 2, 3))
-        if len(self.asked) == len(images):
-            values[0], reasons[0] = np.nan, "too dark"
-        return Scores(values, reasons, [{"k": int(k)} for k in prompts["k"]])
+    def score(self, images, prompts):
+        verdicts = [Explained(image.mean(), {"mean": image.mean()}) for image in images]
+        if not self.asked:
+            verdicts[0] = "too dark"
+        self.asked += [prompt.prompt_id for prompt in prompts]
+        return verdicts
 
 
 def test_no_evaluator_is_asked_about_a_flagged_image(drawn):
     reward = Brightness()
     (path,) = shards.paths(drawn["drop"])
-    table = scoring.score_shard(reward, path, TEXTS, pd.DataFrame())
+    table = scoring.score_shards(reward, (path,), scoring.prompts_of(TEXTS, NO_QUESTIONS))
     flagged = np.array(flags(drawn["drop"]))
     assert list(zip(table["prompt_id"], table["k"], strict=True)) == list(KEYS)
     assert (table["abstained"] == FLAGGED).tolist() == flagged.tolist()
     assert table["score"].isna().sum() == flagged.sum() + 1 and (table["abstained"] == "too dark").sum() == 1
-    assert set(reward.asked) == {key for key, flag in zip(KEYS, flagged, strict=True) if not flag}
-    assert table["details"].notna().tolist() == (~flagged).tolist()
+    assert reward.asked == [prompt_id for (prompt_id, _), flag in zip(KEYS, flagged, strict=True) if not flag]
+    assert table["details"].notna().tolist() == (~flagged & (table["abstained"] != "too dark")).tolist()
     candidates = list(shards.read(path))
     for value, abstained, candidate in zip(table["score"], table["abstained"], candidates, strict=True):
         if abstained is None:
@@ -111,7 +111,7 @@ def test_no_evaluator_is_asked_about_a_flagged_image(drawn):
 def test_a_batch_of_flagged_images_is_no_error(tmp_path):
     black = np.zeros((4, 4, 3), np.uint8)
     shards.write(tmp_path / "s", [shards.Candidate("p0", k, k, black, np.zeros(1), True) for k in range(2)])
-    table = scoring.score_shard(Brightness(), tmp_path / "s.tar", TEXTS, pd.DataFrame())
+    table = scoring.score_shards(Brightness(), (tmp_path / "s.tar",), scoring.prompts_of(TEXTS, NO_QUESTIONS))
     tables.write("scores", table, tmp_path / "scores.parquet")
     assert tables.read("scores", tmp_path / "scores.parquet")["abstained"].tolist() == [FLAGGED] * 2
 

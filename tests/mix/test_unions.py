@@ -13,6 +13,7 @@ from versat2i.formats import tables
 from versat2i.mix import unions
 from versat2i.models import diffusion
 from versat2i.settings import params
+from versat2i.settings.compute import CPU
 from versat2i.train import losses
 from versat2i.work import files
 
@@ -44,7 +45,7 @@ def unite(variant, model, parts, out, **mix):
     settings = drawn.settings(model, **mix)
     others = {name: params.Merge(kind=name) for name in STATIC} | {"joint": params.Joint(kind="joint")}
     settings = settings.model_copy(update={"mix": others | {"mixture": settings.mix["mixture"]}})
-    return unions.unite(variant, settings, *parts, unions.fingerprint(variant, settings, *parts), out, "cpu")
+    return unions.unite(variant, settings, *parts, unions.fingerprint(variant, settings, *parts), out, CPU)
 
 
 def moved(model, folder):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import tiny_vision
 from direct import TEXTS
+from scored import scored
 
 from versat2i.shapes.world import drawing, grammar
 from versat2i.shapes.world.questions import questions as ask
@@ -45,7 +46,7 @@ def mean_scores(draw, prompts):
     """``mean_scores(reward, name, amounts, **others)``: the mean score at each amount of a flaw."""
 
     def measured(reward, flaw, amounts, **others):
-        return [reward.score(draw(**{flaw: amount}, **others), prompts, None).values.mean() for amount in amounts]
+        return [scored(reward, draw(**{flaw: amount}, **others), prompts).values.mean() for amount in amounts]
 
     return measured
 

@@ -11,6 +11,7 @@ import yaml
 from stages import graph
 from versat2i import rewards
 from versat2i.settings import params
+from versat2i.settings.compute import CPU
 from versat2i.tools import fetch
 from versat2i.work import fingerprint
 
@@ -57,7 +58,7 @@ def test_every_key_that_a_stage_tracks_is_there(settings, request):
 
 def test_everything_of_a_hub_is_pinned_to_a_commit(settings):
     assert COMMIT.fullmatch(settings.model.revision)
-    for need in fetch.needs(settings):  # makes every evaluator, without its weights
+    for need in fetch.needs(settings, CPU):  # makes every evaluator, without its weights
         repository, _, revision = need.key.partition("@")
         if repository.startswith("https://"):  # a file of a repository: its address has the commit
             assert COMMIT.search(repository), need

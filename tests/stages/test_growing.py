@@ -11,15 +11,12 @@ from versat2i.work.fingerprint import ROOT
 pytestmark = pytest.mark.slow
 
 EVALUATOR = """
-from versat2i.rewards.common.base import score_each
-
-
 class Brightness:
     name, metric, licence = "brightness", "brightness", "Apache-2.0"
     higher_is_better, range = True, (0.0, 255.0)
 
-    def score(self, images, prompts, questions):
-        return score_each(images, lambda image: float(image.mean()))
+    def score(self, images, prompts):
+        return [image.mean() for image in images]
 """
 POINT = "[versat2i.rewards]\n{}.brightness = {}:Brightness\n"
 

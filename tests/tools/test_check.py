@@ -6,7 +6,7 @@ import pytest
 from tried import found, settings
 
 from versat2i.rewards import low_level
-from versat2i.rewards.common.base import Scores
+from versat2i.settings.compute import CPU
 from versat2i.tools import check, trial
 
 
@@ -16,8 +16,8 @@ class Constant:
     name, metric, higher_is_better, range, licence = "constant", "constant", True, (0.0, 1.0), "none"
     value = staticmethod(lambda image: 0.5)
 
-    def score(self, images, prompts, questions):
-        return Scores(np.array([self.value(i) for i in images], float), [None] * len(images), [None] * len(images))
+    def score(self, images, prompts):
+        return [self.value(image) for image in images]
 
 
 class Roughness(Constant):
@@ -52,5 +52,5 @@ def test_an_evaluator_has_to_load_and_to_tell_sharp_from_noisy(monkeypatch, eval
 
 
 def test_an_evaluator_that_abstains_on_the_photograph_is_tried_on_the_drawing():
-    finding = check._tells_apart("judge", "judges", drawn.params.Reward(evaluator="second_reader"))
+    finding = check._tells_apart("judge", "judges", drawn.params.Reward(evaluator="second_reader"), CPU)
     assert finding.advice is None and repr(trial.PROMPT) in finding.found

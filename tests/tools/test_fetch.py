@@ -11,6 +11,7 @@ import tiny_vision
 from hub_server import REVISION, Hub
 
 from versat2i.settings import params
+from versat2i.settings.compute import CPU
 from versat2i.tools import fetch
 from versat2i.work import fingerprint
 
@@ -70,12 +71,12 @@ def test_what_was_fetched_is_enough_without_a_hub(hub, tmp_path):
 
 
 def test_params_of_local_folders_need_nothing(model):
-    assert fetch.everything(drawn.settings(model), print) == 0
+    assert fetch.everything(drawn.settings(model), CPU, print) == 0
 
 
 def test_fetching_is_refused_where_the_hub_is_switched_off():
     with pytest.raises(ValueError, match=r"off \(HF_HUB_OFFLINE\), so model owner/sd15 at .* Say HF_HUB_OFFLINE=0"):
-        fetch.everything(params.Params.model_validate(settings()), print)
+        fetch.everything(params.Params.model_validate(settings()), CPU, print)
 
 
 def test_what_is_needed_twice_is_fetched_once(tmp_path):
@@ -88,5 +89,5 @@ def test_what_is_needed_twice_is_fetched_once(tmp_path):
     asked = {"dtype": "bfloat16", "batch_size": 1, "tokens": 9, "template": "t", "check": "c"}
     for split, model in {"train": f"a/qwen@{REVISION}", "dev": f"a/qwen@{REVISION}", "eval": str(tmp_path)}.items():
         whole["prompts"][split] = [{"file": "p.txt", "asked": asked | {"model": model}}]
-    keys = [need.key for need in fetch.needs(params.Params.model_validate(whole))]
+    keys = [need.key for need in fetch.needs(params.Params.model_validate(whole), CPU)]
     assert keys == [f"model owner/sd15@{REVISION}", *(f"a/{name}@{REVISION}" for name in ("blip", "mpnet", "qwen"))]

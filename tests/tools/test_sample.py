@@ -11,6 +11,7 @@ from versat2i.generate import painter as painting
 from versat2i.generate import plan as plans
 from versat2i.models import diffusion
 from versat2i.prompts.records import prompt_id
+from versat2i.settings.compute import CPU
 from versat2i.settings.params import Sampling
 from versat2i.tools import sample
 
@@ -19,7 +20,7 @@ TEXTS = ["a red circle", "two blue squares on a navy background"]
 
 
 def test_the_images_are_those_of_a_run_with_this_seed(model):
-    drawn = list(sample.draw(sample.load(model, None, {}, "cpu"), TEXTS, 2, 7, SETTINGS))
+    drawn = list(sample.draw(sample.load(model, None, {}, CPU), TEXTS, 2, 7, SETTINGS))
     painter = painting.Painter(diffusion.load(model), SETTINGS, 7)
     plan = plans.plan({prompt_id(text): text for text in TEXTS}, 2, 2)
     expected = [candidate.image for shard in plan for candidate in painter.candidates(shard)]
@@ -43,7 +44,7 @@ def test_a_weight_of_one_is_that_expert_alone(model, folder, tmp_path):
     lora.write(expert, tmp_path / "form")
 
     def first(adapter, weights):
-        return next(sample.draw(sample.load(model, adapter, weights, "cpu"), TEXTS[:1], 1, 0, SETTINGS)).astype(int)
+        return next(sample.draw(sample.load(model, adapter, weights, CPU), TEXTS[:1], 1, 0, SETTINGS)).astype(int)
 
     alone, weighted, gated = first(tmp_path / "form", {}), first(folder, {"form": 1.0}), first(folder, {})
     assert np.abs(weighted - alone).max() <= 1 < np.abs(gated - alone).max()
@@ -51,4 +52,4 @@ def test_a_weight_of_one_is_that_expert_alone(model, folder, tmp_path):
 
 def test_weights_without_a_mixture_are_refused(model):
     with pytest.raises(ValueError, match=r"weights are for a mixture's gates; base is none"):
-        sample.load(model, None, {"form": 1.0}, "cpu")
+        sample.load(model, None, {"form": 1.0}, CPU)

@@ -8,6 +8,7 @@ import torch
 
 from versat2i.adapters import lora
 from versat2i.models import diffusion
+from versat2i.settings.compute import CPU
 from versat2i.settings.params import TrainLora
 from versat2i.train import examples, expert, losses
 from versat2i.train.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ def selected(tmp_path_factory):
 
 def train(model, selected, folder, settings=None, seed=0, name="colour"):
     checkpoint = Checkpoint(folder / "run.pt")
-    return expert.train_lora(model, [selected], settings or rule(), seed, name, checkpoint, "cpu")
+    return expert.train_lora(model, [selected], settings or rule(), seed, name, checkpoint, CPU)
 
 
 def same(one, other):

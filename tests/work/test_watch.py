@@ -9,6 +9,7 @@ import torch
 
 from versat2i.adapters import lora
 from versat2i.mix import gates
+from versat2i.settings.compute import CPU
 from versat2i.train import expert as experts
 from versat2i.train.checkpoint import Checkpoint
 
@@ -21,14 +22,14 @@ def run(tmp_path, monkeypatch, model):
     selected, settings = drawn.selected(tmp_path / "selected"), drawn.settings(model)
 
     def train(tracker: str) -> dict[str, torch.Tensor]:
-        Path("compute.yaml").write_text(f"tracker: {tracker}\nsamples_every: 2\n")
+        machine = CPU.model_copy(update={"tracker": tracker, "samples_every": 2})
         torch.manual_seed(3)
         rule, fresh = settings.train_lora["colour"], Checkpoint(tmp_path / "none" / "checkpoint.pt")
-        expert, first = experts.train_lora(model, [selected], rule, 0, "colour", fresh, "cpu")
+        expert, first = experts.train_lora(model, [selected], rule, 0, "colour", fresh, machine)
         pair = [expert, lora.Adapter("form", expert.down, expert.up, 1.0, expert.metadata)]
         fresh.remove()
         mixed, _, second = gates.train_mixture(
-            model, pair, [selected], settings.mix["mixture"], 0, fresh, "cpu", "mixture"
+            model, pair, [selected], settings.mix["mixture"], 0, fresh, machine, "mixture"
         )
         fresh.remove()
         named = {f"{module}.{part}": getattr(expert, part)[module] for part in ("down", "up") for module in expert.down}

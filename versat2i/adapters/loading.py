@@ -13,6 +13,7 @@ from versat2i.adapters import lora, mixture_files
 from versat2i.adapters.mixture import Mixture
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone
+from versat2i.settings.compute import CPU
 from versat2i.settings.params import Model
 from versat2i.work import files, fingerprint
 
@@ -41,9 +42,7 @@ def put(model: Backbone, folder: Path) -> Mixture | None:
             raise ValueError(f"{folder / lora.FILE}: diffusers cannot load it ({problem}). Train it again") from None
         return None
     lora.check_base(metadata(folder), model.identity, folder)
-    mixed = mixture_files.load(model.denoiser, folder)
-    model.masking = mixed.masking
-    return mixed
+    return mixture_files.load(model.denoiser, folder)
 
 
 def _name(folder: Path) -> str:
@@ -93,7 +92,8 @@ def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
         )
     local = next((path for path in (Path(name), fingerprint.ROOT / name) if path.is_dir()), None)
     source = {"path": str(local)} if local else {"repo": name, "revision": revision}
-    model = diffusion.load(Model(**source, dtype=dtype, threads=torch.get_num_threads()), device)  # type: ignore[arg-type]
+    chosen = Model(**source, dtype=dtype, threads=torch.get_num_threads())  # type: ignore[arg-type]
+    model = diffusion.load(chosen, CPU.model_copy(update={"device": device}))
     mixed = put(model, folder)
     if mixed is not None:
         _follow_prompts(model, mixed)

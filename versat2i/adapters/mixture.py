@@ -15,6 +15,7 @@ from versat2i.adapters.gated_layer import Mixed, MixedConv, MixedLinear, Scope
 from versat2i.adapters.lora import Adapter
 from versat2i.adapters.merges import concatenate, shapes, stack
 from versat2i.models.diffusion import names
+from versat2i.models.diffusion.names import MASKING
 from versat2i.settings.complaints import hint
 
 
@@ -140,22 +141,27 @@ class Mixture:
         """Put the original layers back."""
         for module, layer in self.layers.items():
             self.denoiser.set_submodule(module, layer.base)
+        delattr(self.denoiser, MASKING)
 
 
 def _shape(state: dict[str, Tensor], name: str) -> list[int] | str:
     return list(state[name].shape) if name in state else "missing"
 
 
-def attach(denoiser: nn.Module, adapters: list[Adapter], scope: Scope, scale: float = 1.0) -> Mixture:
+def attach(
+    denoiser: nn.Module, adapters: list[Adapter], scope: Scope, scale: float = 1.0, training: bool = False
+) -> Mixture:
     """Freeze a denoiser and mix experts into every layer that at least one of them adapts.
 
-    An expert that leaves a layer alone adds nothing there, whatever its gate.
+    An expert that leaves a layer alone adds nothing there, whatever its gate. A `Backbone` of this denoiser gives the
+    gates the text's padding from now on.
 
     Args:
         denoiser: of the base model.
         adapters: the experts.
         scope: what the gates look at.
         scale: lambda of every layer before training.
+        training: whether to put the denoiser into training mode, in which gates note their means.
 
     Raises:
         ValueError: two experts have one name, or an expert was made for another model.
@@ -177,7 +183,11 @@ def attach(denoiser: nn.Module, adapters: list[Adapter], scope: Scope, scale: fl
     for module, layer in mixed.items():
         nn.init.constant_(layer.gate.scale, scale)
         denoiser.set_submodule(module, layer)
-    return Mixture(denoiser, adapters, scope, mixed)
+    if training:
+        denoiser.train()
+    made = Mixture(denoiser, adapters, scope, mixed)
+    setattr(denoiser, MASKING, made.masking)
+    return made
 
 
 KINDS: dict[type[nn.Module], type[Mixed]] = {nn.Linear: MixedLinear, nn.Conv2d: MixedConv}

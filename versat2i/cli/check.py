@@ -27,14 +27,14 @@ def main(context: click.Context, model: str | None, path: Path) -> None:
         versat2i check
         versat2i check /models/my-sd15 --params presets/sd15.yaml
     """
-    settings, device = params.load(path), compute.load().torch_device()
+    settings, machine = params.load(path), compute.load()
     if model is not None:
         settings = settings.model_copy(update={"model": _named(model, settings.model)})
 
     from versat2i.tools import check  # torch and diffusers take seconds to import
 
     wrong = 0
-    for finding in check.findings(settings, device):
+    for finding in check.findings(settings, machine):
         click.echo(f"{'!!' if finding.advice else 'ok'}  {finding.what:<12} {finding.found}")
         if finding.advice:
             click.echo(f"    {'':<12} -> {finding.advice}")

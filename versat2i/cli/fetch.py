@@ -2,7 +2,7 @@
 
 import click
 
-from versat2i.settings import params
+from versat2i.settings import compute, params
 
 
 @click.command()
@@ -17,5 +17,5 @@ def main() -> None:
     """
     from versat2i.tools import fetch  # torch and diffusers take seconds to import
 
-    amount = fetch.everything(params.load(), click.echo)
+    amount = fetch.everything(params.load(), compute.load(), click.echo)
     click.echo(f"{amount} fetched or found" if amount else "nothing to fetch: params.yaml names no model of a hub")

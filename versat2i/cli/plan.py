@@ -22,4 +22,4 @@ def main(untimed: bool) -> None:
 
     from versat2i.tools import plan  # torch and diffusers take seconds to import
 
-    click.echo("\n".join(plan.report(settings, machine.torch_device(), timed=not untimed)))
+    click.echo("\n".join(plan.report(settings, machine, timed=not untimed)))

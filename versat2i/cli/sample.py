@@ -50,7 +50,7 @@ def main(
     for name in dict.fromkeys([*others, variant]):
         adapter = None if name == sample.BASE else places.adapter(name)
         chosen = fixed if name == variant else {}
-        model = sample.load(settings.model, adapter, chosen, compute.load().torch_device())
+        model = sample.load(settings.model, adapter, chosen, compute.load())
         columns[name] = list(sample.draw(model, list(prompts), images, seed, settings.evaluate))
     labels = [text for text in prompts for _ in range(images)]
     if moved := grid.put_aside(out):

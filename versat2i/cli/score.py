@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from versat2i.cli import GivenPath
-from versat2i.settings import params
+from versat2i.settings import compute, params
 
 ALL = "all of params.yaml"
 
@@ -28,5 +28,5 @@ def main(images: tuple[Path, ...], prompt: str, aspects: tuple[str, ...]) -> Non
 
     settings = params.load()
     evaluators = [(a, params.entry(settings.rewards, a, "rewards")) for a in aspects or settings.aspects]
-    for line in judge.score_files(list(images), prompt, evaluators):
+    for line in judge.score_files(list(images), prompt, evaluators, compute.load()):
         click.echo(line)

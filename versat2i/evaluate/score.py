@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from versat2i.evaluate import diversity
-from versat2i.formats import shards
 from versat2i.formats.measures import Measure
 from versat2i.rewards.common import registry, scoring
+from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Params, Reward
 
 JUDGES = "judges"  # the folder of evaluators that never select
@@ -27,7 +27,13 @@ def of_judges(settings: Params) -> list[tuple[str, Reward]]:
     return [(JUDGES, judge) for judge in settings.evaluate.judges]
 
 
-def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:
+def score(
+    folder: Path,
+    evaluators: Evaluators,
+    texts: dict[str, str],
+    questions: pd.DataFrame,
+    machine: Compute = CPU,
+) -> pd.DataFrame:
     """Score every image of a variant by every evaluator.
 
     Args:
@@ -35,6 +41,7 @@ def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions
         evaluators: who scores, each with its aspect.
         texts: prompt_id -> text.
         questions: the questions table.
+        machine: where evaluators run.
 
     Returns:
         one row an image and metric (kind `evaluation`), in the order of `measures`.
@@ -44,8 +51,8 @@ def score(folder: Path, evaluators: Evaluators, texts: dict[str, str], questions
     """
     frames = []
     for measure, (aspect, evaluator) in zip(measures(evaluators), evaluators, strict=False):
-        worker = scoring.Recipe(aspect, evaluator, texts, questions)()
-        table = pd.concat([worker(path)[0] for path in shards.paths(folder)], ignore_index=True)
+        worker = scoring.Recipe(aspect, evaluator, texts, questions, machine)()
+        table = pd.concat([worker(unit)[0] for unit in scoring.units(folder, worker.reward)], ignore_index=True)
         frames.append(table.assign(metric=measure.metric))
     return pd.concat([*frames, diversity.of(folder)], ignore_index=True)
 

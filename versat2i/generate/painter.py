@@ -15,6 +15,7 @@ from versat2i.generate.plan import Key, Shard
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone, Embeddings
 from versat2i.seeds import stable_seed
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model, Safety, Sampling
 from versat2i.work import fingerprint
 from versat2i.work import store as work_store
@@ -93,7 +94,7 @@ class Recipe:
         prepare: what is done to it first, or None.
         sampling: steps, guidance scale, batch size.
         seed: of all candidates.
-        device: where to draw; not part of the result.
+        machine: how and where to draw; not part of the result.
         store: the stage's name in the work store.
         safety: `drop` has the model's own checker look at every image.
     """
@@ -102,7 +103,7 @@ class Recipe:
     prepare: Preparation | None
     sampling: Sampling
     seed: int
-    device: str
+    machine: Compute
     store: str
     safety: Safety = "off"
 
@@ -130,8 +131,8 @@ class Worker:
     def _paint(self, shard: Shard) -> Iterator[shards.Candidate]:
         if self.painter is None:
             dropping = self.recipe.safety == "drop"
-            checker = safety.load(self.recipe.model, self.recipe.device) if dropping else None
-            model = diffusion.load(self.recipe.model, self.recipe.device)
+            checker = safety.load(self.recipe.model, self.recipe.machine.torch_device()) if dropping else None
+            model = diffusion.load(self.recipe.model, self.recipe.machine)
             if self.recipe.prepare is not None:
                 self.recipe.prepare(model)
             self.painter = Painter(model, self.recipe.sampling, self.recipe.seed, checker)

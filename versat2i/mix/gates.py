@@ -12,6 +12,7 @@ from torch import Tensor
 from versat2i.adapters import lora, mixture
 from versat2i.models import diffusion
 from versat2i.seeds import stable_seed
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Gates, Model
 from versat2i.train import examples, loop, losses, preview
 from versat2i.train.checkpoint import Checkpoint
@@ -26,7 +27,7 @@ def train_mixture(
     rule: Gates,
     seed: int,
     checkpoint: Checkpoint,
-    device: str,
+    machine: Compute,
     name: str,
 ) -> tuple[mixture.Mixture, dict[str, str], pd.DataFrame]:
     """Train the gates of a mixture of frozen experts on the union of their selected sets.
@@ -37,11 +38,9 @@ def train_mixture(
     Returns:
         the mixture, its metadata, and the loss of each step (kind `losses`).
     """
-    model = diffusion.load(settings, device)
+    model = diffusion.load(settings, machine)
     data = examples.of(model, selected, rule.objective)
-    mixed = mixture.attach(model.denoiser, adapters, rule.scope, rule.scale)
-    model.masking = mixed.masking
-    model.denoiser.train()
+    mixed = mixture.attach(model.denoiser, adapters, rule.scope, rule.scale, training=True)
 
     fit = losses.objective(model, rule, mixed.silenced)
 
@@ -49,7 +48,7 @@ def train_mixture(
         return fit(batch, generator) + rule.balance * mixed.balance_loss()
 
     parameters, own_seed = mixed.parameters(), stable_seed(seed, "mix")
-    with tracking.watching(name, partial(preview.samples, model, data)) as watch:
+    with tracking.watching(name, machine, partial(preview.samples, model, data)) as watch:
         curve = loop.train(parameters, loss, data, rule, own_seed, checkpoint, name, watch)
     mixed.reset()
     with torch.no_grad():

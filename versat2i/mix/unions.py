@@ -9,6 +9,7 @@ from versat2i.adapters import lora, merges, mixture_files
 from versat2i.formats import tables
 from versat2i.mix import gates
 from versat2i.models import diffusion
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Gates, Joint, Merge, Model, Params, TrainLora, entry
 from versat2i.train import expert, loop
 from versat2i.train.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ def unite(
     selected: dict[str, Path],
     key: str,
     out: Path,
-    device: str,
+    machine: Compute,
 ) -> Result:
     """Make a union of experts.
 
@@ -35,7 +36,7 @@ def unite(
         selected: aspect -> folder of its selected images.
         key: their `fingerprint`, under which the state is kept while training.
         out: the folder to write the union to.
-        device: to train on.
+        machine: how and where to train.
 
     Returns:
         metrics, the loss of each step (kind `losses`, empty for a merge), and what to call once the
@@ -44,9 +45,9 @@ def unite(
     checkpoint = Checkpoint(store.Store("mix").folder / f"{key}.pt")
     rule = entry(settings.mix, variant, "mix")
     if isinstance(rule, Gates):
-        return _mixture(variant, rule, settings, adapters, selected, checkpoint, out, device)
+        return _mixture(variant, rule, settings, adapters, selected, checkpoint, out, machine)
     if isinstance(rule, Joint):
-        return _joint(settings, selected, checkpoint, out, device)
+        return _joint(settings, selected, checkpoint, out, machine)
     merged = merges.merge(rule.kind, _read(adapters, settings.model), settings.seed)
     lora.write(merged, out)
     return {"rank": merged.rank}, pd.DataFrame(columns=tables.SCHEMAS["losses"].names), lambda: None
@@ -96,11 +97,11 @@ def _mixture(
     selected: dict[str, Path],
     checkpoint: Checkpoint,
     out: Path,
-    device: str,
+    machine: Compute,
 ) -> Result:
     experts, folders = _read(adapters, settings.model), list(selected.values())
     mixed, identity, curve = gates.train_mixture(
-        settings.model, experts, folders, rule, settings.seed, checkpoint, device, variant
+        settings.model, experts, folders, rule, settings.seed, checkpoint, machine, variant
     )
     mixture_files.save(mixed, out, identity)
     return loop.summary(curve) | gates.gate_summary(mixed), curve, checkpoint.remove
@@ -113,8 +114,8 @@ def joint_settings(settings: Params) -> TrainLora:
     return rules[0].model_copy(update=totals)
 
 
-def _joint(settings: Params, selected: dict[str, Path], checkpoint: Checkpoint, out: Path, device: str) -> Result:
+def _joint(settings: Params, selected: dict[str, Path], checkpoint: Checkpoint, out: Path, machine: Compute) -> Result:
     rule, folders = joint_settings(settings), list(selected.values())
-    adapter, curve = expert.train_lora(settings.model, folders, rule, settings.seed, "joint", checkpoint, device)
+    adapter, curve = expert.train_lora(settings.model, folders, rule, settings.seed, "joint", checkpoint, machine)
     lora.write(adapter, out)
     return loop.summary(curve) | {"rank": adapter.rank}, curve, checkpoint.remove

@@ -13,6 +13,7 @@ from versat2i.prompts import files, rows
 from versat2i.prompts.asking import ask as ask_model
 from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
 from versat2i.prompts.writing import write
+from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Prompts, Source
 
 SPLITS = ("eval", "dev", "train")  # a prompt in several is kept in the first
@@ -28,7 +29,7 @@ def _untold(prompts: Iterable[Prompt], label: str, total: int) -> Iterable[Promp
 
 
 def prompts_of(
-    source: Source, split: str, track: Track = _untold, counts: rows.Counts | None = None
+    source: Source, split: str, track: Track = _untold, counts: rows.Counts | None = None, machine: Compute = CPU
 ) -> Iterator[Prompt]:
     """The prompts of a source.
 
@@ -37,6 +38,7 @@ def prompts_of(
         split: train, dev or eval.
         track: is told of the work of a language model, which takes hours.
         counts: of what was done to a file's prompts, are added to.
+        machine: where a language model runs.
 
     Raises:
         ValueError: as the source's reader says.
@@ -45,12 +47,12 @@ def prompts_of(
         yield from import_module(GRAMMAR).sample(source.grammar, source.seed, source.held_out, split)
         return
     if source.written is not None:
-        new = write(source.written, split, language_model.from_params(source.written))
+        new = write(source.written, split, language_model.from_params(source.written, machine.torch_device()))
         found = list(track(new, f"prompts written for {split}", source.written.amount))
     else:
         found = files.read(Path(str(source.file)), source.format, counts)
     if source.asked is not None:
-        told = ask_model(found, source.asked, language_model.from_params(source.asked))
+        told = ask_model(found, source.asked, language_model.from_params(source.asked, machine.torch_device()))
         yield from track(told, f"prompts asked about for {split}", len(found))
     elif source.questions == "grammar":
         for prompt in found:
@@ -88,12 +90,15 @@ def ask(text: str) -> list[Question]:
     return import_module(GRAMMAR).ask(text)
 
 
-def collect(prompts: Prompts, track: Track = _untold) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]]:
+def collect(
+    prompts: Prompts, track: Track = _untold, machine: Compute = CPU
+) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]]:
     """Prompts and questions of each split, no prompt in two of them.
 
     Args:
         prompts: the sources of each split.
         track: as for `prompts_of`.
+        machine: as for `prompts_of`.
 
     Returns:
         split -> prompts, questions, and counts: prompts, questions, duplicates merged, prompts left out because
@@ -107,7 +112,9 @@ def collect(prompts: Prompts, track: Track = _untold) -> dict[str, tuple[pd.Data
     result = {}
     for split in SPLITS:
         done: rows.Counts = Counter()
-        found = [prompt for source in getattr(prompts, split) for prompt in prompts_of(source, split, track, done)]
+        found = [
+            prompt for source in getattr(prompts, split) for prompt in prompts_of(source, split, track, done, machine)
+        ]
         texts, questions, merged = to_tables(found)
         shared = texts["prompt_id"].isin(taken)
         texts = texts[~shared]

@@ -111,6 +111,9 @@ class Compute(BaseModel):
         return min(os.cpu_count() or 1, MOST) if self.torch_device() == "cpu" else 1
 
 
+CPU = Compute(device="cpu")  # what holds where nobody says how to run
+
+
 def load(path: Path = Path("compute.yaml")) -> Compute:
     """compute.yaml, or what holds without one.
 

@@ -131,10 +131,10 @@ def _hub() -> Finding:
 
 
 def _rewards() -> Finding:
-    settings = params.load()
+    settings, machine = params.load(), compute.load()
     chosen = [settings.rewards[aspect] for aspect in settings.aspects] + settings.evaluate.judges
     apart = {reward.environment.name: reward.environment for reward in chosen if reward.environment}
-    places = [f"{name} at {isolated.python_of(environment)}" for name, environment in sorted(apart.items())]
+    places = [f"{name} at {isolated.python_of(environment, machine)}" for name, environment in sorted(apart.items())]
     return Finding("rewards", ", ".join(places) or "none runs in an environment of its own")
 
 

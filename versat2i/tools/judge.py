@@ -4,17 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from versat2i import rewards
 from versat2i.prompts import sources
-from versat2i.prompts.records import Prompt, Question, to_tables
-from versat2i.rewards.common.base import judged
+from versat2i.prompts.records import prompt_id
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Reward
 from versat2i.tools import pictures
 
 
-def score_files(paths: list[Path], text: str, evaluators: list[tuple[str, Reward]]) -> Iterator[str]:
+def score_files(paths: list[Path], text: str, evaluators: list[tuple[str, Reward]], machine: Compute) -> Iterator[str]:
     """A line an image and evaluator: path, metric, score, or the reason of an abstention.
 
     A file that is no image has one line that says why; the others are scored all the same.
@@ -23,15 +22,15 @@ def score_files(paths: list[Path], text: str, evaluators: list[tuple[str, Reward
         paths: image files.
         text: what they were to show; questions are asked about it if it is a sentence of the grammar.
         evaluators: who scores, each with its aspect.
+        machine: where they run.
 
     Raises:
         ValueError: after the last line, if files are no images; or an evaluator fails.
     """
-    prompts, questions, _ = to_tables([Prompt(text, "command line", "", _questions(text))])
-    frame = pd.DataFrame({"prompt_id": prompts["prompt_id"], "k": [0], "text": prompts["text"]})
+    asked = prompt(text)
     unreadable: set[Path] = set()
     for aspect, evaluator in evaluators:
-        reward = rewards.from_params(aspect, evaluator)
+        reward = rewards.from_params(aspect, evaluator, machine)
         for path in dict.fromkeys(paths):
             if path in unreadable:
                 continue
@@ -41,20 +40,21 @@ def score_files(paths: list[Path], text: str, evaluators: list[tuple[str, Reward
                 unreadable.add(path)
                 yield str(error)
                 continue
-            scores = judged(reward, image[None], frame, questions)
-            value, reason = scores.values[0], scores.reasons[0]
+            (verdict,) = rewards.judged(reward, image[None], [asked], [str(path)])
+            score = f"abstained: {verdict}" if isinstance(verdict, str) else f"{verdict:.4f}"
             said = f"  ({'; '.join(notes)})" if notes else ""
-            yield f"{path}  {reward.metric}  {f'{value:.4f}' if reason is None else f'abstained: {reason}'}{said}"
+            yield f"{path}  {reward.metric}  {score}{said}"
     if unreadable:
         raise ValueError(f"{len(unreadable)} of {len(set(paths))} files are no readable images")
 
 
-def _questions(text: str) -> list[Question]:
-    """Questions about the text; none where it is no sentence of the grammar: who needs them abstains."""
+def prompt(text: str) -> rewards.Prompt:
+    """A text with questions about it; none where it is no sentence of the grammar: who needs them abstains."""
     try:
-        return sources.ask(text)
+        questions = sources.ask(text)
     except ValueError:
-        return []
+        questions = []
+    return rewards.Prompt(prompt_id(text), text, questions)
 
 
 def read(path: Path) -> np.ndarray:

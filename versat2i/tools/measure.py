@@ -103,14 +103,11 @@ def untrained(model: Backbone, rules: dict[str, TrainLora]) -> list[lora.Adapter
 
 def mixed(model: Backbone, adapters: list[lora.Adapter], rule: Gates) -> mixture.Mixture:
     """A mixture of adapters, in place."""
-    found = mixture.attach(model.denoiser, adapters, rule.scope)
-    model.masking = found.masking
-    return found
+    return mixture.attach(model.denoiser, adapters, rule.scope, training=True)
 
 
 def mix_step(model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule: Gates) -> Step:
     """One training step of a mixture's gates."""
-    model.denoiser.train()
     fit = losses.objective(model, rule, found.silenced)
     batch = _examples(model, prompts, rule)
 

@@ -1,6 +1,7 @@
 """What a run will take, before it is paid for: images, hours and gigabytes, from one timed batch of each work."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 
 import numpy as np
@@ -15,6 +16,8 @@ from versat2i.mix.unions import joint_settings
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone
 from versat2i.prompts import sources
+from versat2i.rewards.common import scoring
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Gates, Joint, Params, Reward
 from versat2i.tools import measure as measuring
 
@@ -113,19 +116,19 @@ def gigabytes(settings: Params, listed: list[Work], measured: Measured) -> dict[
     return {name: COPIES * size / 1e9 for name, size in sizes.items()}
 
 
-def measure(settings: Params, tables: Tables, device: str) -> Measured:
+def measure(settings: Params, tables: Tables, machine: Compute) -> Measured:
     """Time one batch of each kind of work with the model and the evaluators of params.
 
     Args:
         settings: params.
         tables: of each split, from `sources.collect`.
-        device: to compute on.
+        machine: to compute on.
 
     Raises:
         ValueError: the model or an evaluator cannot be loaded.
     """
     found = Measured()
-    model = diffusion.load(settings.model, device)
+    model = diffusion.load(settings.model, machine)
     found.model_bytes = sum(p.numel() * p.element_size() for part in model.parts for p in part.parameters())
     prompts, questions, _ = tables["train"]
     size = max(settings.generate.batch_size, *(rule.batch_size for rule in settings.train_lora.values()))
@@ -138,11 +141,11 @@ def measure(settings: Params, tables: Tables, device: str) -> Measured:
     images = drawn.result
     latent = measuring.latents(model, settings.train_lora[settings.aspects[0]])[0].to(model.denoiser.dtype)
     found.image_bytes = float(np.mean([len(encoded(image)) for image in images])) + latent.nbytes
-    asked = prompts.iloc[[row % len(prompts) for row in range(batch)]].reset_index(drop=True)
+    known = list(scoring.prompts_of(dict(zip(prompts["prompt_id"], prompts["text"], strict=True)), questions).values())
+    asked = list(islice(chain.from_iterable([known] * batch), batch))
     for aspect, evaluator in score.of_aspects(settings) + score.of_judges(settings):
-        reward = rewards.from_params(aspect, evaluator)
-        frame = asked.assign(k=range(batch))
-        cost = measuring.timed(lambda r=reward, f=frame: r.score(images, f, questions), model.device)  # type: ignore[misc]
+        reward = rewards.from_params(aspect, evaluator, machine)
+        cost = measuring.timed(partial(rewards.judged, reward, images, asked), model.device)
         found.note(_kind(aspect, evaluator), cost, batch)
     _measure_training(found, settings, model, embedded)
     return found
@@ -169,19 +172,19 @@ def _bytes(adapter: Adapter) -> int:
     return sum(tensor.nbytes for tensor in (*adapter.down.values(), *adapter.up.values()))
 
 
-def report(settings: Params, device: str, timed: bool) -> list[str]:
+def report(settings: Params, machine: Compute, timed: bool) -> list[str]:
     """The plan as lines of text.
 
     Args:
         settings: params.
-        device: to time on.
+        machine: to time on.
         timed: False: amounts only, nothing is loaded.
     """
     tables = sources.collect(settings.prompts)
     listed = work(settings, {split: len(prompts) for split, (prompts, _, _) in tables.items()})
     if not timed:
         return [f"{w.stage:<24} {w.kind:<28} {w.amount:>10,} {w.unit}s" for w in listed]
-    found = measure(settings, tables, device)
+    found = measure(settings, tables, machine)
     return [*_hours(listed, found), "", *_disk(gigabytes(settings, listed, found)), "", *_memory(found)]
 
 

@@ -12,12 +12,13 @@ from versat2i.generate.plan import Shard
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone
 from versat2i.prompts.records import prompt_id
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model, Sampling
 
 BASE = "base"
 
 
-def load(model: Model, adapter: Path | None, weights: dict[str, float], device: str) -> Backbone:
+def load(model: Model, adapter: Path | None, weights: dict[str, float], machine: Compute) -> Backbone:
     """The base model, with an adapter in place if one is given.
 
     Args:
@@ -25,12 +26,12 @@ def load(model: Model, adapter: Path | None, weights: dict[str, float], device: 
         adapter: folder of an expert, a merge or a mixture; None: the base itself.
         weights: experts' weights in place of a mixture's gates (see `mixture.Mixture.override`); empty:
             the gates have their say.
-        device: to draw on.
+        machine: how and where to draw.
 
     Raises:
         ValueError: weights are given, but there is no mixture whose gates they could replace.
     """
-    loaded = diffusion.load(model, device)
+    loaded = diffusion.load(model, machine)
     mixed = None if adapter is None else loading.put(loaded, adapter)
     if weights and mixed is None:
         raise ValueError(f"weights are for a mixture's gates; {adapter or BASE} is none. Leave them out")

@@ -16,7 +16,7 @@ from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone, running
 from versat2i.models.diffusion.loading import DTYPES
-from versat2i.settings import compute
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model, Params, Sampling, TrainLora
 from versat2i.tools import export
 from versat2i.tools.doctor import Finding
@@ -66,23 +66,23 @@ def _wrong(what: str, error: Exception) -> Finding:
     return Finding(what, "wrong", f"{kind}{' '.join(str(error).split())}")
 
 
-def findings(settings: Params, device: str) -> Iterator[Finding]:
+def findings(settings: Params, machine: Compute) -> Iterator[Finding]:
     """What is found of the model of params, as it is found."""
     try:
-        model = diffusion.load(settings.model, device)
+        model = diffusion.load(settings.model, machine)
     except ValueError as error:
         yield _wrong("model", error)
         return
     family = f"family {model.family}" if model.family else "of no family that other tools have a name for"
-    yield Finding("model", f"{model.pipeline_class}, {family}, {settings.model.dtype} on {device}")
+    yield Finding("model", f"{model.pipeline_class}, {family}, {settings.model.dtype} on {model.device}")
     with tempfile.TemporaryDirectory() as folder:
         tried: list[Tried] = []
         yield safely("image", partial(_try, model, settings, Path(folder), tried))
         del model  # two of them may not fit
         _free()
         if tried:
-            yield from _gradients_agree(settings, tried[0], device)
-            yield safely("export", partial(_drawn_elsewhere, settings, tried[0], device))
+            yield from _gradients_agree(settings, tried[0], machine)
+            yield safely("export", partial(_drawn_elsewhere, settings, tried[0], machine))
 
 
 def _free() -> None:
@@ -161,11 +161,11 @@ def gradient(model: Backbone, rule: TrainLora, latents: Tensor) -> Tensor:
         model.denoiser.unload_lora()
 
 
-def _gradients_agree(settings: Params, tried: Tried, device: str) -> Iterator[Finding]:
+def _gradients_agree(settings: Params, tried: Tried, machine: Compute) -> Iterator[Finding]:
     """A finding for each rule: whether the dtype of params gives the gradient that float32 gives."""
     model, rules = settings.model, _rules(settings)
     exact = model.model_copy(update={"dtype": "float32", "mixed_precision": None})
-    whole = None if exact == model else diffusion.load(exact, device)
+    whole = None if exact == model else diffusion.load(exact, machine)
     for aspect, found in tried.gradients.items():
         if isinstance(found, Finding):
             yield found
@@ -208,14 +208,15 @@ def _latents(model: Backbone, sampling: Sampling) -> Tensor:
     return drawn.float()
 
 
-def _drawn_elsewhere(settings: Params, tried: Tried, device: str) -> Finding:
+def _drawn_elsewhere(settings: Params, tried: Tried, machine: Compute) -> Finding:
     """Load the exported files into a pipeline of plain diffusers, and compare what it draws."""
     model, family, source = settings.model, tried.family, settings.model.path or str(settings.model.repo)
     pipe = DiffusionPipeline.from_pretrained(
         source, revision=model.revision, dtype=DTYPES[model.dtype], use_safetensors=True, **family.options
     )
     pipe.set_progress_bar_config(disable=True)
-    running.place(pipe, device, compute.load())
+    device = machine.torch_device()
+    running.place(pipe, device, machine)
     running.mixed(getattr(pipe, family.denoiser_name), device, model.mixed_precision)
     for path in tried.files:
         pipe.load_lora_weights(str(path.parent), weight_name=path.name)

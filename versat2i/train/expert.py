@@ -8,6 +8,7 @@ import pandas as pd
 from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.seeds import stable_seed
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model, TrainLora
 from versat2i.train import examples, loop, losses, preview
 from versat2i.train.checkpoint import Checkpoint
@@ -21,7 +22,7 @@ def train_lora(
     seed: int,
     name: str,
     checkpoint: Checkpoint,
-    device: str,
+    machine: Compute,
 ) -> tuple[lora.Adapter, pd.DataFrame]:
     """Train a LoRA on selected images with the loss that params ask for: `objective`.
 
@@ -32,18 +33,18 @@ def train_lora(
         seed: of the run; the adapter's name is mixed in.
         name: of the adapter.
         checkpoint: where the state is kept while training.
-        device: to train on.
+        machine: how and where to train.
 
     Returns:
         the adapter and the loss of each step (kind `losses`).
     """
-    model = diffusion.load(settings, device)
+    model = diffusion.load(settings, machine)
     seed = stable_seed(seed, "train_lora", name)
     data = examples.of(model, selected, lora_settings.objective)
     parameters = lora.attach(model.denoiser, name, lora_settings.rank, lora_settings.alpha, lora_settings.targets, seed)
 
     loss = losses.objective(model, lora_settings, partial(lora.detached, model.denoiser))
-    with tracking.watching(name, partial(preview.samples, model, data)) as watch:
+    with tracking.watching(name, machine, partial(preview.samples, model, data)) as watch:
         curve = loop.train(parameters, loss, data, lora_settings, seed, checkpoint, name, watch)
     metadata = {**model.origin, "adapter": name}
     return lora.extract(model.denoiser, name, lora_settings.alpha, metadata), curve

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.settings import compute
+from versat2i.settings.compute import Compute
 from versat2i.work import places
 
 Watch = Callable[[int, float], None]
@@ -20,17 +20,17 @@ Samples = Callable[[], NDArray[np.uint8]]  # draws a picture, [height, width, 3]
 
 
 @contextmanager
-def watching(name: str, samples: Samples) -> Iterator[Watch]:
-    """What a training loop calls after each step, with the step (from 1) and its loss; see compute.yaml.
+def watching(name: str, machine: Compute, samples: Samples) -> Iterator[Watch]:
+    """What a training loop calls after each step, with the step (from 1) and its loss.
 
     Args:
         name: of the adapter; its events lie in the work store under ``tensorboard/<name>``.
+        machine: whether and how often to note anything.
         samples: draws a picture of what the model does by now; called every `samples_every` steps.
 
     Raises:
         ValueError: compute.yaml asks for TensorBoard, which is not installed.
     """
-    machine = compute.load()
     if machine.tracker == "none":
         yield lambda step, loss: None
         return

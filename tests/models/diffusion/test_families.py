@@ -19,7 +19,6 @@ from versat2i.formats import metrics, tensors
 from versat2i.models import diffusion
 from versat2i.models.diffusion import names
 from versat2i.rewards import low_level
-from versat2i.rewards.common.base import Scores
 from versat2i.seeds import stable_seed
 from versat2i.settings.params import Model
 from versat2i.tools import export
@@ -238,7 +237,6 @@ def mixed(model, scope="image"):
     made = mixture.attach(loaded.denoiser, experts, scope)
     for number, parameter in enumerate(made.parameters()):
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
-    loaded.masking = made.masking
     return loaded, made
 
 
@@ -270,8 +268,8 @@ class Darkness:
 
     name, metric, higher_is_better, range, licence = "darkness", "darkness", False, (0.0, 255.0), "none"
 
-    def score(self, images, prompts, questions):
-        return Scores(images.mean((1, 2, 3)), [None] * len(images), [None] * len(images))
+    def score(self, images, prompts):
+        return list(images.mean((1, 2, 3)))
 
 
 STAGES = """

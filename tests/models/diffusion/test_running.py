@@ -1,12 +1,12 @@
 """What compute.yaml says of memory and speed changes how a model runs, never what it draws or learns."""
 
 import contextlib
+from functools import partial
 
 import numpy as np
 import pytest
 import tiny_families
 import torch
-import yaml
 from diffusers import StableDiffusionPipeline
 
 from versat2i.adapters import lora, mixture
@@ -25,15 +25,9 @@ def folder(request, tmp_path_factory):
 
 
 @pytest.fixture
-def load(folder, tmp_path, monkeypatch):
+def load(folder):
     """Load the family's model under some settings of compute.yaml, in tiles if asked for."""
-    monkeypatch.chdir(tmp_path)
-
-    def loaded(vae_tiling=False, **settings):
-        (tmp_path / "compute.yaml").write_text(yaml.safe_dump(settings))
-        return diffusion.load(Model(path=str(folder), dtype="float32", threads=1, vae_tiling=vae_tiling))
-
-    return loaded
+    return partial(loaded, folder)
 
 
 def images(model):
@@ -62,7 +56,6 @@ def gates(model, experts):
     mixed = mixture.attach(model.denoiser, experts, "image")
     for number, parameter in enumerate(mixed.parameters()):
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
-    model.masking = mixed.masking
     return mixed.parameters()
 
 
@@ -96,13 +89,13 @@ def sd15(tmp_path_factory):
     return tiny_families.folder("sd15", tmp_path_factory.mktemp("sd15") / "sd15")
 
 
-def machine(monkeypatch, **settings):
-    monkeypatch.setattr(compute, "load", lambda: compute.Compute(**settings))
+def loaded(folder, vae_tiling=False, **machine):
+    model = Model(path=str(folder), dtype="float32", threads=1, vae_tiling=vae_tiling)
+    return diffusion.load(model, compute.CPU.model_copy(update=machine))
 
 
 def test_blocks_are_run_again_only_where_that_is_asked_for(sd15, monkeypatch):
-    machine(monkeypatch, gradient_checkpointing=True)
-    model = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1))
+    model = loaded(sd15, gradient_checkpointing=True)
     calls, checkpoint = [], running.checkpoint
     monkeypatch.setattr(running, "checkpoint", lambda *args, **options: calls.append(1) or checkpoint(*args, **options))
     with torch.no_grad():
@@ -115,8 +108,7 @@ def test_blocks_are_run_again_only_where_that_is_asked_for(sd15, monkeypatch):
 def test_parts_that_wait_in_main_memory_train_the_same(sd15, monkeypatch):
     found = []
     for offload in (True, False):
-        machine(monkeypatch, cpu_offload=offload)
-        model = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1))
+        model = loaded(sd15, cpu_offload=offload)
         found.append(gradients(model, lora.attach(model.denoiser, "colour", 2, 3.0, "attention", 0)))
     same(*found)
 
@@ -124,8 +116,7 @@ def test_parts_that_wait_in_main_memory_train_the_same(sd15, monkeypatch):
 def test_the_device_that_parts_wait_for_is_the_one_asked_for(sd15, monkeypatch):
     asked = []
     monkeypatch.setattr(StableDiffusionPipeline, "enable_model_cpu_offload", lambda pipe, device: asked.append(device))
-    machine(monkeypatch, cpu_offload=True)
-    model = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1), "cuda:1")
+    model = loaded(sd15, cpu_offload=True, device="cuda:1")
     assert asked == ["cuda:1"] and all(part.device.type == "cpu" for part in model.parts)
 
 
@@ -133,23 +124,19 @@ def test_the_denoiser_is_compiled_when_it_is_first_called(sd15, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
     for wanted in (False, True):
-        machine(monkeypatch, compile=wanted)
-        model = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1))
+        model = loaded(sd15, compile=wanted)
         assert compiled == ([model.denoiser] if wanted else [])
 
 
 def test_slicing_and_tiling_are_switched_on(sd15, monkeypatch):
-    machine(monkeypatch, vae_slicing=True)
-    vae = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1, vae_tiling=True)).pipe.vae
+    vae = loaded(sd15, vae_tiling=True, vae_slicing=True).pipe.vae
     assert vae.use_slicing and vae.use_tiling
-    machine(monkeypatch)
-    vae = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1)).pipe.vae
+    vae = loaded(sd15).pipe.vae
     assert not vae.use_slicing and not vae.use_tiling
 
 
 def test_a_kernel_that_does_not_run_here_is_one_line(sd15, monkeypatch):
-    machine(monkeypatch, attention="cudnn")
-    model = diffusion.load(Model(path=str(sd15), dtype="float32", threads=1))
+    model = loaded(sd15, attention="cudnn")
     with pytest.raises(ValueError, match=r"compute.yaml: attention: cudnn does not run .* Write `attention: auto`"):
         images(model)
 

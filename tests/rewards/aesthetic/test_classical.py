@@ -5,6 +5,7 @@ import random
 import cv2
 import numpy as np
 import pytest
+from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.aesthetic import classical
@@ -24,15 +25,15 @@ def disc(x, y, color=(220, 40, 40)):
 
 
 def test_washed_out_colors_lower_the_score_of_every_image(reward, draw, prompts):
-    scores = [reward.score(draw(fade=fade), prompts, None).values for fade in (0.0, 0.1, 0.25, 0.5, 0.7)]
+    scores = [scored(reward, draw(fade=fade), prompts).values for fade in (0.0, 0.1, 0.25, 0.5, 0.7)]
     assert (np.diff(scores, axis=0) < 0).all()
 
 
 def test_noise_does_not_count_as_color(reward, draw, prompts):
     for fade in (0.0, 0.5):
-        clean = reward.score(draw(fade=fade), prompts, None).values
+        clean = scored(reward, draw(fade=fade), prompts).values
         for noise in (2.0, 4.0, 8.0, 12.0):
-            change = reward.score(draw(fade=fade, noise=noise), prompts, None).values - clean
+            change = scored(reward, draw(fade=fade, noise=noise), prompts).values - clean
             assert change.mean() <= 0.0
             assert change.max() < 0.01
 
@@ -50,13 +51,13 @@ def test_the_kind_of_shape_matters_less_than_a_mild_fade(reward):
 
     areas = {shape: cv2.contourArea(drawing.OUTLINES[shape].astype(np.float32)) for shape in SHAPES}
     unit = {shape: 12.0 / np.sqrt(area / np.pi) for shape, area in areas.items()}  # one area for all
-    sharp, faded = (reward.score(np.stack([scene(s, f) for s in SHAPES]), None, None).values for f in (0.0, 0.25))
+    sharp, faded = (scored(reward, np.stack([scene(s, f) for s in SHAPES])).values for f in (0.0, 0.25))
     assert np.ptp(sharp) < (sharp - faded).mean()
 
 
 def test_a_thing_in_the_middle_is_better_balanced_than_one_in_a_corner(reward):
     places = [(32, 32), (26, 26), (20, 20), (12, 12)]
-    scores = reward.score(np.stack([disc(x, y) for x, y in places]), None, None).values
+    scores = scored(reward, np.stack([disc(x, y) for x, y in places])).values
     assert (np.diff(scores) < 0).all()
 
 
@@ -77,9 +78,9 @@ def test_grey_has_no_color_and_one_color_no_contrast():
 def test_the_score_hardly_depends_on_the_size_of_the_image(reward, draw, prompts):
     images = draw()
     large = np.stack([cv2.resize(image, (256, 192), interpolation=cv2.INTER_CUBIC) for image in images])
-    small, big = (reward.score(these, prompts, None).values for these in (images, large))
+    small, big = (scored(reward, these, prompts).values for these in (images, large))
     np.testing.assert_allclose(small, big, atol=0.05)
 
 
 def test_a_blank_image_is_not_judged(reward, prompts):
-    assert reward.score(np.zeros((1, 64, 64, 3), np.uint8), prompts[:1], None).reasons == ["the image is blank"]
+    assert scored(reward, np.zeros((1, 64, 64, 3), np.uint8), prompts[:1]).reasons == ["the image is blank"]

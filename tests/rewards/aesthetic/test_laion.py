@@ -9,6 +9,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
+from scored import scored
 from torch import nn
 
 from versat2i import rewards
@@ -63,7 +64,7 @@ def load(clip, file, **options):
 def test_the_rating_is_the_published_formula(clip, head, file, images):
     """``layers(e / |e|)``, one image at a time."""
     model, processor = transformers.CLIPModel.from_pretrained(clip), transformers.CLIPProcessor.from_pretrained(clip)
-    found = load(clip, file, batch_size=2).score(images, None, None)
+    found = scored(load(clip, file, batch_size=2), images)
     for place in (0, 1, 3):
         pixels = processor.image_processor(Image.fromarray(images[place]), return_tensors="pt")["pixel_values"]
         with torch.no_grad():
@@ -76,14 +77,14 @@ def test_the_rating_is_the_published_formula(clip, head, file, images):
 
 def test_the_head_may_be_safetensors(clip, head, file, images, tmp_path):
     save_file(head.state_dict(), tmp_path / "head.safetensors")
-    values = [load(clip, path).score(images, None, None).values for path in (file, tmp_path / "head.safetensors")]
+    values = [scored(load(clip, path), images).values for path in (file, tmp_path / "head.safetensors")]
     np.testing.assert_array_equal(*values)
 
 
 def test_a_head_for_another_clip_is_one_clear_line(clip, images, tmp_path):
     torch.save(Published((768, *WIDTHS[1:])).state_dict(), tmp_path / "head.pth")
     with pytest.raises(ValueError, match=r"embeds images in 6 numbers, .*head\.pth takes 768") as error:
-        load(clip, tmp_path / "head.pth").score(images, None, None)
+        scored(load(clip, tmp_path / "head.pth"), images)
     assert "\n" not in str(error.value)
 
 
@@ -99,7 +100,7 @@ def test_a_head_for_another_clip_is_one_clear_line(clip, images, tmp_path):
 def test_a_file_of_other_weights_is_one_clear_line(clip, images, tmp_path, weights, said):
     torch.save(weights, tmp_path / "head.pth")
     with pytest.raises(ValueError) as error:
-        load(clip, tmp_path / "head.pth").score(images, None, None)
+        scored(load(clip, tmp_path / "head.pth"), images)
     assert str(error.value).startswith(f"{tmp_path / 'head.pth'}: no head of the aesthetic predictor")
     assert said in str(error.value) and "\n" not in str(error.value)
 
@@ -131,6 +132,6 @@ def test_without_a_head_the_authors_file_is_downloaded_once_and_checked(clip, fi
 
 
 def test_an_own_head_is_not_fetched_and_the_authors_is(clip, file):
-    assert load(clip, file).head.revision is None
+    assert not load(clip, file).head.remote
     authors = rewards.load("aesthetic", "laion", model=clip)
-    assert authors.head.revision and authors.head.fetch and "Apache-2.0" in authors.licence
+    assert authors.head.remote and authors.head.fetch and "Apache-2.0" in authors.licence

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import tiny_vision
 import tiny_words
+from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.common.vlm import VisionLanguage
@@ -120,4 +121,4 @@ def expect_certainty(reward, text):
     (model.get_output_embeddings() or model.language_model.get_output_embeddings()).register_forward_hook(sure)
     images = np.random.default_rng(0).integers(0, 256, (2, 20, 20, 3), dtype=np.uint8)
     prompts = pd.DataFrame({"prompt_id": ["a", "b"], "text": ["a red circle", "two"]})
-    np.testing.assert_allclose(reward.score(images, prompts, None).values, 1.0)
+    np.testing.assert_allclose(scored(reward, images, prompts).values, 1.0)

@@ -6,6 +6,7 @@ import torch
 import transformers
 from direct import TEXTS
 from PIL import Image
+from scored import scored
 
 from versat2i import rewards
 
@@ -44,7 +45,7 @@ def test_hpsv2_sees_the_whole_of_an_image_that_is_not_square(folders, captions, 
     image = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     reward = rewards.load("judges", "hpsv2", model=folders("clip"))
     np.testing.assert_allclose(reward.clip.pixels(image[None]), letterbox(image), atol=1e-5)
-    (found,) = reward.score(image[None], captions[:1], None).values
+    (found,) = scored(reward, image[None], captions[:1]).values
     assert found == pytest.approx(cosine(folders("clip"), image, TEXTS[0], letterboxed=True), abs=1e-4)
 
 
@@ -59,7 +60,7 @@ def test_a_clip_gives_the_cosine_of_an_image_and_its_own_text(
     folders, noises, captions, aspect, evaluator, prefix, value
 ):
     reward = rewards.load(aspect, evaluator, model=folders("clip"), batch_size=3)
-    found = reward.score(noises, captions, None)
+    found = scored(reward, noises, captions)
     for place in (0, 1, 2, 4):
         expected = value(cosine(folders("clip"), noises[place], prefix + TEXTS[place]))
         assert found.values[place] == pytest.approx(expected, abs=1e-4)

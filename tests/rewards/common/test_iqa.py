@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tiny_vision
 import torch
+from scored import scored
 from transformers.models.llama import modeling_llama
 
 from versat2i import rewards
@@ -60,7 +61,7 @@ def test_metrics_that_see_more_than_one_image_are_not_among_them():
 def test_entropy_is_the_number_of_bits_of_a_gray_level(batch_size):
     """``log2 n`` for n levels in equal parts."""
     images = np.stack([checkers(0, 255), checkers(0, 80, 160, 240), checkers(9), checkers(*range(8, 256, 16))])
-    found = rewards.load("low_level", "pyiqa:entropy", batch_size=batch_size).score(images, None, None)
+    found = scored(rewards.load("low_level", "pyiqa:entropy", batch_size=batch_size), images)
     np.testing.assert_allclose(found.values, [1.0, 2.0, np.nan, 4.0], atol=1e-4)
     assert found.reasons == [None, None, "the image is blank", None]
 
@@ -68,13 +69,13 @@ def test_entropy_is_the_number_of_bits_of_a_gray_level(batch_size):
 def test_what_a_metric_cannot_take_is_an_error_that_says_how_many_and_how_large():
     reward = rewards.load("low_level", "pyiqa:entropy", call={"task_": "aesthetic"})
     with pytest.raises(ValueError, match=r"pyiqa:entropy: cannot judge 1 images of 64x64 pixels at once .*task_"):
-        reward.score(checkers(0, 255)[None], None, None)
+        scored(reward, checkers(0, 255)[None])
 
 
 def test_weights_that_cannot_be_had_are_an_error_that_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("pyiqa.create_metric", lambda *a, **k: (_ for _ in ()).throw(OSError("no route\nto host")))
     with pytest.raises(ValueError, match=r"pyiqa:musiq: pyiqa cannot load it \(no route to host\)"):
-        rewards.load("low_level", "pyiqa:musiq").score(checkers(0, 255)[None], None, None)
+        scored(rewards.load("low_level", "pyiqa:musiq"), checkers(0, 255)[None])
 
 
 def test_a_weights_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
@@ -86,7 +87,7 @@ def test_a_weights_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
     load = torch.load
     monkeypatch.setattr("pyiqa.create_metric", lambda *a, **k: load(tmp_path / "weights.pth", weights_only=False))
     with pytest.raises(ValueError, match="more than tensors are refused"):
-        rewards.load("low_level", "pyiqa:musiq").score(checkers(0, 255)[None], None, None)
+        scored(rewards.load("low_level", "pyiqa:musiq"), checkers(0, 255)[None])
     assert not (tmp_path / "harm").exists()
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
 
@@ -122,7 +123,7 @@ def random_weights(monkeypatch, tmp_path):
 def test_a_metric_that_docs_or_presets_name_scores_an_image(random_weights, name):
     assert iqa.lacks(name) is None
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
-    found = rewards.load("judges", f"pyiqa:{name}").score(images, None, None)
+    found = scored(rewards.load("judges", f"pyiqa:{name}"), images)
     assert np.isfinite(found.values).all() and found.reasons == [None, None]
 
 
@@ -132,7 +133,7 @@ def test_a_metric_that_lacks_a_package_is_one_line_that_names_it(monkeypatch):
 
     monkeypatch.setattr("pyiqa.create_metric", missing)
     with pytest.raises(ValueError) as error:
-        rewards.load("low_level", "pyiqa:liqe").score(checkers(0, 255)[None], None, None)
+        scored(rewards.load("low_level", "pyiqa:liqe"), checkers(0, 255)[None])
     assert str(error.value) == (
         "pyiqa:liqe: needs the package pkg_resources (it is in setuptools<81), which is not installed. "
         "Install it, or take another metric: `versat2i rewards` lists those that work here"

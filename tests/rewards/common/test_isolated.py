@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 import yaml
 from distributions import package
+from scored import NO_QUESTIONS, scored
 
 from versat2i import rewards
 from versat2i.rewards.common import registry, scoring
-from versat2i.settings import params
+from versat2i.settings import compute, params
 from versat2i.tools import fetch as fetching
 
 LOCK = "gauge==2.0\ntheir_reward==1.0  # the package that has the evaluator\n"
@@ -41,8 +42,8 @@ class Gauged:
         with open("fetched", "w") as file:
             file.write(f"{gauge.VERSION} {self.offset}")
 
-    def score(self, images, prompts, questions):
-        words = [prompt["text"] for prompt in prompts]
+    def score(self, images, prompts):
+        words = [prompt.text for prompt in prompts]
         if "die" in words:
             sys.exit("out of luck")
         if "killed" in words:
@@ -54,7 +55,7 @@ class Gauged:
         if "odd" in words:
             return [None]
         if "asked" in words:
-            return [len(questions[0]["choices"]) + len(questions) / 10]
+            return [len(prompts[0].questions[0]["choices"]) + len(prompts[0].questions) / 10]
         return [
             "too dark" if image.max() < 9 else gauge.VERSION + self.offset + image.mean() / 255 + (word == "naïve")
             for image, word in zip(images, words)
@@ -65,6 +66,9 @@ class Quiet:
 
     def __init__(self, device):
         pass
+
+    def score(self, images, prompts):
+        return [0.0] * len(images)
 """
 
 
@@ -122,10 +126,13 @@ def images():
     return made
 
 
+def made(**options):
+    return rewards.from_params("low_level", chosen(**options), compute.load())
+
+
 def score(prompts=PROMPTS, pictures=None, questions=None, **options):
-    reward = rewards.from_params("low_level", chosen(**options))
     pictures = images()[: len(prompts)] if pictures is None else pictures
-    return rewards.check(reward, reward.score(pictures, prompts, questions), prompts)
+    return scored(made(**options), pictures, prompts, questions)
 
 
 def problem(text=None, **options):
@@ -151,7 +158,8 @@ def test_images_texts_and_questions_arrive_as_they_are(place):
     found = score(pictures=noise)
     np.testing.assert_allclose(found.values, 2.0 + noise.mean((1, 2, 3)) / 255 + np.array([0, 0, 1]))
     rows = {"prompt_id": ["a", "a", "z"], "question": "Is it?", "choices": [np.array(["yes", "no", "so"])] * 3}
-    assert score(PROMPTS[:1].assign(text="asked"), questions=pd.DataFrame(rows)).values == [3.2]
+    questions = pd.DataFrame(rows | {"parent_ids": [np.array([])] * 3})
+    assert score(PROMPTS[:1].assign(text="asked"), questions=questions).values == [3.2]
 
 
 def test_what_it_is_can_be_said_without_starting_it(place):
@@ -163,13 +171,13 @@ def test_what_it_is_can_be_said_without_starting_it(place):
         (0.0, 10.0),
         "MIT",
     )
-    found = reward.score(np.zeros((1, 4, 4, 3), np.uint8), PROMPTS[:1], None)  # nothing to ask either
+    found = scored(reward, np.zeros((1, 4, 4, 3), np.uint8), PROMPTS[:1])  # nothing to ask either
     assert found.reasons == ["the image is blank"]
 
 
 def test_the_process_ends_with_its_reward(place):
-    reward = rewards.from_params("low_level", chosen())
-    reward.score(images(), PROMPTS, None)
+    reward = made()
+    scored(reward, images(), PROMPTS)
     process = reward._process._process
     assert process.poll() is None
     del reward
@@ -181,7 +189,7 @@ def fetch(evaluator="gauged", **options):
     """What `make fetch` does for that evaluator: the name of each thing that it looks for."""
     settings = drawn.settings(params.Model(path="nowhere", dtype="float32", threads=1), ("low_level",))
     reward = chosen(**options).model_copy(update={"evaluator": evaluator})
-    needs = fetching.needs(settings.model_copy(update={"rewards": {"low_level": reward}}))
+    needs = fetching.needs(settings.model_copy(update={"rewards": {"low_level": reward}}), compute.load())
     for need in needs:
         need.fetch()
     return [need.name for need in needs]
@@ -202,11 +210,11 @@ def test_one_that_downloads_nothing_is_left_alone(place):
 
 
 def test_another_lock_is_another_piece_of_work(place):
-    worker = scoring.Recipe("low_level", chosen(), {}, pd.DataFrame())()
+    worker = scoring.Recipe("low_level", chosen(), {}, NO_QUESTIONS)()
     before = worker.weights
-    assert before != [None] and "versat2i.rewards.common.isolated" in worker.modules
+    assert before and "versat2i.rewards.common.isolated" in worker.modules
     (place / "two.lock").write_text(LOCK + "colour==1.0\n")
-    assert scoring.Recipe("low_level", chosen(), {}, pd.DataFrame())().weights != before
+    assert scoring.Recipe("low_level", chosen(), {}, NO_QUESTIONS)().weights != before
     (place / "weights").mkdir()
     (place / "weights/model").write_text("1")
     with_folder = rewards.from_params("low_level", chosen(model="weights")).identity
@@ -242,12 +250,12 @@ def test_a_process_that_fails_says_why_in_one_line(place, text, said):
 
 
 def test_after_an_error_the_next_images_are_scored(place):
-    reward = rewards.from_params("low_level", chosen())
+    reward = made()
     half = PROMPTS[:1]
     for text in ("raise", "killed"):
         with pytest.raises(ValueError, match="in environment 'two'"):
-            reward.score(images()[:1], half.assign(text=text), None)
-        np.testing.assert_array_equal(reward.score(images()[:1], half, None).values, [2.5])
+            scored(reward, images()[:1], half.assign(text=text))
+        np.testing.assert_array_equal(scored(reward, images()[:1], half).values, [2.5])
 
 
 def test_a_wrong_option_is_named(place):
@@ -261,7 +269,7 @@ def test_an_answer_that_is_none_is_shown(place, answer):
     python.write_text(f"#!/bin/sh\nread line\necho '{answer}'\nread line\n")
     python.chmod(0o755)
     (place / "compute.yaml").write_text("{device: cpu, environments: {two: babel}}")
-    expected = "speaks protocol 0, expected 1" if "0" in answer else f"answered '{answer}', expected a JSON object"
+    expected = "speaks protocol 0, expected 2" if "0" in answer else f"answered '{answer}', expected a JSON object"
     assert problem().startswith(f"low_level.gauged in environment 'two': {expected}")
 
 
@@ -292,8 +300,9 @@ def test_an_evaluator_must_be_known_on_both_sides(place):
     environment = {"name": "two", "lock": "two.lock"}
     with pytest.raises(ValueError, match=r"evaluator 'gaugd' does not exist\. Did you mean 'gauged'"):
         rewards.from_params("low_level", params.Reward(evaluator="gaugd", environment=environment))
-    reward = rewards.from_params("low_level", params.Reward(evaluator="classical", environment=environment))
+    classical = params.Reward(evaluator="classical", environment=environment)
+    reward = rewards.from_params("low_level", classical, compute.load())
     with pytest.raises(ValueError, match=r"0 packages there have an entry point low_level\.classical"):
-        reward.score(images(), PROMPTS, None)
+        scored(reward, images(), PROMPTS)
     with pytest.raises(ValueError, match="its class here does not say its name, metric, higher_is_better, range"):
         rewards.from_params("low_level", params.Reward(evaluator="pyiqa:musiq", environment=environment))

@@ -14,7 +14,7 @@ class Darkest:
 
     name, metric, higher_is_better, range, licence = "darkest", "darkest", False, (0, 255), "none"
 
-    def score(self, images, prompts, questions):
+    def score(self, images, prompts):
         assert len(images) == len(prompts)
         return [np.float32(image.min()) if image.min() < 200 else "nothing is dark" for image in images]
 
@@ -27,6 +27,7 @@ def served(*requests):
     return [json.loads(line) for line in answers.getvalue().splitlines()]
 
 
+PROMPT = {"prompt_id": "p", "text": "a red circle", "questions": []}
 FIRST = {"aspect": "judges", "evaluator": "darkest", "options": {}}
 
 
@@ -50,17 +51,18 @@ def test_a_verdict_that_is_neither_names_the_image(said):
 def test_pixels_are_read_row_by_row_after_their_line():
     images = np.full((2, 3, 4, 3), 250, np.uint8)
     images[1, 2, 3, 0] = 17
-    request = {"images": [2, 3, 4, 3], "prompts": [{}, {}], "questions": None}
+    request = {"images": [2, 3, 4, 3], "prompts": [PROMPT, PROMPT]}
     hello, answer, again = served(FIRST, request, images.tobytes(), request, images[::-1].tobytes())
-    assert answer == {"scores": ["nothing is dark", 17.0]} and again == {"scores": [17.0, "nothing is dark"]}
+    assert answer == {"scores": ["nothing is dark", 17.0], "details": [None, None]}
+    assert again["scores"] == [17.0, "nothing is dark"]
     assert hello["protocol"] == worker.PROTOCOL and hello["metric"] == "darkest" and hello["range"] == [0, 255]
 
 
 def test_an_error_is_an_answer_of_one_line_and_the_next_request_is_answered():
-    request = {"images": [1, 1, 1, 3], "prompts": [{}], "questions": None}
+    request = {"images": [1, 1, 1, 3], "prompts": [PROMPT]}
     wrong, right = request | {"prompts": []}, request
     answers = served(FIRST, wrong, b"\0\0\0", right, b"\5\6\7")
-    assert answers[1]["error"].startswith("AssertionError") and answers[2] == {"scores": [5.0]}
+    assert answers[1]["error"].startswith("AssertionError") and answers[2] == {"scores": [5.0], "details": [None]}
 
 
 def test_one_that_has_nothing_to_fetch_says_so_by_an_empty_answer():

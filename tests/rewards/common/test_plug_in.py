@@ -8,6 +8,7 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
+from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.common.registry import GROUP
@@ -36,7 +37,7 @@ def test_the_example_scores_once_it_is_installed(installed):
     images = np.zeros((2, 8, 8, 3), np.uint8)
     images[0, :4] = 255
     prompts = pd.DataFrame({"prompt_id": ["a", "b"], "text": ["half", "black"]})
-    scores = rewards.check(reward, reward.score(images, prompts, None), prompts)
+    scores = scored(reward, images, prompts)
     assert scores.values[0] == pytest.approx(0.5) and np.isnan(scores.values[1])
 
 

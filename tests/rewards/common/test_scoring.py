@@ -2,21 +2,21 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import drawn
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scored import NO_QUESTIONS, scored, told
 
 from versat2i import rewards
-from versat2i.formats import shards, tables
+from versat2i.formats import shards
 from versat2i.rewards import control
 from versat2i.rewards.common import scoring
-from versat2i.rewards.common.base import Scores
+from versat2i.rewards.common.base import Explained
 from versat2i.settings.params import Reward
-
-NO_QUESTIONS = pd.DataFrame(columns=tables.SCHEMAS["questions"].names)
 
 
 class Brightness:
@@ -28,12 +28,13 @@ class Brightness:
     def __init__(self, abstain="", forgets=False):
         self.abstain, self.forgets = abstain, forgets
 
-    def score(self, images, prompts, questions):
-        self.asked.extend(prompts["text"])
-        silent = (prompts["prompt_id"] == self.abstain).to_numpy()
-        values = np.where(silent, np.nan, images.mean((1, 2, 3)) / 255)
-        reasons = ["too dark" if quiet and not self.forgets else None for quiet in silent]
-        return Scores(values, reasons, [{"pixels": int(image.size)} for image in images])
+    def score(self, images, prompts):
+        self.asked.extend(prompt.text for prompt in prompts)
+        silent = np.nan if self.forgets else "too dark"
+        return [
+            silent if prompt.prompt_id == self.abstain else Explained(image.mean() / 255, {"pixels": int(image.size)})
+            for image, prompt in zip(images, prompts, strict=True)
+        ]
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,11 @@ def _own_store_and_evaluator(tmp_path, monkeypatch):
 
 @pytest.fixture
 def shard(tmp_path):
-    return shards.paths(drawn.pool(tmp_path / "pool"))[0]
+    """A unit of one shard."""
+    return (shards.paths(drawn.pool(tmp_path / "pool"))[0],)
+
+
+PROMPTS = scoring.prompts_of(drawn.TEXTS, NO_QUESTIONS)
 
 
 def worker(texts=drawn.TEXTS, questions=NO_QUESTIONS, aspect="control", evaluator="brightness", **options):
@@ -69,7 +74,7 @@ def test_embedded_evaluators_score_as_they_do_directly(shard, aspect):
     images = np.stack([drawn.candidate(*key).image for key in KEYS])
     prompts = pd.DataFrame(KEYS, columns=["prompt_id", "k"])
     prompts["text"] = prompts["prompt_id"].map(drawn.TEXTS)
-    direct = rewards.load(aspect, evaluator).score(images, prompts, None)
+    direct = scored(rewards.load(aspect, evaluator), images, prompts)
     found, _ = worker(aspect=aspect, evaluator=evaluator)(shard)
     np.testing.assert_array_equal(found["score"], direct.values)
     assert found["abstained"].astype(object).where(found["abstained"].notna(), None).tolist() == direct.reasons
@@ -78,7 +83,7 @@ def test_embedded_evaluators_score_as_they_do_directly(shard, aspect):
 def test_batches_cut_the_shard_without_losing_an_image(shard, monkeypatch):
     whole, _ = worker()(shard)
     monkeypatch.setattr(scoring, "BATCH", 4)
-    cut = scoring.score_shard(Brightness(), shard, drawn.TEXTS, NO_QUESTIONS)
+    cut = scoring.score_shards(Brightness(), shard, PROMPTS)
     for column in ("prompt_id", "k", "score"):
         assert cut[column].tolist() == whole[column].tolist()
 
@@ -94,7 +99,7 @@ def test_a_shard_is_scored_once(shard):
 def test_what_an_evaluator_loads_while_it_scores_is_not_its_code(tmp_path):
     """A worker that has loaded its model must find what one that has not will look for."""
     drawn.pool(tmp_path / "pool")
-    path = shards.paths(tmp_path / "pool")[0]
+    path = (shards.paths(tmp_path / "pool")[0],)
     loaded = worker()
     loaded.reward.model = pd.DataFrame()  # a thing of another package
     loaded(path)
@@ -118,13 +123,13 @@ def test_a_shard_is_scored_again_when_what_it_is_scored_by_changes(shard):
     Brightness.asked.clear()
     worker(texts=drawn.TEXTS | {"p9": "another"}, questions=asked.assign(prompt_id="p9"))(shard)
     assert Brightness.asked == []  # what other prompts say and are asked is nothing to this shard
-    drawn.pool(shard.parent, per_prompt=1)
+    drawn.pool(shard[0].parent, per_prompt=1)
     assert len(worker()(shard)[0]) == len(Brightness.asked) == 3
 
 
 def test_a_shard_is_scored_again_by_other_weights_from_the_same_folder(shard, monkeypatch):
     for identity in ("folder#1", "folder#2"):
-        monkeypatch.setattr(Brightness, "identity", identity, raising=False)
+        monkeypatch.setattr(Brightness, "weights", [SimpleNamespace(identity=identity)], raising=False)
         Brightness.asked.clear()
         worker()(shard)
         assert len(Brightness.asked) == 6
@@ -138,7 +143,7 @@ def test_an_abstention_is_kept_with_its_reason(shard):
 
 
 def test_a_score_that_is_no_number_and_not_explained_names_the_image(shard, tmp_path):
-    with pytest.raises(ValueError, match=r"brightness: image 0 of prompt p2 \('a green star'\) got nan without a reas"):
+    with pytest.raises(ValueError, match=r"brightness: image 0 of prompt p2 \('a green star'\) got nan; expected"):
         worker(abstain="p2", forgets=True)(shard)
     assert not list((tmp_path / "work" / "score@control").iterdir())  # nothing is kept of it
 
@@ -161,16 +166,16 @@ class Fragile(Brightness):
     def __init__(self, fails=(), error=None, details=None):
         self.fails, self.error, self.details = fails, error, details
 
-    def score(self, images, prompts, questions):
-        if set(prompts["prompt_id"]) & set(self.fails):
+    def score(self, images, prompts):
+        if {prompt.prompt_id for prompt in prompts} & set(self.fails):
             raise self.error
-        return Scores(images.mean((1, 2, 3)), [None] * len(images), [self.details] * len(images))
+        return [Explained(image.mean(), self.details) for image in images]
 
 
 def fragile(shard, **options):
     """The one line that scoring ends with."""
     with pytest.raises(ValueError) as error:
-        scoring.score_shard(Fragile(**options), shard, drawn.TEXTS, NO_QUESTIONS)
+        scoring.score_shards(Fragile(**options), shard, PROMPTS)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -196,10 +201,60 @@ def test_details_that_are_no_json_are_refused(shard, details):
 def test_want_of_memory_is_nobodys_image(shard):
     error = torch.OutOfMemoryError("CUDA out of memory")
     with pytest.raises(torch.OutOfMemoryError):
-        scoring.score_shard(Fragile(["p1"], error), shard, drawn.TEXTS, NO_QUESTIONS)
+        scoring.score_shards(Fragile(["p1"], error), shard, PROMPTS)
 
 
 def test_images_of_several_sizes_are_named(tmp_path):
     small = dataclasses.replace(drawn.candidate("p1", 0), image=np.zeros((8, 8, 3), np.uint8))
     shards.write(tmp_path / "00000-000", [drawn.candidate("p0", 0), small])
-    assert re.search(r"00000-000.tar: p1.0 is \[8, 8, 3\], p0.0 is \[64, 64, 3\]", fragile(tmp_path / "00000-000.tar"))
+    assert re.search(
+        r"00000-000.tar: p1.0 is \[8, 8, 3\], p0.0 is \[64, 64, 3\]", fragile((tmp_path / "00000-000.tar",))
+    )
+
+
+class Ranked(Brightness):
+    """How many images of its prompt an image is brighter than: it has to see all of them."""
+
+    grouped = True
+    calls: list[tuple[str, int]] = []  # noqa: RUF012
+
+    def score(self, images, prompts):
+        (prompt_id,) = {prompt.prompt_id for prompt in prompts}
+        self.calls.append((prompt_id, len(images)))
+        means = images.mean((1, 2, 3))
+        return [int((mean > means).sum()) for mean in means]
+
+
+def split_pool(folder):
+    """Two shards with the same prompts, k 0 to 2 and 3 to 4, and one with another prompt."""
+    for name, ids, ks in (("00000-000", ("p0", "p1"), range(3)), ("00000-001", ("p0", "p1"), range(3, 5))):
+        shards.write(folder / name, [drawn.candidate(prompt_id, k) for prompt_id in ids for k in ks])
+    shards.write(folder / "00001-000", [drawn.candidate("p2", k) for k in range(5)])
+    return folder
+
+
+def test_a_grouped_evaluator_is_given_all_images_of_a_prompt_together(tmp_path, monkeypatch):
+    monkeypatch.setitem(control.EVALUATORS, "ranked", f"{__name__}:Ranked")
+    Ranked.calls.clear()
+    folder, made = split_pool(tmp_path / "pool"), worker(evaluator="ranked")
+    units = scoring.units(folder, made.reward)
+    assert [[path.stem for path in unit] for unit in units] == [["00000-000", "00000-001"], ["00001-000"]]
+    table = pd.concat([made(unit)[0] for unit in units], ignore_index=True)
+    assert Ranked.calls == [("p0", 5), ("p1", 5), ("p2", 5)]
+    for prompt_id, rows in table.groupby("prompt_id"):
+        means = [drawn.candidate(prompt_id, k).image.mean() for k in rows["k"]]
+        assert rows["score"].tolist() == [sum(mean > other for other in means) for mean in means]
+    assert not any(new for _, new in map(made, units))  # all are kept
+
+
+def test_others_are_given_one_shard_at_a_time(tmp_path):
+    assert [len(unit) for unit in scoring.units(split_pool(tmp_path / "pool"), Brightness())] == [1, 1, 1]
+
+
+def test_questions_reach_the_evaluator_with_their_prompt():
+    rows = {"prompt_id": ["a", "b", "a"], "question_id": ["1", "1", "2"], "question": ["?", "??", "???"]}
+    rows |= {"choices": [np.array(["yes", "no"])] * 3, "answer": "yes", "element_type": "object"}
+    questions = pd.DataFrame(rows | {"parent_ids": [np.array([])] * 3})
+    found = told(pd.DataFrame({"prompt_id": ["b", "a", "c"], "text": ["B", "A", "C"]}), questions)
+    assert [[asked["question"] for asked in prompt.questions] for prompt in found] == [["??"], ["?", "???"], []]
+    assert found[0].questions[0]["choices"] == ["yes", "no"] and "prompt_id" not in found[0].questions[0]

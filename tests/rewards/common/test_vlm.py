@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from direct import STEM, TEXTS, asked
+from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.common.vlm import VisionLanguage
-from versat2i.settings import compute
 
 
 @pytest.mark.parametrize("evaluator, user", [("vqascore", "user"), ("q_instruct", "human")])
@@ -27,7 +27,7 @@ def test_a_llava_is_told_what_it_was_trained_to_read_first_unless_params_say_oth
 
 
 def test_words_that_begin_alike_are_an_error_that_names_them(folders):
-    model = VisionLanguage(folders("llava"), "float32")
+    model = VisionLanguage(folders("llava"), "float32", device="meta")
     with pytest.raises(ValueError, match="begins two of good, good with the same token"):
         model.first_tokens(["good", "good"], "a question", STEM)
 
@@ -43,7 +43,7 @@ def test_words_that_begin_alike_are_an_error_that_names_them(folders):
 def test_a_model_goes_when_its_reward_goes(folders, noises, captions, aspect, evaluator, kind, holder):
     reward = rewards.load(aspect, evaluator, model=folders(kind))
     assert "_model" not in vars(getattr(reward, holder))  # loaded by the first image
-    reward.score(noises, captions, None)
+    scored(reward, noises, captions)
     model = weakref.ref(getattr(reward, holder)._model)
     assert model() is not None
     del reward
@@ -51,18 +51,17 @@ def test_a_model_goes_when_its_reward_goes(folders, noises, captions, aspect, ev
     assert model() is None
 
 
-def test_all_is_computed_on_the_device_of_the_machine(folders, noises, captions, tmp_path, monkeypatch):
+def test_all_is_computed_on_the_device_of_the_machine(folders, noises, captions):
     """On `meta`, a device without numbers, everything runs up to where a number is to be read."""
-    monkeypatch.setattr(compute, "load", lambda: compute.Compute().model_copy(update={"device": "meta"}))
-    reward = rewards.load("judges", "pickscore", model=folders("clip"))
+    reward = rewards.load("judges", "pickscore", model=folders("clip"), device="meta")
     with pytest.raises((NotImplementedError, RuntimeError), match=r"(Cannot copy out of|called on) meta tensor"):
         reward.clip.cosines(noises, TEXTS)
-    asker = VisionLanguage(folders("llava"), "float32")
+    asker = VisionLanguage(folders("llava"), "float32", device="meta")
     assert {parameter.device.type for parameter in asker._model.parameters()} == {"meta"}
 
 
 def test_half_precision_is_what_params_say(folders, noises, captions):
     for dtype in ("float16", "bfloat16"):
         reward = rewards.load("low_level", "q_instruct", model=folders("llava"), dtype=dtype, batch_size=5)
-        assert np.isfinite(reward.score(noises, captions, None).values[[0, 1, 2, 4]]).all()
+        assert np.isfinite(scored(reward, noises, captions).values[[0, 1, 2, 4]]).all()
         assert reward.model._model.dtype == getattr(torch, dtype)

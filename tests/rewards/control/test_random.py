@@ -1,6 +1,7 @@
 """The control knows the image's bytes and nothing else."""
 
 import numpy as np
+from scored import scored
 
 from versat2i import rewards
 
@@ -8,8 +9,8 @@ from versat2i import rewards
 def test_the_same_image_gets_the_same_score_wherever_it_stands(draw, prompts):
     random = rewards.load("control", "random")
     images = draw()
-    forward = random.score(images, prompts, None).values
-    backward = random.score(images[::-1], prompts[::-1], None).values
+    forward = scored(random, images, prompts).values
+    backward = scored(random, images[::-1], prompts[::-1]).values
     np.testing.assert_array_equal(forward, backward[::-1])
 
 
@@ -18,17 +19,17 @@ def test_one_changed_pixel_changes_the_score(draw, prompts):
     images = draw()
     changed = images.copy()
     changed[:, 0, 0, 0] ^= 1
-    before, after = (random.score(these, prompts, None).values for these in (images, changed))
+    before, after = (scored(random, these, prompts).values for these in (images, changed))
     assert (before != after).all()
 
 
 def test_the_scores_are_spread_evenly():
     images = np.arange(4 * 2000, dtype=np.uint32).view(np.uint8)[: 3 * 4 * 2000].reshape(-1, 2, 4, 1)
     images = np.repeat(images, 3, axis=-1)
-    values = rewards.load("control", "random").score(images, None, None).values
+    values = scored(rewards.load("control", "random"), images).values
     np.testing.assert_allclose(np.quantile(values, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.05)
 
 
 def test_a_known_image_has_the_score_it_always_had():
     image = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
-    assert rewards.load("control", "random").score(image, None, None).values[0] == 0.1894628395287683
+    assert scored(rewards.load("control", "random"), image).values[0] == 0.1894628395287683

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.faithfulness import vqa
@@ -23,16 +24,16 @@ def score(reward, description, shown):
     """The score of an image of `shown` for the prompt that `description` is."""
     image = drawing.draw(shown, random.Random(0))
     prompts = pd.DataFrame({"prompt_id": ["p"], "text": [""]})
-    return reward.score(image[None], prompts, pd.DataFrame(ask("p", description))).values[0]
+    return scored(reward, image[None], prompts, pd.DataFrame(ask("p", description))).values[0]
 
 
 def test_perfect_drawings_are_faithful(tifa, draw, prompts, questions):
-    np.testing.assert_array_equal(tifa.score(draw(), prompts, questions).values, 1.0)
+    np.testing.assert_array_equal(scored(tifa, draw(), prompts, questions).values, 1.0)
 
 
 @pytest.mark.parametrize("flaw", [{"noise": 8.0}, {"blur": 0.7}, {"fade": 0.5}, {"rotation": 14.0}])
 def test_mild_flaws_leave_drawings_faithful(tifa, draw, prompts, questions, flaw):
-    assert tifa.score(draw(**flaw), prompts, questions).values.mean() > 0.97
+    assert scored(tifa, draw(**flaw), prompts, questions).values.mean() > 0.97
 
 
 def test_the_more_is_wrong_the_lower_the_score(tifa):
@@ -63,13 +64,13 @@ def test_each_image_of_a_prompt_is_scored_by_itself(tifa, draw, prompts, questio
     images = draw()
     twice = prompts.iloc[[0, 0]]
     right_and_wrong = np.stack([images[0], images[1]])
-    values = tifa.score(right_and_wrong, twice, questions).values
+    values = scored(tifa, right_and_wrong, twice, questions).values
     assert values[0] == 1.0
     assert values[1] < 1.0
 
 
 def test_the_details_hold_every_answer_and_are_json(tifa, draw, prompts, questions):
-    details = tifa.score(draw()[:1], prompts[:1], questions).details[0]
+    details = scored(tifa, draw()[:1], prompts[:1], questions).details[0]
     answers = json.loads(json.dumps(details))["answers"]
     own = questions[questions["prompt_id"] == prompts["prompt_id"][0]]
     assert [answer["question_id"] for answer in answers] == list(own["question_id"])
@@ -81,20 +82,20 @@ def test_without_a_question_or_a_picture_it_abstains(tifa, draw, prompts, questi
     images = draw()[:3]
     images[1] = 0
     some = questions[questions["prompt_id"] != prompts["prompt_id"][0]]
-    found = tifa.score(images, prompts[:3], some)
+    found = scored(tifa, images, prompts[:3], some)
     assert found.reasons == ["no question for the prompt", "the image is blank", None]
     assert np.isnan(found.values).tolist() == [True, True, False]
     assert [details is None for details in found.details] == [True, True, False]
 
 
 def test_it_abstains_on_everything_where_no_prompt_has_a_question(tifa, draw, prompts, questions):
-    found = tifa.score(draw()[:2], prompts[:2], questions[:0])
+    found = scored(tifa, draw()[:2], prompts[:2], questions[:0])
     assert found.reasons == ["no question for the prompt"] * 2
 
 
 def test_questions_are_needed(tifa, draw, prompts):
     with pytest.raises(ValueError, match="tifa needs the questions"):
-        tifa.score(draw(), prompts, None)
+        scored(tifa, draw(), prompts)
 
 
 class Talker:
@@ -118,4 +119,4 @@ def test_a_free_form_vqa_is_read_by_its_nearest_choice(monkeypatch, draw):
     )
     reward = rewards.load("faithfulness", "tifa", vqa="talker")
     prompts = pd.DataFrame({"prompt_id": ["p"], "text": ["a red circle"]})
-    assert reward.score(draw()[:1], prompts, questions).values.tolist() == [0.5]
+    assert scored(reward, draw()[:1], prompts, questions).values.tolist() == [0.5]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tiny_vision
 from direct import TEXTS, asked, direct_logits, token
+from scored import scored
 
 from versat2i import rewards
 
@@ -21,7 +22,7 @@ from versat2i import rewards
 )
 def test_vqascore_is_the_mean_probability_of_yes_and_perhaps_the_end(folders, noises, captions, kind, options, ends):
     reward = rewards.load("faithfulness", "vqascore", model=folders(kind), batch_size=3, **options)
-    found = reward.score(noises, captions, None).values
+    found = scored(reward, noises, captions).values
     for place in (0, 1, 2, 4):
         question = asked(kind, f'Does this figure show "{TEXTS[place]}"? Please answer yes or no.')
         yes = direct_logits(folders(kind), noises[place], question).softmax(-1)[token("Yes")].item()

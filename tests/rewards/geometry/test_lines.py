@@ -6,6 +6,7 @@ import skimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scored import scored
 from strokes import LEFT, RIGHT, UP, nearest, painted, strokes, turned
 
 from versat2i import rewards
@@ -18,7 +19,7 @@ def reward():
 
 
 def score(reward, *images):
-    return reward.score(np.stack(images), None, None).values
+    return scored(reward, np.stack(images)).values
 
 
 @settings(max_examples=40, deadline=None)
@@ -74,7 +75,7 @@ def test_photographed_bricks_agree_and_grass_is_not_judged(reward):
 
 def test_mirrored_images_have_the_same_geometry(reward):
     image = painted(turned(strokes(), 2.0))
-    there, back = score(reward, image, image)[0], reward.score(image[None, :, ::-1], None, None).values[0]
+    there, back = score(reward, image, image)[0], scored(reward, image[None, :, ::-1]).values[0]
     assert back == pytest.approx(there, abs=0.08)  # LSD and RANSAC see other pixels and pairs first
 
 
@@ -83,13 +84,13 @@ def test_mirrored_images_have_the_same_geometry(reward):
 def test_any_image_is_judged_or_not_with_a_reason(reward, height, width, seed, cell):
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     image = noise.repeat(cell, axis=0).repeat(cell, axis=1)[: 8 * height, : 8 * width]
-    found = reward.score(image[None], None, None)
+    found = scored(reward, image[None])
     assert np.isnan(found.values[0]) == (found.reasons[0] is not None)
     assert np.isnan(found.values[0]) or 0.0 <= found.values[0] <= 1.0
 
 
 def test_few_lines_are_not_judged(reward):
-    found = reward.score(painted(strokes([LEFT], each=5))[None], None, None)
+    found = scored(reward, painted(strokes([LEFT], each=5))[None])
     assert np.isnan(found.values[0])
     assert found.reasons[0].endswith("long line segments; fewer than 15 tell nothing of the perspective")
 
@@ -97,4 +98,4 @@ def test_few_lines_are_not_judged(reward):
 def test_an_image_without_lines_is_not_judged(reward):
     ramp = np.linspace(0, 255, 256).astype(np.uint8)
     smooth = np.broadcast_to(ramp[None, :, None], (64, 256, 3))[None].copy()
-    assert reward.score(smooth, None, None).reasons[0].startswith("0 long line segments")
+    assert scored(reward, smooth).reasons[0].startswith("0 long line segments")

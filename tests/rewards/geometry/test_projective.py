@@ -6,10 +6,10 @@ import pytest
 import torch
 from published_pointnet import real
 from safetensors.torch import save_file
+from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.geometry import projective
-from versat2i.settings import compute
 
 PROMPTS = pd.DataFrame({"prompt_id": ["p"], "text": ["a street"]})
 
@@ -48,7 +48,7 @@ def test_the_score_is_the_probability_of_a_photograph(net, checkpoint):
 def test_an_image_is_judged_by_its_segments_alone_and_in_batches(net, checkpoint):
     blank = np.zeros((256, 256, 3), np.uint8)
     images = np.stack([streaks(20, 0), streaks(3, 1), blank, streaks(30, 2), streaks(25, 3)])
-    found = load(checkpoint, batch_size=2).score(images, PROMPTS, None)
+    found = scored(load(checkpoint, batch_size=2), images, PROMPTS)
     for place in (0, 3, 4):
         assert found.values[place] == pytest.approx(real(net, projective.seen(images[place])), rel=1e-4)
     assert found.reasons[2] == "the image is blank"
@@ -87,7 +87,7 @@ def test_the_draw_is_an_option(net, checkpoint):
             image[row : row + 6, column : column + 18] = 20  # a bar has two long sides
     assert len(projective.detect(image)) > 250
     for replace in (True, False):
-        (value,) = load(checkpoint, replace=replace).score(image[None], PROMPTS, None).values
+        (value,) = scored(load(checkpoint, replace=replace), image[None], PROMPTS).values
         assert value == pytest.approx(real(net, projective.seen(image, replace)), rel=1e-4)
 
 
@@ -101,9 +101,9 @@ def test_safetensors_are_read_as_well(net, checkpoint, tmp_path):
 def test_other_weights_are_another_identity(checkpoint, tmp_path):
     other = tmp_path / "other.pt"
     other.write_bytes(b"0")
-    assert load(other).identity != load(checkpoint).identity
+    assert load(other).weights[0].identity != load(checkpoint).weights[0].identity
     with pytest.raises(ValueError, match=r"none\.pt: there is no such checkpoint"):
-        _ = load(tmp_path / "none.pt").identity
+        _ = load(tmp_path / "none.pt").weights[0].identity
 
 
 def broken(net, path, change):
@@ -137,6 +137,5 @@ def test_a_file_that_is_damaged_is_one_clear_line(tmp_path):
 
 def test_it_is_computed_on_the_device_of_the_machine(checkpoint, tmp_path, monkeypatch):
     """On `meta`, a device without numbers, everything runs up to where the scores are to be read."""
-    monkeypatch.setattr(compute, "load", lambda: compute.Compute().model_copy(update={"device": "meta"}))
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
         load(checkpoint).probabilities([random_segments(20, 0)])

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from scored import scored
 
 from versat2i import rewards
 from versat2i.shapes.world import drawing
@@ -32,7 +33,7 @@ def test_a_thing_without_a_name_pulls_the_score_down(reward):
     clean = drawing.paint([circle], "white", random.Random(0))
     scribbled = clean.copy()
     scribbled[8:16, 6:58] = drawing.RGB["blue"]
-    before, after = reward.score(np.stack([clean, scribbled]), None, None).values
+    before, after = scored(reward, np.stack([clean, scribbled])).values
     assert [thing.shape for thing in perceive(scribbled).objects] == [None, "circle"]
     assert after < before - 0.1
 
@@ -40,4 +41,4 @@ def test_a_thing_without_a_name_pulls_the_score_down(reward):
 def test_an_image_without_a_thing_is_not_judged(reward):
     ramp = np.full((1, 64, 64, 3), 128, np.uint8)
     ramp[:, :, 32:] += 1
-    assert reward.score(ramp, None, None).reasons == ["no object was found"]
+    assert scored(reward, ramp).reasons == ["no object was found"]

@@ -9,6 +9,7 @@ import pytest
 import tiny_vision
 import torch
 import transformers
+from scored import scored
 from torch import nn
 
 from versat2i import rewards
@@ -88,7 +89,7 @@ def load(folder):
 
 def test_the_reward_is_the_standardised_output_of_the_mlp(parts, folder, images):
     vision, text, mlp = parts
-    found = load(folder).score(images, prompts(), None)
+    found = scored(load(folder), images, prompts())
     mean, deviation = np.array([[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]])
     for image, words, value in zip(images, TEXTS, found.values, strict=True):
         pixels = torch.tensor((image / 255 - mean) / deviation, dtype=torch.float32).permute(2, 0, 1)[None]
@@ -103,16 +104,16 @@ def test_the_reward_is_the_standardised_output_of_the_mlp(parts, folder, images)
 
 def test_a_long_prompt_is_cut(folder, images):
     long = prompts().assign(text=" ".join(["circle"] * 100))
-    assert np.isfinite(load(folder).score(images, long, None).values).all()
+    assert np.isfinite(scored(load(folder), images, long).values).all()
 
 
 def test_a_file_with_other_weights_or_without_is_one_clear_line(folder, tmp_path, images):
     reward = rewards.load("judges", "image_reward", model=str(tmp_path), tokenizer=str(folder / "words"))
     with pytest.raises(ValueError, match=r"ImageReward\.pt cannot be read as tensors"):
-        reward.score(images, prompts(), None)
+        scored(reward, images, prompts())
     torch.save({"blip.visual_encoder.cls_token": torch.zeros(1)}, tmp_path / FILE)
     with pytest.raises(ValueError, match=r"ImageReward\.pt does not hold the weights of ImageReward"):
-        reward.score(images, prompts(), None)
+        scored(reward, images, prompts())
 
 
 def test_a_file_that_would_run_code_is_refused(folder, tmp_path, images):
@@ -123,5 +124,5 @@ def test_a_file_that_would_run_code_is_refused(folder, tmp_path, images):
     torch.save({"blip": Harm()}, tmp_path / FILE)
     reward = rewards.load("judges", "image_reward", model=str(tmp_path), tokenizer=str(folder / "words"))
     with pytest.raises(ValueError, match="cannot be read as tensors"):
-        reward.score(images, prompts(), None)
+        scored(reward, images, prompts())
     assert not (tmp_path / "harm").exists()

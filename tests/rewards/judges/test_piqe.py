@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from scored import scored
 
 from versat2i import rewards
 
@@ -18,15 +19,15 @@ def test_piqe_judges_the_most_blurred_too(prompts):
     judge = rewards.load("judges", "piqe")
     assert not judge.higher_is_better
     blurred = np.stack([cv2.GaussianBlur(textured(2.0), (0, 0), sigma) for sigma in (0.5, 2.0, 3.0, 8.0)])
-    found = judge.score(blurred, prompts[:4], None)
+    found = scored(judge, blurred, prompts[:4])
     assert found.reasons == [None] * 4
     assert (np.diff(found.values) > 0).all() and found.values[-1] > 90.0
-    few = rewards.load("judges", "piqe", min_active=32).score(blurred, prompts[:4], None)
+    few = scored(rewards.load("judges", "piqe", min_active=32), blurred, prompts[:4])
     assert np.isnan(few.values).tolist() == [False, False, True, True]
 
 
 def test_piqe_abstains_from_what_has_little_texture_where_params_say_so(draw, prompts):
     judge = rewards.load("judges", "piqe", min_active=32)
-    assert set(judge.score(draw(), prompts, None).reasons) == {"fewer than 32 blocks of 16x16 pixels have texture"}
-    assert np.isfinite(judge.score(textured(2.0)[None], prompts[:1], None).values).all()
-    assert np.isfinite(rewards.load("judges", "piqe").score(draw(), prompts, None).values).all()
+    assert set(scored(judge, draw(), prompts).reasons) == {"fewer than 32 blocks of 16x16 pixels have texture"}
+    assert np.isfinite(scored(judge, textured(2.0)[None], prompts[:1]).values).all()
+    assert np.isfinite(scored(rewards.load("judges", "piqe"), draw(), prompts).values).all()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import placed
 import pytest
+from scored import scored
 
 from versat2i import rewards
 from versat2i.shapes.world import drawing, grammar
@@ -27,7 +28,7 @@ painted = partial(placed.painted, radius=9.0)
 
 def claims(reader, text, image):
     """Every claim of a prompt and whether it holds."""
-    scores = reader.score(image[None], pd.DataFrame({"prompt_id": ["p"], "text": [text]}), None)
+    scores = scored(reader, image[None], pd.DataFrame({"prompt_id": ["p"], "text": [text]}))
     held = scores.details[0]["claims"]
     assert scores.values[0] == pytest.approx(np.mean(list(held.values())))
     return held
@@ -53,7 +54,7 @@ def test_drawings_keep_what_their_prompts_claim(reader, flaws, least):
         description = grammar.sample(rng, held_out=index % 2 == 0)
         rows.append({"prompt_id": str(index), "text": grammar.phrase(description, rng)})
         images.append(drawing.draw(description, rng, flaws))
-    assert reader.score(np.stack(images), pd.DataFrame(rows), None).values.mean() > least
+    assert scored(reader, np.stack(images), pd.DataFrame(rows)).values.mean() > least
 
 
 def test_a_prompt_is_taken_apart_into_its_claims(reader):
@@ -93,13 +94,13 @@ def test_the_larger_offset_decides_the_relation(reader, relation, place):
 
 
 def test_the_prompt_is_read_not_the_questions(reader, draw, prompts, questions):
-    with_questions, without = (reader.score(draw(), prompts, asked).values for asked in (questions, None))
+    with_questions, without = (scored(reader, draw(), prompts, asked).values for asked in (questions, None))
     np.testing.assert_array_equal(with_questions, without)
 
 
 def test_a_prompt_of_another_world_is_not_judged(reader):
     prompts = pd.DataFrame({"prompt_id": ["p"], "text": ["a photo of a dog"]})
-    found = reader.score(painted(*THINGS)[None], prompts, None)
+    found = scored(reader, painted(*THINGS)[None], prompts)
     assert np.isnan(found.values[0])
     assert found.reasons == [
         "the prompt is not of the shapes grammar: 'photo' is not a word of the shapes grammar (in 'a photo of a dog')"
@@ -108,7 +109,7 @@ def test_a_prompt_of_another_world_is_not_judged(reader):
 
 def test_a_blank_image_is_not_judged(reader):
     prompts = pd.DataFrame({"prompt_id": ["p"], "text": [PROMPT]})
-    assert reader.score(np.zeros((1, 64, 64, 3), np.uint8), prompts, None).reasons == ["the image is blank"]
+    assert scored(reader, np.zeros((1, 64, 64, 3), np.uint8), prompts).reasons == ["the image is blank"]
 
 
 def test_it_shares_no_code_with_what_selects():

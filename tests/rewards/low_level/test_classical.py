@@ -5,6 +5,7 @@ import random
 import cv2
 import numpy as np
 import pytest
+from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.low_level import classical
@@ -22,7 +23,7 @@ def reward():
 )
 @pytest.mark.parametrize("others", [{}, {"fade": 0.5}])
 def test_more_of_a_flaw_lowers_the_score_of_every_image(reward, draw, prompts, flaw, amounts, others):
-    scores = [reward.score(draw(**{flaw: a}, **others), prompts, None).values for a in amounts]
+    scores = [scored(reward, draw(**{flaw: a}, **others), prompts).values for a in amounts]
     assert (np.diff(scores, axis=0) < 0).all()
 
 
@@ -47,7 +48,7 @@ def test_the_number_of_objects_leaves_the_score(reward, flaws):
     def mean(count):
         scene = Description((Group("red", "circle", count),), background="white")
         images = [drawing.draw(scene, random.Random(i), drawing.Flaws(**flaws)) for i in range(4)]
-        return reward.score(np.stack(images), None, None).values.mean()
+        return scored(reward, np.stack(images)).values.mean()
 
     assert mean(4) == pytest.approx(mean(1), abs=0.02)
 
@@ -72,12 +73,12 @@ def test_edge_width_is_the_deviation_of_the_blur(blur):
 def test_blur_is_seen_at_any_size(reward, draw, prompts):
     large = np.stack([cv2.resize(image, (200, 160), interpolation=cv2.INTER_NEAREST) for image in draw()])
     soft = np.stack([cv2.GaussianBlur(image, (0, 0), 1.0) for image in large])
-    assert (reward.score(large, prompts, None).values > reward.score(soft, prompts, None).values).all()
+    assert (scored(reward, large, prompts).values > scored(reward, soft, prompts).values).all()
 
 
 def test_an_image_without_an_edge_is_not_judged(reward):
     plain = np.full((64, 64, 3), 128.0)
     noisy = np.clip(plain + 8.0 * np.random.default_rng(0).standard_normal(plain.shape), 0, 255).astype(np.uint8)
-    found = reward.score(np.stack([plain.astype(np.uint8), noisy]), None, None)
+    found = scored(reward, np.stack([plain.astype(np.uint8), noisy]))
     assert np.isnan(found.values).all()
     assert found.reasons == ["the image is blank", "no edge stands out from the noise"]

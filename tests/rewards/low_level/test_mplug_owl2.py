@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scored import scored
 
 from versat2i.rewards.common.registry import GROUP
 from versat2i.rewards.low_level.q_instruct import QInstruct
@@ -69,7 +70,7 @@ def example(monkeypatch):
 @pytest.mark.parametrize("synonyms", [False, True])
 def test_the_words_are_weighed_as_published(example, synonyms):
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
-    found = example("a folder", "cpu", batch_size=2, synonyms=synonyms).score(images, None, None)
+    found = scored(example("a folder", "cpu", batch_size=2, synonyms=synonyms), images)
     logits = torch.tensor(images / 64).half().double().mean((1, 2)) @ Model().weights
     for score, row in zip(found, logits.tolist(), strict=True):
         said = dict(zip(WORDS, row, strict=True))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from direct import STEM, asked, direct_logits, token
+from scored import scored
 
 from versat2i import rewards
 
@@ -21,7 +22,7 @@ from versat2i import rewards
 )
 def test_q_instruct_weighs_the_words_that_could_come_next(folders, noises, captions, kind, synonyms, stem):
     reward = rewards.load("low_level", "q_instruct", model=folders(kind), batch_size=2, synonyms=synonyms, stem=stem)
-    found = reward.score(noises, captions, None).values
+    found = scored(reward, noises, captions).values
     words = [("good", "high", "fine"), ("average", "medium", "acceptable"), ("poor", "low", "bad")]
     for place in (0, 1, 2, 4):
         logits = direct_logits(
@@ -35,7 +36,7 @@ def test_q_instruct_weighs_the_words_that_could_come_next(folders, noises, capti
 
 def test_q_instruct_may_leave_out_the_level_between_as_q_bench_does(folders, noises, captions):
     reward = rewards.load("low_level", "q_instruct", model=folders("llava"), stem=STEM, average=False)
-    found = reward.score(noises, captions, None).values
+    found = scored(reward, noises, captions).values
     for place in (0, 1, 2, 4):
         prompt = asked("llava", "Rate the quality of the image.", STEM, "human")
         logits = direct_logits(folders("llava"), noises[place], prompt)

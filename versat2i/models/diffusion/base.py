@@ -1,8 +1,8 @@
 """What all model families have in common: text in, latents out, latents decoded, noise predicted."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from versat2i.models.diffusion import running
+from versat2i.models.diffusion.names import MASKING
 from versat2i.models.diffusion.schedules import Schedule, schedule_of
 from versat2i.settings.compute import Compute
 
@@ -77,7 +78,6 @@ class Backbone:
 
     def __init__(self, pipe: DiffusionPipeline, identity: dict[str, str], machine: Compute = ALONE) -> None:
         self.pipe, self.identity, self.machine = pipe, identity, machine
-        self.masking: Callable[[Tensor | None], AbstractContextManager[None]] = nullcontext  # of a mixture
         self._mask: Tensor | None = None  # of the texts of the last call
         running.compiled(self.denoiser, machine)
         running.checkpointed(self.denoiser, machine, lambda: self.running(self._mask))
@@ -125,9 +125,10 @@ class Backbone:
 
     @contextmanager
     def running(self, mask: Tensor | None) -> Iterator[None]:
-        """In what the denoiser is called: a mixture knows the text's padding, attention has the kernel asked for."""
+        """Context for every denoiser call: gives gates the padding mask and selects the attention kernel."""
         self._mask = mask
-        with self.masking(mask), running.attention(self.machine.attention):
+        masking = getattr(self.denoiser, MASKING, nullcontext)
+        with masking(mask), running.attention(self.machine.attention):
             yield
 
     @torch.no_grad()

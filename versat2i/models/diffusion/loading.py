@@ -18,7 +18,7 @@ from versat2i.models.diffusion.schedules import schedule_of
 from versat2i.models.diffusion.sd3 import StableDiffusion3
 from versat2i.models.diffusion.sdxl import StableDiffusionXL
 from versat2i.models.diffusion.stable_diffusion import StableDiffusion
-from versat2i.settings import compute
+from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Model
 from versat2i.work import files as work_files
 from versat2i.work import hub
@@ -115,8 +115,12 @@ def fetch(model: Model, checker: bool) -> None:
             snapshot_download(repo, revision=revision, allow_patterns=files)
 
 
-def load(model: Model, device: str = "cpu") -> Backbone:
-    """Load the base model of params, to run as compute.yaml says.
+def load(model: Model, machine: Compute = CPU) -> Backbone:
+    """Load the base model of params.
+
+    Args:
+        model: the base model.
+        machine: how and where it runs.
 
     Raises:
         ValueError: the folder or revision is missing or no whole diffusers pipeline, or its class is not supported.
@@ -138,7 +142,7 @@ def load(model: Model, device: str = "cpu") -> Backbone:
         _check_tokenizers(pipe)
         _check_schedule(pipe, source)
     pipe.set_progress_bar_config(disable=True)
-    machine = compute.load()
+    device = machine.torch_device()
     running.place(pipe, device, machine, model.vae_tiling)
     loaded = family(pipe, identity(model), machine)
     running.mixed(loaded.denoiser, device, model.mixed_precision)

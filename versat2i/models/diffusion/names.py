@@ -9,6 +9,7 @@ ATTENTION = (
 )
 FEED_FORWARD = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2")
 CONVOLUTIONS = ("conv1", "conv2")  # of a UNet's residual blocks
+MASKING = "masking"  # attribute of a denoiser with a mixture in it: the context that gives gates the padding mask
 
 # Cross-attention's keys and values in a UNet. In a transformer of joint attention they are the layers of the
 # text; its own `attn2` looks at the image once more.

@@ -50,14 +50,14 @@ class LanguageModel(weights.Holder):
 
     @property
     def identity(self) -> str:
-        return f"{super().identity} {self._weights.dtype}"
+        return f"{self.weights.identity} {self.weights.dtype}"
 
     @cached_property
     def _tokenizer(self) -> Any:
-        tokenizer = self._weights.load("AutoTokenizer", padding_side="left")
+        tokenizer = self.weights.load("AutoTokenizer", padding_side="left")
         if not tokenizer.chat_template:
             raise ValueError(
-                f"{self._weights}: its tokenizer has no chat template, so it follows no instructions. Name a model "
+                f"{self.weights}: its tokenizer has no chat template, so it follows no instructions. Name a model "
                 "that was tuned to, often called Instruct or Chat"
             )
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -109,6 +109,6 @@ class Kept:
         return json.loads((folder / "replies.json").read_text())
 
 
-def from_params(chosen: Chosen) -> Replier:
+def from_params(chosen: Chosen, device: str) -> Replier:
     """The model that params name."""
-    return Kept(LanguageModel(chosen.model, chosen.dtype, chosen.trust_remote_code))
+    return Kept(LanguageModel(chosen.model, chosen.dtype, chosen.trust_remote_code, device))

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Self
+from typing import Any
 
-from versat2i.settings import compute
 from versat2i.settings.params import COMMIT
 from versat2i.work import files, hub
 
@@ -35,6 +34,11 @@ class Pretrained:
 
     def __str__(self) -> str:
         return self.place if self.revision is None else f"{self.place}@{self.revision}"
+
+    @property
+    def remote(self) -> bool:
+        """Whether they are the hub's, so that `fetch` downloads them."""
+        return self.revision is not None
 
     @property
     def identity(self) -> str:
@@ -104,11 +108,12 @@ class Pretrained:
             text = " ".join(str(error).split())[:300]
             raise self._failure(error, f"{file} cannot be read as tensors ({text}). Is it there, and whole?") from None
 
-    def model(self, kind: str, unused: tuple[str, ...] = ()) -> Any:
-        """The model, for inference on the device of compute.yaml.
+    def model(self, kind: str, device: str, unused: tuple[str, ...] = ()) -> Any:
+        """The model, for inference.
 
         Args:
             kind: an auto class of transformers.
+            device: to compute on.
             unused: parts of the class that the weights may lack.
 
         Raises:
@@ -123,7 +128,7 @@ class Pretrained:
                 f"{self}: lacks {len(missing)} weights of a {type(model).__name__} (first: {missing[0]}). "
                 "It was made for another task: name a model that was trained for this one"
             )
-        return model.requires_grad_(False).eval().to(compute.load().torch_device())
+        return model.requires_grad_(False).eval().to(device)
 
 
 class Holder:
@@ -132,26 +137,18 @@ class Holder:
     Attributes:
         kind: the auto class of transformers.
         unused: parts of it that the weights may lack.
+        weights: what they are.
     """
 
     kind: str
     unused: tuple[str, ...] = ()
 
-    def __init__(self, model: str, dtype: str, trust_remote_code: bool = False) -> None:
-        self._weights = parse(model, dtype, trust_remote_code)
-
-    @classmethod
-    def of(cls, weights: Pretrained) -> Self:
-        """One of these weights."""
-        return cls(str(weights), weights.dtype, weights.trust_remote_code)
-
-    @property
-    def identity(self) -> str:
-        return self._weights.identity
+    def __init__(self, model: str, dtype: str, trust_remote_code: bool = False, device: str = "cpu") -> None:
+        self.weights, self._device = parse(model, dtype, trust_remote_code), device
 
     @cached_property
     def _model(self) -> Any:
-        return self._weights.model(self.kind, self.unused)
+        return self.weights.model(self.kind, self._device, self.unused)
 
 
 def parse(source: str, dtype: str, trust_remote_code: bool = False) -> Pretrained:

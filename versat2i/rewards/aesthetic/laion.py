@@ -5,10 +5,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from versat2i.models.pretrained import weights
-from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
 from versat2i.rewards.common.clip import Clip
 from versat2i.work import files, hub
 
@@ -64,7 +62,7 @@ class Head:
 
     def __init__(self, path: str | None) -> None:
         self._own = None if path is None else Path(path)
-        self.revision = None if path else SHA256  # None: on this machine, nothing to download
+        self.remote = path is None
 
     def __str__(self) -> str:
         return str(self._own or f"{SOURCE}/{FILE}")
@@ -126,7 +124,9 @@ class Laion:
     range = (1.0, 10.0)
     licence = f"{OWN_LICENCE}; {weights.LICENCE}; its head Apache-2.0"
 
-    def __init__(self, model: str, head: str | None = None, dtype: str = "float32", batch_size: int = 32) -> None:
+    def __init__(
+        self, model: str, head: str | None = None, dtype: str = "float32", batch_size: int = 32, device: str = "cpu"
+    ) -> None:
         """Make one.
 
         Args:
@@ -134,8 +134,10 @@ class Laion:
             head: a file of linear layers; without it the authors' own is downloaded and checked.
             dtype: of the CLIP: float32, float16 or bfloat16.
             batch_size: images at once.
+            device: to compute on.
         """
-        self.clip, self.head, self.batch_size = Clip(model, dtype), Head(head), batch_size
+        self.clip, self.head, self.batch_size = Clip(model, dtype, device=device), Head(head), batch_size
+        self.weights = [self.clip.weights, self.head]
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}; {self.head}: {self.head.licence}"
 
     def ratings(self, images: Images) -> "Tensor":
@@ -152,5 +154,5 @@ class Laion:
             )
         return rate(found, self.head.layers)
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        return score_batches(images, self.batch_size, lambda places: self.ratings(images[places]).numpy())
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [score for some, _ in batches(self.batch_size, images, prompts) for score in self.ratings(some).tolist()]

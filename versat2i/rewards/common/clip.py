@@ -5,11 +5,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from versat2i.models.pretrained import weights
-from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, pictures, score_batches
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches, pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +21,7 @@ class Clip(weights.Holder):
 
     @cached_property
     def _processor(self) -> Any:
-        return self._weights.load("AutoProcessor")
+        return self.weights.load("AutoProcessor")
 
     @property
     def scale(self) -> float:
@@ -77,7 +76,12 @@ class Similarity(ABC):
     licence = f"{OWN_LICENCE}; {weights.LICENCE}"
 
     def __init__(
-        self, model: str, dtype: str = "float32", batch_size: int = 32, trust_remote_code: bool = False
+        self,
+        model: str,
+        dtype: str = "float32",
+        batch_size: int = 32,
+        trust_remote_code: bool = False,
+        device: str = "cpu",
     ) -> None:
         """Make one.
 
@@ -86,8 +90,10 @@ class Similarity(ABC):
             dtype: float32, float16 or bfloat16.
             batch_size: images at once.
             trust_remote_code: whether code that comes with the model may be run.
+            device: to compute on.
         """
-        self.clip, self.batch_size = self.sees(model, dtype, trust_remote_code), batch_size
+        self.clip, self.batch_size = self.sees(model, dtype, trust_remote_code, device), batch_size
+        self.weights = [self.clip.weights]
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
 
     def phrase(self, prompt: str) -> str:
@@ -98,10 +104,8 @@ class Similarity(ABC):
     def value(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
         """From cosines to scores."""
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        texts = [self.phrase(text) for text in prompts["text"]]
-
-        def judge(places: NDArray[np.intp]) -> NDArray[np.float64]:
-            return self.value(self.clip.cosines(images[places], [texts[place] for place in places]))
-
-        return score_batches(images, self.batch_size, judge)
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        scores: Verdicts = []
+        for some, theirs in batches(self.batch_size, images, prompts):
+            scores += self.value(self.clip.cosines(some, [self.phrase(prompt.text) for prompt in theirs])).tolist()
+        return scores

@@ -6,6 +6,7 @@ import runpy
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,12 +16,10 @@ from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i.rewards.common.base import Images, Scores, score_batches
+from versat2i.rewards.common.base import Images, Prompt, Verdicts, batches
 from versat2i.rewards.common.registry import unknown
-from versat2i.settings import compute
 
 LICENCE = "pyiqa: PolyForm-Noncommercial-1.0.0, in part S-Lab-1.0 (non-commercial)"
 PACKAGES = {"pkg_resources": "pkg_resources (it is in setuptools<81)"}  # by what they are imported as
@@ -137,19 +136,27 @@ class Metric:
 
     licence = f"{LICENCE}; its weights: as their authors say"
 
-    def __init__(self, metric: str, batch_size: int = 1, call: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, metric: str, batch_size: int = 1, call: dict[str, Any] | None = None, device: str = "cpu"
+    ) -> None:
         """Make one.
 
         Args:
             metric: its name in pyiqa, e.g. ``musiq``.
             batch_size: images at once; some metrics take one only.
             call: what the metric is called with besides images, e.g. ``{task_: aesthetic}`` for ``qalign``.
+            device: to compute on.
         """
         config = _config(metric)
         self.name, self.metric = f"pyiqa:{metric}", metric
         self.higher_is_better = not config.get("lower_better", False)
         self.range = bounds(config["score_range"])
-        self.batch_size, self.call = batch_size, dict(call or {})
+        self.batch_size, self.call, self._device = batch_size, dict(call or {}), device
+
+    @property
+    def weights(self) -> "list[Loaded]":
+        """Made when asked for: an evaluator that held it would hold itself, and leave memory late."""
+        return [Loaded(self)]
 
     @cached_property
     def model(self) -> Any:
@@ -159,7 +166,7 @@ class Metric:
         try:
             with _only_weights():
                 _import(self.metric)
-                return pyiqa.create_metric(self.metric, device=compute.load().torch_device())
+                return pyiqa.create_metric(self.metric, device=self._device)
         except ImportError as error:
             raise ValueError(
                 f"{self.name}: needs the package {_package(error)}, which is not installed. Install it, or take "
@@ -170,13 +177,6 @@ class Metric:
                 f"{self.name}: pyiqa cannot load it ({' '.join(str(error).split())[:300]}). Weights are downloaded "
                 "to torch's hub folder when first used, and those that are more than tensors are refused"
             ) from None
-
-    def __str__(self) -> str:
-        return f"weights of {self.name}"
-
-    def fetch(self) -> None:
-        """Have pyiqa download what it needs, by loading it."""
-        _ = self.model
 
     def values(self, images: Images) -> NDArray[np.float64]:
         """The metric's value of each image, ``float64 [batch]``."""
@@ -194,5 +194,23 @@ class Metric:
             ) from None
         return np.asarray(found.detach().double().cpu()).reshape(len(images))
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        return score_batches(images, self.batch_size, lambda places: self.values(images[places]))
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [score for some, _ in batches(self.batch_size, images, prompts) for score in self.values(some).tolist()]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What pyiqa downloads for a metric, when it builds it; pyiqa's version says which."""
+
+    metric: Metric
+    remote = True
+
+    def __str__(self) -> str:
+        return f"weights of {self.identity}"
+
+    @property
+    def identity(self) -> str:
+        return self.metric.name
+
+    def fetch(self) -> None:
+        _ = self.metric.model

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
-import pandas as pd
 
 from versat2i.rewards.common import isolated_worker, locks
-from versat2i.rewards.common.base import BLANK, Images, Scores, expect_images, from_verdicts, is_blank
-from versat2i.settings import compute
+from versat2i.rewards.common.base import Explained, Images, Prompt, Verdicts, is_grouped
+from versat2i.settings.compute import Compute
 from versat2i.settings.params import Environment
 from versat2i.work import files
 
@@ -26,14 +25,14 @@ PYTHONS = ("bin/python", "Scripts/python.exe", "python.exe")  # of a venv, of on
 PATIENCE = 10.0  # seconds in which a process must end once it is asked nothing more
 
 
-def python_of(environment: Environment) -> Path:
+def python_of(environment: Environment, machine: Compute) -> Path:
     """The interpreter of an environment on this machine.
 
     Raises:
         ValueError: compute.yaml does not say where it lies, or it does not lie there.
     """
     name = environment.name
-    place = compute.load().environments.get(name)
+    place = machine.environments.get(name)
     if place is None:
         raise ValueError(
             f"compute.yaml: environments has no {name!r}. Make that environment from {environment.lock} and say where "
@@ -64,12 +63,13 @@ def _end(process: subprocess.Popen, log: IO[bytes]) -> None:
 class Process:
     """An evaluator at work in another environment."""
 
-    def __init__(self, environment: Environment, label: str) -> None:
+    def __init__(self, environment: Environment, label: str, machine: Compute) -> None:
         """Start it.
 
         Args:
             environment: where.
             label: begins every error.
+            machine: where environments lie.
 
         Raises:
             ValueError: the environment is not on this machine, or its Python cannot be run.
@@ -77,7 +77,7 @@ class Process:
         self._label = label
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         # isolated mode: no PYTHONPATH of ours, nor the worker's own folder, may lend it modules
-        command = [str(python_of(environment)), "-I", isolated_worker.__file__]
+        command = [str(python_of(environment, machine)), "-I", isolated_worker.__file__]
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
         except OSError as error:
@@ -136,7 +136,13 @@ class Isolated:
     """
 
     def __init__(
-        self, kind: Any, aspect: str, evaluator: str, environment: Environment, options: Mapping[str, Any]
+        self,
+        kind: Any,
+        aspect: str,
+        evaluator: str,
+        environment: Environment,
+        options: Mapping[str, Any],
+        machine: Compute,
     ) -> None:
         """Make one; nothing is started.
 
@@ -146,6 +152,7 @@ class Isolated:
             evaluator: its name.
             environment: where it runs.
             options: what it is made with there, besides ``device``.
+            machine: the device, and where environments lie.
         """
         self._label = f"{aspect}.{evaluator} in environment {environment.name!r}"
         if lacking := [name for name in isolated_worker.SAID if not hasattr(kind, name)]:
@@ -154,7 +161,14 @@ class Isolated:
         self.name, self.metric, self.licence = kind.name, kind.metric, kind.licence
         self.higher_is_better: bool = kind.higher_is_better
         self.range: tuple[float, float] = kind.range
+        self.grouped, self._machine = is_grouped(kind), machine
         self._aspect, self._evaluator, self._environment, self._options = aspect, evaluator, environment, dict(options)
+
+    @property
+    def weights(self) -> "list[Isolated]":
+        return [self]
+
+    remote = True
 
     @property
     def identity(self) -> str:
@@ -172,8 +186,8 @@ class Isolated:
     def _process(self) -> Process:
         """The process, once it has shown that it is what params say."""
         pins = locks.read(Path(self._environment.lock))
-        process = Process(self._environment, self._label)
-        device = compute.load().torch_device()
+        process = Process(self._environment, self._label, self._machine)
+        device = self._machine.torch_device()
         if device.startswith("cuda"):
             import torch  # heavy
 
@@ -205,26 +219,14 @@ class Isolated:
         """Have it download what it loads, where its class there has a method `fetch` as evaluators here do."""
         self._process.ask({"fetch": True})
 
-    def _verdicts(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> list[float | str]:
-        """A number or a reason an image, as the other side gives them."""
-        rows = json.loads(prompts[["prompt_id", "text"]].to_json(orient="records"))
-        asked = None
-        if questions is not None:
-            asked = json.loads(questions[questions["prompt_id"].isin(prompts["prompt_id"])].to_json(orient="records"))
-        request = {"images": list(images.shape), "prompts": rows, "questions": asked}
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        request = {"images": list(images.shape), "prompts": [vars(prompt) for prompt in prompts]}
         if "_process" in vars(self) and self._process.ended:
             del self._process  # the next one may live longer
-        found = self._process.ask(request, np.ascontiguousarray(images).tobytes())["scores"]
+        answer = self._process.ask(request, np.ascontiguousarray(images).tobytes())
+        found, details = answer["scores"], answer["details"]
         if len(found) != len(images):
             raise ValueError(f"{self._label}: {len(found)} scores for {len(images)} images; expected one each")
-        return found
-
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        expect_images(images)
-        verdicts: list[float | str] = [BLANK] * len(images)
-        seen = [place for place, image in enumerate(images) if not is_blank(image)]
-        if seen:
-            found = self._verdicts(images[seen], prompts.iloc[seen], questions)
-            for place, verdict in zip(seen, found, strict=True):
-                verdicts[place] = verdict
-        return from_verdicts(verdicts)
+        return [
+            each if detail is None else Explained(each, detail) for each, detail in zip(found, details, strict=True)
+        ]

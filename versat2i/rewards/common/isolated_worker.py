@@ -4,18 +4,63 @@ It needs nothing of this project: the standard library, numpy, and the package t
 What is said on the pipe is in docs/rewards.md, "An environment of its own".
 """
 
+import inspect
 import json
 import os
 import re
 import sys
 import traceback
+from dataclasses import dataclass, field
 from importlib.metadata import distributions, entry_points
 from typing import Any, BinaryIO
 
-PROTOCOL = 1
+PROTOCOL = 2
 GROUP = "versat2i.rewards"
 OLDEST = (3, 10)  # `entry_points` takes a group since then
 SAID = ("name", "metric", "higher_is_better", "range", "licence")  # of an evaluator, by its attributes
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What an image was to show.
+
+    Attributes:
+        prompt_id: its name in the tables.
+        text: what the model was given.
+        questions: about it, rows of the questions table: ``question_id, question, choices, answer, element_type,
+            parent_ids``.
+    """
+
+    prompt_id: str
+    text: str
+    questions: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Explained(float):
+    """A score that knows what it was made from.
+
+    Attributes:
+        details: fit for JSON; kept in the table of scores.
+    """
+
+    details: dict[str, Any]
+
+    def __new__(cls, score: float, details: dict[str, Any]) -> "Explained":
+        made = super().__new__(cls, score)
+        made.details = details
+        return made
+
+
+def expect_contract(reward: Any, label: str) -> None:
+    """Raise a ValueError unless an evaluator's `score` can be called with images and prompts."""
+    try:
+        inspect.signature(reward.score).bind(None, None)
+    except TypeError:
+        raise ValueError(
+            f"{label}: score{inspect.signature(reward.score)} is the contract of an earlier version. Take (images, "
+            "prompts), a prompt with prompt_id, text and questions, and return a list: for each image a number, or a "
+            "text that says why there is none (docs/rewards.md, Write your own)"
+        ) from None
 
 
 def installed() -> dict[str, str]:
@@ -41,7 +86,9 @@ def make(aspect: str, evaluator: str, options: dict[str, Any]) -> Any:
     points = [point for point in entry_points(group=GROUP) if point.name == name]
     if len(points) != 1:
         raise ValueError(f"{len(points)} packages there have an entry point {name} of the group {GROUP}, expected one")
-    return points[0].load()(**options)
+    reward = points[0].load()(**options)
+    expect_contract(reward, name)
+    return reward
 
 
 def verdict(score: Any, place: int) -> float | str:
@@ -50,7 +97,7 @@ def verdict(score: Any, place: int) -> float | str:
     Raises:
         ValueError: it is neither.
     """
-    if isinstance(score, str):
+    if isinstance(score, (str, Explained)):
         return score
     try:
         return float(score)
@@ -63,7 +110,7 @@ def scores(reward: Any, request: dict[str, Any], pixels: bytes) -> list[float | 
     import numpy as np
 
     images = np.frombuffer(pixels, np.uint8).reshape(request["images"])
-    found = reward.score(images, request["prompts"], request["questions"])
+    found = reward.score(images, [Prompt(**prompt) for prompt in request["prompts"]])
     return [verdict(score, place) for place, score in enumerate(found)]
 
 
@@ -83,7 +130,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             else:
                 height, width = request["images"][1:3]
                 pixels = requests.read(request["images"][0] * height * width * 3)
-                answer = {"scores": scores(reward, request, pixels)}
+                found = scores(reward, request, pixels)
+                answer = {"scores": found, "details": [getattr(score, "details", None) for score in found]}
         except Exception as error:  # whatever an evaluator raises belongs to whoever asked
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_PINNED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(\[[^\]]*\])?\s*==\s*(?P<version>[^\s;]+)\s*(?P<condition>;.*)?")
-_FETCHED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(\[[^\]]*\])?\s*@\s*(?P<url>[^\s;]+)\s*(?P<condition>;.*)?")
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
 _COMMIT = re.compile(r"@([0-9a-f]{40})\b")
 
 
@@ -26,16 +27,18 @@ class Pin:
 
 
 def _pin(line: str, path: Path) -> Pin:
-    match = _PINNED.fullmatch(line) or _FETCHED.fullmatch(line)
-    if match is None:
-        raise ValueError(f"{path}: {line!r} pins no package; expected lines such as name==1.2.3")
-    parts = match.groupdict()
-    if "version" in parts:
-        version = parts["version"]
-    else:
-        commit = _COMMIT.search(parts["url"])
-        version = commit[1] if commit else ""
-    return Pin(re.sub(r"[-_.]+", "-", parts["name"]).lower(), version, parts["condition"] is not None)
+    try:
+        found = Requirement(line)
+        name, conditional = canonicalize_name(found.name), found.marker is not None
+        if found.url is not None:
+            commit = _COMMIT.search(found.url)
+            return Pin(name, commit[1] if commit else "", conditional)
+        ((operator, version),) = [(each.operator, each.version) for each in found.specifier]
+        if operator == "==":
+            return Pin(name, version, conditional)
+    except (InvalidRequirement, ValueError):  # ValueError: not one condition on the version
+        pass
+    raise ValueError(f"{path}: {line!r} pins no package; expected lines such as name==1.2.3")
 
 
 def read(path: Path) -> list[Pin]:

@@ -19,7 +19,8 @@ from typing import Any
 from versat2i.formats.measures import Measure
 from versat2i.rewards.common.base import Reward
 from versat2i.rewards.common.isolated import Isolated
-from versat2i.rewards.common.isolated_worker import GROUP
+from versat2i.rewards.common.isolated_worker import GROUP, expect_contract
+from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Reward as Chosen
 
 CONTROL = "random"  # the evaluator that every aspect has
@@ -66,6 +67,11 @@ def _import(point: EntryPoint) -> Callable[..., Any]:
     try:
         return point.load()
     except (ImportError, AttributeError) as error:
+        if isinstance(error, ImportError) and (error.name or "").startswith("versat2i."):
+            raise ValueError(
+                f"{point.name}: {point.value} was written for another version ({error.msg}). An evaluator takes images "
+                "and prompts and returns a list: docs/rewards.md, Write your own"
+            ) from error
         raise ValueError(f"{point.name}: {point.value} cannot be imported ({error}). Is it installed?") from error
 
 
@@ -80,8 +86,13 @@ def required(factory: Callable[..., Any]) -> list[str]:
     return [name for name, parameter in _options(factory).items() if parameter.default is parameter.empty]
 
 
-def create(point: EntryPoint, options: Mapping[str, Any]) -> Any:
+def create(point: EntryPoint, options: Mapping[str, Any], device: str | Callable[[], str]) -> Any:
     """Import what an entry point names and call it.
+
+    Args:
+        point: what to make.
+        options: what it is made with.
+        device: given to it where it takes a ``device``; a callable is asked only then, since it may import torch.
 
     Raises:
         ValueError: it cannot be imported, or an option is missing or not one of its own, named.
@@ -95,6 +106,8 @@ def create(point: EntryPoint, options: Mapping[str, Any]) -> Any:
     for name in required(factory):
         if name not in options:
             raise ValueError(f"{point.name}: option {name!r} is missing")
+    if "device" in named and "device" not in options:
+        return factory(**options, device=device if isinstance(device, str) else device())
     return factory(**options)
 
 
@@ -112,15 +125,31 @@ def factory(aspect: str, evaluator: str) -> Callable[..., Reward]:
     return _import(_registered()[aspect, evaluator])
 
 
-def from_params(aspect: str, chosen: Chosen) -> Reward:
+def from_params(aspect: str, chosen: Chosen, machine: Compute = CPU) -> Reward:
     """The evaluator that params name for an aspect, with its options; see `load`.
 
-    One with an environment of its own runs there: `isolated`.
+    Args:
+        aspect: its folder.
+        chosen: the evaluator. One with an environment of its own runs there: `isolated`.
+        machine: the device, and where environments lie.
+
+    Raises:
+        ValueError: as `load`, or params name a device.
     """
+    if "device" in chosen.options:
+        raise ValueError(
+            f"{aspect}.{chosen.evaluator}: option 'device' differs between machines: say it in compute.yaml"
+        )
+    point, named = _find(aspect, chosen.evaluator)
     if chosen.environment is None:
-        return load(aspect, chosen.evaluator, **chosen.options)
-    point, _ = _find(aspect, chosen.evaluator)
-    return Isolated(_import(point), aspect, chosen.evaluator, chosen.environment, chosen.options)
+        return _made(point, {**chosen.options, **named}, machine.torch_device)
+    return Isolated(_import(point), aspect, chosen.evaluator, chosen.environment, chosen.options, machine)
+
+
+def _made(point: EntryPoint, options: Mapping[str, Any], device: str | Callable[[], str]) -> Reward:
+    reward = create(point, options, device)
+    expect_contract(reward, point.name)
+    return reward
 
 
 def measure(aspect: str, chosen: Chosen, *, selects: bool = True) -> Measure:
@@ -164,7 +193,7 @@ def _find(aspect: str, evaluator: str) -> tuple[EntryPoint, dict[str, str]]:
 
 
 def load(aspect: str, evaluator: str, **options: Any) -> Reward:
-    """An evaluator of an aspect.
+    """An evaluator of an aspect, on the CPU where no ``device`` is among the options.
 
     The control `random` judges any aspect, also one that has no other evaluator.
 
@@ -178,4 +207,4 @@ def load(aspect: str, evaluator: str, **options: Any) -> Reward:
         ValueError: the aspect, the evaluator or an option is not known; close ones are named.
     """
     point, named = _find(aspect, evaluator)
-    return create(point, {**options, **named})
+    return _made(point, {**options, **named}, "cpu")

@@ -1,85 +1,124 @@
 """Score shards of images with a reward, shard by shard, resumable."""
 
+import heapq
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from versat2i.formats import shards, tables
 from versat2i.rewards.common import plugins, registry
-from versat2i.rewards.common.base import FLAGGED, Reward, check
+from versat2i.rewards.common.base import FLAGGED, Prompt, Reward, is_grouped, judged, weights_of
+from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Reward as Evaluator
 from versat2i.work import files, fingerprint, store
 from versat2i.work.failures import is_out_of_memory
 
 BATCH = 64  # images held at a time
+Unit = tuple[Path, ...]  # shards whose candidates are scored together
 TRIED = 4  # images that an evaluator fails on before it is taken to fail on any
 
 
-def _batches(path: Path) -> Iterator[list[shards.Candidate]]:
-    candidates = shards.read(path)
-    while batch := list(islice(candidates, BATCH)):
+def prompts_of(texts: dict[str, str], questions: pd.DataFrame) -> dict[str, Prompt]:
+    """prompt_id -> what evaluators are told, from the tables of prompts and questions."""
+    rows = questions.assign(choices=questions["choices"].map(list), parent_ids=questions["parent_ids"].map(list)).drop(
+        columns="prompt_id"
+    )
+    asked: dict[str, list[dict[str, Any]]] = {}
+    for prompt_id, row in zip(questions["prompt_id"], rows.to_dict("records"), strict=True):
+        asked.setdefault(prompt_id, []).append(row)  # type: ignore[arg-type]
+    return {prompt_id: Prompt(prompt_id, text, asked.get(prompt_id, [])) for prompt_id, text in texts.items()}
+
+
+def units(folder: Path, reward: Reward) -> list[Unit]:
+    """The shards of a folder as units of work: one by one, or for a grouped evaluator those with the same prompts."""
+    paths = shards.paths(folder)
+    if not is_grouped(reward):
+        return [(path,) for path in paths]
+    found: dict[frozenset[str], list[Path]] = {}
+    for path in paths:
+        prompts = frozenset(tables.read("index", path.with_suffix(".parquet"))["prompt_id"])
+        found.setdefault(prompts, []).append(path)
+    return [tuple(same) for same in found.values()]
+
+
+def _batches(unit: Unit, grouped: bool) -> Iterator[list[shards.Candidate]]:
+    """Candidates some at a time; for a grouped evaluator those of one prompt."""
+    candidates = heapq.merge(*map(shards.read, unit), key=lambda candidate: (candidate.prompt_id, candidate.k))
+    if grouped:
+        parts: Iterator[list[shards.Candidate]] = (
+            list(group) for _, group in groupby(candidates, key=lambda candidate: candidate.prompt_id)
+        )
+    else:
+        parts = iter(lambda: list(islice(candidates, BATCH)), [])
+    for batch in parts:
         first = batch[0].image.shape
         for candidate in batch:
             if candidate.image.shape != first:
                 found = f"is {list(candidate.image.shape)}, {batch[0].member} is {list(first)}"
-                raise ValueError(f"{path}: {candidate.member} {found}; images of one size are expected")
+                raise ValueError(f"{unit[0]}: {candidate.member} {found}; images of one size are expected")
         yield batch
 
 
-def _score_batch(
-    reward: Reward, batch: list[shards.Candidate], texts: dict[str, str], questions: pd.DataFrame
-) -> pd.DataFrame:
+def _score_batch(reward: Reward, batch: list[shards.Candidate], prompts: dict[str, Prompt]) -> list[tuple]:
     """One row (kind `scores`) a candidate of the batch."""
-    frame = pd.DataFrame({"prompt_id": [c.prompt_id for c in batch], "k": [c.k for c in batch]})
-    empty: dict[str, Any] = {"score": np.nan, "merit": np.nan, "abstained": FLAGGED, "details": None}
-    frame = frame.assign(text=frame["prompt_id"].map(texts), **empty)
-    shown = [row for row, candidate in enumerate(batch) if not candidate.flagged]
-    if not shown:
-        return frame
-    asked = frame.loc[shown, ["prompt_id", "k", "text"]].reset_index(drop=True)
-    images = [batch[row].image for row in shown]
+    shown = [candidate for candidate in batch if not candidate.flagged]
     try:
-        judged = _judged(reward, images, asked, questions)
+        verdicts = iter(_rows(reward, shown, prompts))
     except Exception as error:  # of an evaluator, which may be anybody's
         if is_out_of_memory(error):
             raise
-        raise _explained(reward, images, asked, questions, error) from error
-    frame.loc[shown, judged.columns] = judged.to_numpy()
-    frame = frame.astype({"score": np.float64})
-    return frame.assign(merit=frame["score"] if reward.higher_is_better else -frame["score"])
+        raise _explained(reward, shown, prompts, error) from error
+    empty = (np.nan, np.nan, FLAGGED, None)
+    return [(c.prompt_id, c.k, *(empty if c.flagged else next(verdicts))) for c in batch]
 
 
-def _judged(
-    reward: Reward, images: list[NDArray[np.uint8]], frame: pd.DataFrame, questions: pd.DataFrame
-) -> pd.DataFrame:
-    """``score, abstained, details`` of each image."""
-    scores = check(reward, reward.score(np.stack(images), frame, questions), frame)
-    details = [None if d is None else json.dumps(d, sort_keys=True, allow_nan=False) for d in scores.details]
-    return pd.DataFrame({"score": scores.values, "abstained": scores.reasons, "details": details}, dtype=object)
+def _rows(reward: Reward, shown: list[shards.Candidate], prompts: dict[str, Prompt]) -> list[tuple]:
+    """``score, merit, abstained, details`` of each image."""
+    if not shown:
+        return []
+    images, asked = np.stack([c.image for c in shown]), [prompts[c.prompt_id] for c in shown]
+    rows: list[tuple] = []
+    for verdict in judged(reward, images, asked, [_name(c, prompts) for c in shown]):
+        if isinstance(verdict, str):
+            rows.append((np.nan, np.nan, verdict, None))
+            continue
+        details = getattr(verdict, "details", None)
+        told = None if details is None else json.dumps(details, sort_keys=True, allow_nan=False)
+        rows.append((float(verdict), float(verdict) if reward.higher_is_better else -float(verdict), None, told))
+    return rows
+
+
+def _name(candidate: shards.Candidate, prompts: dict[str, Prompt]) -> str:
+    return f"image {candidate.k} of prompt {candidate.prompt_id} ({prompts[candidate.prompt_id].text!r})"
 
 
 def _explained(
-    reward: Reward, images: list[NDArray[np.uint8]], frame: pd.DataFrame, questions: pd.DataFrame, error: Exception
+    reward: Reward, shown: list[shards.Candidate], prompts: dict[str, Prompt], error: Exception
 ) -> ValueError:
-    """The error of a batch with the image that it is about, where one fails and not all do."""
+    """Re-score images one by one to name the one that fails; if all fail, the batch's own error.
+
+    A grouped evaluator may need its group, so its error names the prompt.
+    """
+    if is_grouped(reward):
+        whose = shown[0].prompt_id
+        named = "" if whose in _described(error) else f"prompt {whose} ({prompts[whose].text!r}): "
+        return ValueError(f"{reward.name}: {named}{_described(error)}")
     failed: list[str] = []
-    passed = len(images) == 1
-    for place, image in enumerate(images):
-        row = frame.iloc[place]
+    passed = len(shown) == 1
+    for candidate in shown:
         try:
-            _judged(reward, [image], frame.iloc[[place]], questions)
+            _rows(reward, [candidate], prompts)
             passed = True
         except Exception as alone:
             problem = _described(alone)
-            named = f"image {row['k']} of prompt {row['prompt_id']} ({row['text']!r})"
-            failed.append(problem if str(row["prompt_id"]) in problem else f"{reward.name}: {named}: {problem}")
+            named = f"{reward.name}: {_name(candidate, prompts)}: {problem}"
+            failed.append(problem if candidate.prompt_id in problem else named)
         if (passed and failed) or len(failed) == TRIED:
             break
     return ValueError(failed[0] if passed and failed else f"{reward.name}: {_described(error)}")
@@ -90,17 +129,18 @@ def _described(error: Exception) -> str:
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
-def score_shard(reward: Reward, path: Path, texts: dict[str, str], questions: pd.DataFrame) -> pd.DataFrame:
-    """Scores (kind `scores`) of every candidate of a shard.
+def score_shards(reward: Reward, unit: Unit, prompts: dict[str, Prompt]) -> pd.DataFrame:
+    """Scores (kind `scores`) of every candidate of a unit of `units`.
 
     Args:
         reward: the evaluator.
-        path: the shard.
-        texts: prompt_id -> text.
-        questions: the questions table.
+        unit: the shards.
+        prompts: from `prompts_of`.
     """
-    frames = [_score_batch(reward, batch, texts, questions) for batch in _batches(path)]
-    return pd.concat(frames, ignore_index=True)
+    batches = _batches(unit, is_grouped(reward))
+    rows = [row for batch in batches for row in _score_batch(reward, batch, prompts)]
+    columns = pd.DataFrame(rows, columns=tables.SCHEMAS["scores"].names)
+    return columns.astype({"score": np.float64, "merit": np.float64, "abstained": object, "details": object})
 
 
 def expect_all(scores: pd.DataFrame, texts: dict[str, str], folder: Path) -> None:
@@ -114,12 +154,13 @@ def expect_all(scores: pd.DataFrame, texts: dict[str, str], folder: Path) -> Non
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a shard's scores depend on besides the shard; makes a worker for `compute.run`."""
+    """What a unit's scores depend on besides its shards; makes a worker for `pool.run`."""
 
     aspect: str
     evaluator: Evaluator
     texts: dict[str, str]
     questions: pd.DataFrame
+    machine: Compute = CPU
 
     def __call__(self) -> "Worker":
         return Worker(self)
@@ -130,38 +171,41 @@ class Worker:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.reward = registry.from_params(recipe.aspect, recipe.evaluator)
+        self.reward = registry.from_params(recipe.aspect, recipe.evaluator, recipe.machine)
+        self.prompts = prompts_of(recipe.texts, recipe.questions)
         self.store = store.Store(f"score@{recipe.aspect}")
-        # the code and the weights of the evaluator and of its parts: now, since a model that it loads later is not
-        # its code
-        parts = (self.reward, *vars(self.reward).values())
-        self.modules = {type(part).__module__ for part in parts}
-        self.plugins = plugins.used_by({*self.modules, *getattr(self.reward, "modules", ())})
-        self.weights = [getattr(part, "identity", None) for part in parts]
+        self.modules = {type(self.reward).__module__, *getattr(self.reward, "modules", ())}
+        self.plugins = plugins.used_by(self.modules)
+        self.weights = [weights.identity for weights in weights_of(self.reward)]
 
-    def __call__(self, path: Path) -> tuple[pd.DataFrame, bool]:
-        """Scores (kind `scores`) of a shard, and whether they had to be made."""
-        index = tables.read("index", path.with_suffix(".parquet"))
-        prompt_ids = set(index["prompt_id"])
-        if strangers := sorted(prompt_ids - self.recipe.texts.keys()):
-            raise ValueError(
-                f"{path}: prompt {strangers[0]} is not in the prompt table. The images are of other prompts: "
-                "run `dvc repro` to draw them again"
-            )
-        questions = self.recipe.questions[self.recipe.questions["prompt_id"].isin(prompt_ids)]
+    def __call__(self, unit: Unit) -> tuple[pd.DataFrame, bool]:
+        """Scores (kind `scores`) of a unit of `units`, and whether they had to be made."""
+        told = {prompt_id: vars(prompt) for prompt_id, prompt in sorted(self._of(unit).items())}
         key = fingerprint.of(
             [__name__, *self.modules],
             evaluator=self.recipe.evaluator.model_dump(),
             plugins=self.plugins,
             weights=self.weights,
-            shard=files.file_hash(path),
-            texts={p: self.recipe.texts[p] for p in sorted(prompt_ids)},
-            questions=questions.to_json(orient="records"),
+            shards=[files.file_hash(path) for path in unit],
+            prompts=told,
         )
         found = self.store.find(key)
-        folder = found or self.store.make(key, lambda out: self._write(path, questions, out))
+        folder = found or self.store.make(key, lambda out: self._write(unit, out))
         return tables.read("scores", folder / "scores.parquet"), found is None
 
-    def _write(self, path: Path, questions: pd.DataFrame, out: Path) -> None:
-        scores = score_shard(self.reward, path, self.recipe.texts, questions)
-        tables.write("scores", scores, out / "scores.parquet")
+    def _of(self, unit: Unit) -> dict[str, Prompt]:
+        """The prompts of a unit.
+
+        Raises:
+            ValueError: one is not known.
+        """
+        named = {name for path in unit for name in tables.read("index", path.with_suffix(".parquet"))["prompt_id"]}
+        if strangers := sorted(named - self.prompts.keys()):
+            raise ValueError(
+                f"{unit[0]}: prompt {strangers[0]} is not in the prompt table. The images are of other prompts: "
+                "run `dvc repro` to draw them again"
+            )
+        return {prompt_id: self.prompts[prompt_id] for prompt_id in named}
+
+    def _write(self, unit: Unit, out: Path) -> None:
+        tables.write("scores", score_shards(self.reward, unit, self.prompts), out / "scores.parquet")

@@ -36,6 +36,7 @@ class VisionLanguage(weights.Holder):
         system: str | None = None,
         system_of_llava: str = VICUNA_V1,
         plain: str = PLAIN,
+        device: str = "cpu",
     ) -> None:
         """Make one.
 
@@ -47,13 +48,14 @@ class VisionLanguage(weights.Holder):
                 the model is a LLaVA 1.5, else nothing but what the model's own template has.
             system_of_llava: one of its two wordings.
             plain: how a question is put to a model without a chat template.
+            device: to compute on.
         """
-        super().__init__(model, dtype, trust_remote_code)
+        super().__init__(model, dtype, trust_remote_code, device)
         self._told, self._system_of_llava, self._plain = system, system_of_llava, plain
 
     @cached_property
     def _processor(self) -> Any:
-        processor = self._weights.load("AutoProcessor")
+        processor = self.weights.load("AutoProcessor")
         processor.tokenizer.padding_side = "left"  # so that every text ends where its answer begins
         return processor
 
@@ -109,7 +111,7 @@ class VisionLanguage(weights.Holder):
             return "" if question[-1].isspace() else " "
         if before.strip():
             raise ValueError(
-                f"{self._weights}: its chat template puts {before.strip()!r} before an answer, so the answer is not "
+                f"{self.weights}: its chat template puts {before.strip()!r} before an answer, so the answer is not "
                 "what comes next. Give the answer's beginning as `stem` where there is one, or name another model"
             )
         return before
@@ -202,7 +204,7 @@ class VisionLanguage(weights.Holder):
         """
         token = self._processor.tokenizer.eos_token_id
         if token is None:
-            raise ValueError(f"{self._weights}: its tokenizer names no token that ends an answer. Say `end: false`")
+            raise ValueError(f"{self.weights}: its tokenizer names no token that ends an answer. Say `end: false`")
         return int(token)
 
     def answer_tokens(self, word: str, text: str, stem: str = "") -> list[int]:
@@ -232,12 +234,12 @@ class VisionLanguage(weights.Holder):
             found = whole[len(asked) :]
             if whole[: len(asked)] != asked or not found:
                 raise ValueError(
-                    f"{self._weights}: its tokenizer splits {joined[-30:]!r} otherwise than {begun[-20:]!r} and what "
+                    f"{self.weights}: its tokenizer splits {joined[-30:]!r} otherwise than {begun[-20:]!r} and what "
                     f"follows, so {word!r} is not a next token. Name another model, or begin the answer with a stem"
                 )
         if found[0] == tokenizer.unk_token_id or not tokenizer.decode(found[:1]).strip():
             raise ValueError(
-                f"{self._weights}: its tokenizer has no token that begins {word!r} (it begins with "
+                f"{self.weights}: its tokenizer has no token that begins {word!r} (it begins with "
                 f"{tokenizer.convert_ids_to_tokens(found[0])!r}). Name another model"
             )
         return found
@@ -250,7 +252,7 @@ class VisionLanguage(weights.Holder):
         """
         found = [self.answer_tokens(word, text, stem)[0] for word in words]
         if len(set(found)) < len(words):
-            raise ValueError(f"{self._weights}: its tokenizer begins two of {', '.join(words)} with the same token")
+            raise ValueError(f"{self.weights}: its tokenizer begins two of {', '.join(words)} with the same token")
         return found
 
 

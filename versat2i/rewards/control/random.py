@@ -2,9 +2,7 @@
 
 import hashlib
 
-import pandas as pd
-
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
 from versat2i.seeds import stable_seed
 
 
@@ -23,5 +21,5 @@ class Random:
     range = (0.0, 1.0)
     licence = OWN_LICENCE
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        return score_each(images, _number)
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [_number(image) for image in images]

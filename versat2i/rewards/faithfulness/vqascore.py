@@ -1,11 +1,7 @@
 """VQAScore (Lin et al. 2024): is the whole prompt shown, by one question and the probability of "Yes"."""
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
 from versat2i.models.pretrained import weights
-from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
 from versat2i.rewards.common.vlm import VICUNA_V1, VisionLanguage
 
 QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
@@ -34,6 +30,7 @@ class VqaScore:
         end: bool | None = None,
         system: str | None = None,
         trust_remote_code: bool = False,
+        device: str = "cpu",
     ) -> None:
         """Make one.
 
@@ -44,8 +41,10 @@ class VqaScore:
             end: whether the token that ends the answer counts; None: as the published code has it for the model.
             system: what the chat begins with; None: as the published code has it for the model, "": nothing.
             trust_remote_code: whether code that comes with the model may be run.
+            device: to compute on.
         """
-        self.model, self.batch_size = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1), batch_size
+        self.model = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1, device=device)
+        self.batch_size, self.weights = batch_size, [self.model.weights]
         self._end = end
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
 
@@ -54,12 +53,9 @@ class VqaScore:
         ends = self.model.is_llava or self.model.encodes if self._end is None else self._end
         return self.model.answer_tokens(ANSWER, text) + [self.model.end] * ends
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        texts = [QUESTION.format(text) for text in prompts["text"]]
-
-        def judge(places: NDArray[np.intp]) -> NDArray[np.float64]:
-            asked = [texts[place] for place in places]
-            found = self.model.log_probabilities(images[places], asked, self._answer(asked[0]))
-            return found.mean(1).exp().numpy()
-
-        return score_batches(images, self.batch_size, judge)
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        scores: Verdicts = []
+        for some, theirs in batches(self.batch_size, images, prompts):
+            asked = [QUESTION.format(prompt.text) for prompt in theirs]
+            scores += self.model.log_probabilities(some, asked, self._answer(asked[0])).mean(1).exp().tolist()
+        return scores

@@ -1,9 +1,8 @@
 """Do the long straight lines of a photograph run towards common vanishing points?"""
 
 import numpy as np
-import pandas as pd
 
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
 from versat2i.rewards.geometry.segments import Segments, detect, lengths
 from versat2i.rewards.geometry.vanishing import agreement, deviations, vanishing_points
 
@@ -46,5 +45,5 @@ class Lines:
     range = (0.0, 1.0)
     licence = OWN_LICENCE
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        return score_each(images, _perspective)
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [_perspective(image) for image in images]

@@ -1,27 +1,17 @@
 """Do an image's line segments look like those of a photograph, to the classifier of Sarkar et al. (2024)?"""
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i.rewards.common.base import (
-    BLANK,
-    OWN_LICENCE,
-    Image,
-    Images,
-    Scores,
-    expect_images,
-    from_verdicts,
-    is_blank,
-)
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
 from versat2i.rewards.geometry import pointnet
 from versat2i.rewards.geometry.segments import Segments, detect
-from versat2i.settings import compute
 from versat2i.work import files
 
 SIDE = 256  # pixels of the images that it was trained on
@@ -59,8 +49,6 @@ def seen(image: Image, replace: bool = True) -> Segments | str:
         image: ``uint8 [height, width, 3]``.
         replace: as for `chosen`.
     """
-    if is_blank(image):
-        return BLANK
     found = detect(square(image))
     if len(found) < FEWEST:
         return f"{len(found)} line segments; fewer than {FEWEST} tell nothing of the perspective"
@@ -87,6 +75,27 @@ def read(path: Path) -> pointnet.Weights:
         ) from None
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file of weights on this machine."""
+
+    path: Path
+    remote = False
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def identity(self) -> str:
+        """A hash of the file."""
+        if not self.path.is_file():
+            raise ValueError(f"{self.path}: there is no such checkpoint of the line-segment classifier")
+        return files.file_hash(self.path)
+
+    def fetch(self) -> None:
+        """Nothing: the file is named by the user."""
+
+
 class Projective:
     """``softmax(l)_real``, l the logits of the classifier, which sees up to 250 line segments and no pixel."""
 
@@ -96,27 +105,21 @@ class Projective:
     range = (0.0, 1.0)
     licence = f"{OWN_LICENCE}; weights as their authors say (their code is MIT)"
 
-    def __init__(self, checkpoint: str, batch_size: int = 64, replace: bool = True) -> None:
+    def __init__(self, checkpoint: str, batch_size: int = 64, replace: bool = True, device: str = "cpu") -> None:
         """Make one.
 
         Args:
             checkpoint: a file of weights, safetensors or torch's.
             batch_size: images at once.
             replace: whether the draw of 250 segments from more may take one twice, as its authors do.
+            device: to compute on.
         """
-        self._path, self.batch_size, self.replace = Path(checkpoint), batch_size, replace
-
-    @property
-    def identity(self) -> str:
-        """A hash of the weights."""
-        if not self._path.is_file():
-            raise ValueError(f"{self._path}: there is no such checkpoint of the line-segment classifier")
-        return files.file_hash(self._path)
+        self._path, self.batch_size, self.replace, self._device = Path(checkpoint), batch_size, replace, device
+        self.weights = [Checkpoint(self._path)]
 
     @cached_property
     def _weights(self) -> pointnet.Weights:
-        device = compute.load().torch_device()
-        return {name: value.to(device) for name, value in read(self._path).items()}
+        return {name: value.to(self._device) for name, value in read(self._path).items()}
 
     def probabilities(self, sets: list[Segments]) -> NDArray[np.float64]:
         """That each set of segments is of a photograph, ``float64 [sets]``."""
@@ -130,10 +133,9 @@ class Projective:
             logits = pointnet.logits(torch.tensor(np.stack(same), dtype=torch.float32, device=device), self._weights)
         return logits.double().softmax(-1)[:, 0].cpu().numpy()
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        expect_images(images)
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
         found = [seen(image, self.replace) for image in images]
         sets = [segments for segments in found if not isinstance(segments, str)]
         batches = (sets[start : start + self.batch_size] for start in range(0, len(sets), self.batch_size))
         values = iter([float(value) for batch in batches for value in self.probabilities(batch)])
-        return from_verdicts([reason if isinstance(reason, str) else next(values) for reason in found])
+        return [reason if isinstance(reason, str) else next(values) for reason in found]

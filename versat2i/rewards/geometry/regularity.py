@@ -1,8 +1,6 @@
 """How near the things of an embedded scene are to ideal shapes."""
 
-import pandas as pd
-
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
 from versat2i.shapes.world.perception import perceive
 
 
@@ -25,5 +23,5 @@ class Regularity:
     range = (0.0, 1.0)
     licence = OWN_LICENCE
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        return score_each(images, _regularity)
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [_regularity(image) for image in images]

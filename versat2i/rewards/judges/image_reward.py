@@ -4,12 +4,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from versat2i.models.pretrained import weights as pretrained
-from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, pictures, score_batches
-from versat2i.settings import compute
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches, pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,24 +86,24 @@ def _text_config(weights: Weights) -> Any:
     )
 
 
-def _filled(model: Any, weights: Weights) -> Any:
-    """A model with these weights, for inference on the device of compute.yaml.
+def _filled(model: Any, weights: Weights, device: str) -> Any:
+    """A model with these weights, for inference.
 
     Raises:
         RuntimeError: a weight is missing, too many or of another shape.
     """
     model.load_state_dict({name: value for name, value in weights.items() if name not in CONSTANTS})
-    return model.requires_grad_(False).eval().to(compute.load().torch_device())
+    return model.requires_grad_(False).eval().to(device)
 
 
-def _mlp(weights: Weights) -> Any:
+def _mlp(weights: Weights, device: str) -> Any:
     """Linear layers in the order of their numbers, between which dropout stood."""
     from torch.nn import Linear, Sequential
 
     order = sorted({int(name.split(".")[0]) for name in weights})
     shapes = [weights[f"{place}.weight"].shape for place in order]
     values = {f"{i}.{part}": weights[f"{place}.{part}"] for i, place in enumerate(order) for part in ("weight", "bias")}
-    return _filled(Sequential(*(Linear(inputs, outputs) for outputs, inputs in shapes)), values)
+    return _filled(Sequential(*(Linear(inputs, outputs) for outputs, inputs in shapes)), values, device)
 
 
 class ImageReward:
@@ -120,16 +118,18 @@ class ImageReward:
     range = (-np.inf, np.inf)
     licence = f"{OWN_LICENCE}; {pretrained.LICENCE}"
 
-    def __init__(self, model: str, tokenizer: str, batch_size: int = 32) -> None:
+    def __init__(self, model: str, tokenizer: str, batch_size: int = 32, device: str = "cpu") -> None:
         """Make one.
 
         Args:
             model: where ``ImageReward.pt`` lies: a folder, or ``repository@revision``.
             tokenizer: BERT's (uncased), a folder or ``repository@revision``.
             batch_size: images at once.
+            device: to compute on.
         """
         self._weights, self._words = (pretrained.parse(source, "float32") for source in (model, tokenizer))
-        self.batch_size = batch_size
+        self.batch_size, self._device = batch_size, device
+        self.weights = [self._weights, self._words]
         self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}"
 
     @cached_property
@@ -145,9 +145,9 @@ class ImageReward:
         seen, read = renamed(below(weights, "blip.visual_encoder.")), below(weights, "blip.text_encoder.")
         try:
             return (
-                _filled(BlipVisionModel(_vision_config(seen)), seen),
-                _filled(BlipTextModel(_text_config(read), add_pooling_layer=False), read),
-                _mlp(below(weights, "mlp.layers.")),
+                _filled(BlipVisionModel(_vision_config(seen)), seen, self._device),
+                _filled(BlipTextModel(_text_config(read), add_pooling_layer=False), read, self._device),
+                _mlp(below(weights, "mlp.layers."), self._device),
             )
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
@@ -172,8 +172,8 @@ class ImageReward:
             raw = head(states[:, 0])[:, 0]
         return ((raw.double() - MEAN) / DEVIATION).cpu().numpy()
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        texts = list(prompts["text"])
-        return score_batches(
-            images, self.batch_size, lambda places: self.rewards(images[places], [texts[place] for place in places])
-        )
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        scores: Verdicts = []
+        for some, theirs in batches(self.batch_size, images, prompts):
+            scores += self.rewards(some, [prompt.text for prompt in theirs]).tolist()
+        return scores

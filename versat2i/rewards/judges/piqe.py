@@ -1,10 +1,9 @@
 """PIQE (Venkatanath et al. 2015), a blind measure of distortion without weights, as pyiqa has it."""
 
 import numpy as np
-import pandas as pd
 
-from versat2i.rewards.common.base import Image, Images, Scores, score_each
-from versat2i.rewards.common.iqa import LICENCE, Metric
+from versat2i.rewards.common.base import Image, Images, Prompt, Verdicts
+from versat2i.rewards.common.iqa import LICENCE, Loaded, Metric
 
 BLOCK = 16  # pixels across
 
@@ -17,7 +16,7 @@ class Piqe(Metric):
 
     licence = LICENCE  # it has no weights
 
-    def __init__(self, min_active: int = 0) -> None:
+    def __init__(self, min_active: int = 0, device: str = "cpu") -> None:
         """Make one.
 
         Args:
@@ -25,12 +24,17 @@ class Piqe(Metric):
                 the quality: drawings of 64x64 pixels have 0 to 7 and get 93 clean, 27 with noise; a photograph of
                 512x512 has hundreds. But the most blurred images have none either, and leaving them out flatters
                 the mean.
+            device: to compute on.
         """
-        super().__init__("piqe")
+        super().__init__("piqe", device=device)
         self.name, self.min_active = "piqe", min_active
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        return score_each(images, self._distortion)
+    @property
+    def weights(self) -> list[Loaded]:
+        return []
+
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [self._distortion(image) for image in images]
 
     def _distortion(self, image: Image) -> float | str:
         (value,) = self.values(image[None])

@@ -1,9 +1,8 @@
 """Does an image show what its prompt claims? Asked of the prompt itself, without questions."""
 
 import numpy as np
-import pandas as pd
 
-from versat2i.rewards.common.base import BLANK, OWN_LICENCE, Images, Scores, expect_images, is_blank
+from versat2i.rewards.common.base import OWN_LICENCE, Explained, Image, Images, Prompt, Verdicts
 from versat2i.rewards.judges.reading import Reading, Thing, read
 from versat2i.shapes.world.grammar import Description, Group, noun, parse
 
@@ -50,23 +49,13 @@ class SecondReader:
     range = (0.0, 1.0)
     licence = OWN_LICENCE
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        expect_images(images)
-        values, reasons, details = [], [], []
-        for image, text in zip(images, prompts["text"], strict=True):
-            verdict = self._judge(image, text)
-            held = {} if isinstance(verdict, str) else verdict
-            values.append(np.mean(list(held.values())) if held else np.nan)
-            reasons.append(verdict if isinstance(verdict, str) else None)
-            details.append({"claims": held} if held else None)
-        return Scores(np.array(values, np.float64), reasons, details)
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [self._judge(image, prompt.text) for image, prompt in zip(images, prompts, strict=True)]
 
-    def _judge(self, image: np.ndarray, text: str) -> dict[str, bool] | str:
-        """The claims and whether they hold, or the reason to abstain."""
-        if is_blank(image):
-            return BLANK
+    def _judge(self, image: Image, text: str) -> float | str:
+        """The share of claims that hold, or the reason to abstain."""
         try:
-            description = parse(text)
+            held = claims(parse(text), read(image))
         except ValueError as error:
             return f"the prompt is not of the shapes grammar: {error}"
-        return claims(description, read(image))
+        return Explained(float(np.mean(list(held.values()))), {"claims": held})

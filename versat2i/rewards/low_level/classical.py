@@ -2,10 +2,9 @@
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Scores, score_each
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
 
 Grays = NDArray[np.float32]  # [height, width, 3], grey levels
 
@@ -80,5 +79,5 @@ class Classical:
     range = (0.0, 1.0)
     licence = OWN_LICENCE
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        return score_each(images, _cleanliness)
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [_cleanliness(image) for image in images]

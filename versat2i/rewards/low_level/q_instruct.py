@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from versat2i.models.pretrained import weights
-from versat2i.rewards.common.base import OWN_LICENCE, Images, Scores, score_batches
+from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
 from versat2i.rewards.common.vlm import LLAVA_V1, VisionLanguage
 
 QUESTION = "Rate the quality of the image."
@@ -56,6 +55,7 @@ class QInstruct:
         average: bool = True,
         system: str | None = None,
         trust_remote_code: bool = False,
+        device: str = "cpu",
     ) -> None:
         """Make one.
 
@@ -69,17 +69,21 @@ class QInstruct:
             average: whether there is a level between good and poor, as in Q-Instruct's scorer; Q-Bench has none.
             system: what the chat begins with; None: for LLaVA 1.5 as Q-Bench has it, "": nothing.
             trust_remote_code: whether code that comes with the model may be run.
+            device: to compute on.
         """
-        self.model, self.batch_size = VisionLanguage(model, dtype, trust_remote_code, system, LLAVA_V1), batch_size
+        self.model = VisionLanguage(model, dtype, trust_remote_code, system, LLAVA_V1, device=device)
+        self.batch_size, self.weights = batch_size, [self.model.weights]
         self.stem = stem
-        self.weights = [weight for weight in LEVELS if average or weight != 0.5]
-        self.words = [LEVELS[weight][: 3 if synonyms else 1] for weight in self.weights]
+        self.levels = [level for level in LEVELS if average or level != 0.5]
+        self.words = [LEVELS[level][: 3 if synonyms else 1] for level in self.levels]
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}, Q-Instruct's own are non-commercial"
 
-    def score(self, images: Images, prompts: pd.DataFrame, questions: pd.DataFrame | None) -> Scores:
-        return score_batches(images, self.batch_size, lambda places: self._quality(images[places]))
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [
+            score for some, _ in batches(self.batch_size, images, prompts) for score in self._quality(some).tolist()
+        ]
 
     def _quality(self, images: Images) -> NDArray[np.float64]:
         tokens = self.model.first_tokens([word for words in self.words for word in words], QUESTION, self.stem)
         logits = self.model.next_logits(images, [QUESTION] * len(images), self.stem)[:, tokens].double()
-        return quality(logits.reshape(len(images), len(self.words), -1).numpy(), self.weights)
+        return quality(logits.reshape(len(images), len(self.words), -1).numpy(), self.levels)

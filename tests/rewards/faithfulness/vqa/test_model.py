@@ -7,6 +7,7 @@ import tiny_vision
 import torch
 import transformers
 from PIL import Image
+from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.common.vlm import VICUNA_V1, VisionLanguage
@@ -121,7 +122,7 @@ def test_tifa_and_dsg_take_a_model_for_a_vqa(folder, images):
     right = (expected == "no").groupby(table["image"]).mean().to_numpy()
     for evaluator in ("tifa", "dsg"):
         reward = rewards.load("faithfulness", evaluator, vqa=place, batch_size=3)
-        np.testing.assert_allclose(reward.score(images, prompts, questions).values, right)
+        np.testing.assert_allclose(scored(reward, images, prompts, questions).values, right)
         assert "weights as their model card says" in reward.licence
 
 

@@ -38,17 +38,17 @@ class VQA(Protocol):
         ...
 
 
-def load(name: str, **options: Any) -> VQA:
+def load(name: str, device: str = "cpu", **options: Any) -> VQA:
     """A VQA by name, or a model of transformers from a folder or ``repository@revision``.
 
     Raises:
         ValueError: the name or an option is not known; close ones are named.
     """
     if name not in VQAS and ("/" in name or Path(name).is_dir()):
-        return create(EntryPoint(name, MODEL, "vqa"), {**options, "model": name})
+        return create(EntryPoint(name, MODEL, "vqa"), {**options, "model": name}, device)
     if name not in VQAS:
         raise unknown("vqa", name, VQAS)
-    return create(EntryPoint(name, VQAS[name], "vqa"), options)
+    return create(EntryPoint(name, VQAS[name], "vqa"), options, device)
 
 
 def choose(vqa: VQA, images: Images, asked: pd.DataFrame) -> list[str | None]:

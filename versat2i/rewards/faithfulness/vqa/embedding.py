@@ -16,12 +16,12 @@ class Embedder(weights.Holder):
     kind = "AutoModel"
     unused = ("pooler.",)
 
-    def __init__(self, model: str) -> None:
-        super().__init__(model, "float32")
+    def __init__(self, model: str, device: str = "cpu") -> None:
+        super().__init__(model, "float32", device=device)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return self._weights.load("AutoTokenizer")
+        return self.weights.load("AutoTokenizer")
 
     def embed(self, texts: Sequence[str]) -> "Tensor":
         """``e / |e|`` with ``e = sum_t m_t h_t / sum_t m_t``, h the last states and m = 1 on tokens, 0 on padding.

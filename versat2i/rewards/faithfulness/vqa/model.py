@@ -26,9 +26,9 @@ def _inputs(weights: pretrained.Pretrained, model: Any) -> Callable[[Images, str
     return prepare
 
 
-def _labels(weights: pretrained.Pretrained) -> Ask:
+def _labels(weights: pretrained.Pretrained, device: str) -> Ask:
     """ViLT: the most probable of the answers that it was trained to tell apart."""
-    model = weights.model("AutoModelForVisualQuestionAnswering")
+    model = weights.model("AutoModelForVisualQuestionAnswering", device)
     prepare = _inputs(weights, model)
 
     def ask(images: Images, question: str) -> list[str]:
@@ -38,9 +38,9 @@ def _labels(weights: pretrained.Pretrained) -> Ask:
     return ask
 
 
-def _sentences(weights: pretrained.Pretrained) -> Ask:
+def _sentences(weights: pretrained.Pretrained, device: str) -> Ask:
     """BLIP: what its decoder says."""
-    model = weights.model("AutoModelForVisualQuestionAnswering")
+    model = weights.model("AutoModelForVisualQuestionAnswering", device)
     prepare, tokenizer = _inputs(weights, model), weights.load("AutoTokenizer")
 
     def ask(images: Images, question: str) -> list[str]:
@@ -69,6 +69,7 @@ class Model:
         choices: bool | None = None,
         system: str | None = None,
         trust_remote_code: bool = False,
+        device: str = "cpu",
     ) -> None:
         """Make one.
 
@@ -81,16 +82,13 @@ class Model:
             choices: whether a question comes with its choices; None: for BLIP-2 alone, as TIFA's authors have it.
             system: what a chat begins with; None: for LLaVA 1.5 as its authors have it, "": nothing.
             trust_remote_code: whether code that comes with the model (not the embedder) may be run.
+            device: to compute on.
         """
         self._weights, self.batch_size = pretrained.parse(model, dtype, trust_remote_code), batch_size
-        self._choices, self._system = choices, system
-        self._embedder = Embedder(embedder) if embedder else None
+        self._choices, self._system, self._device = choices, system, device
+        self._embedder = Embedder(embedder, device) if embedder else None
+        self.weights = [self._weights, *([self._embedder.weights] if self._embedder else [])]
         self.licence = pretrained.LICENCE + (f"; {embedder}: {pretrained.LICENCE}" if embedder else "")
-
-    @property
-    def identity(self) -> str:
-        reader = f" {self._embedder.identity}" if self._embedder else ""
-        return self._weights.identity + reader
 
     @cached_property
     def _classes(self) -> list[str]:
@@ -100,9 +98,11 @@ class Model:
     def _ask(self) -> Ask:
         for name in self._classes:
             if name in MADE_FOR_IT:
-                return MADE_FOR_IT[name](self._weights)
+                return MADE_FOR_IT[name](self._weights, self._device)
         weights, plain = self._weights, MULTIPLE_CHOICE if self._with_choices else PLAIN
-        model = VisionLanguage(str(weights), weights.dtype, weights.trust_remote_code, self._system, plain=plain)
+        model = VisionLanguage(
+            str(weights), weights.dtype, weights.trust_remote_code, self._system, plain=plain, device=self._device
+        )
         return lambda images, question: model.answers(images, [question] * len(images))
 
     @cached_property
