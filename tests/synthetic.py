@@ -113,8 +113,9 @@ def _train(chosen: params.Params) -> None:
     raw = np.random.default_rng(0).random((len(LAYERS), len(chosen.aspects)))
     gates = pd.DataFrame(raw / raw.sum(1, keepdims=True), LAYERS, chosen.aspects)
     recipe = {
+        "scope": "token",
         "metadata": {"revision": REVISION},
-        "experts": [{"name": name} for name in gates],
+        "experts": [{"name": name, "rank": 2, "alpha": 2.0, "metadata": {}} for name in gates],
         "mean_gates": dict(zip(LAYERS, gates.values.tolist(), strict=True)),
     }
     metric_files.write_json(recipe, places.adapter("mixture") / places.RECIPE)

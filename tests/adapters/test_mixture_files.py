@@ -11,6 +11,7 @@ from torch import nn
 from versat2i.adapters import mixture, mixture_files
 from versat2i.adapters.gated_layer import MixedLinear
 from versat2i.adapters.mixture_files import EXPERTS, GATES, RECIPE
+from versat2i.formats import recipe as recipes
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -22,7 +23,7 @@ def test_saved_and_loaded_mixture_gives_the_same_bits(scope, tmp_path):
     other = tiny.unet()
     loaded = mixture_files.load(other, tmp_path / "one")
     assert torch.equal(run(other), run(model))
-    assert mixture_files.read_recipe(tmp_path / "one").metadata["base"] == "tiny"
+    assert recipes.read(tmp_path / "one").metadata["base"] == "tiny"
     mixture_files.save(loaded, tmp_path / "three", {"base": "tiny", "revision": "0", "more": "x"})
     for name in (RECIPE, EXPERTS, GATES):
         assert len({(tmp_path / folder / name).read_bytes() for folder in ("one", "two", "three")}) == 1

@@ -8,7 +8,8 @@ import pytest
 import tiny
 import torch
 
-from versat2i.adapters import loading, lora, mixture_files
+from versat2i.adapters import loading, lora
+from versat2i.formats import recipe as recipes
 from versat2i.formats import tables
 from versat2i.mix import unions
 from versat2i.models import diffusion
@@ -75,7 +76,7 @@ def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, sto
     assert list(metrics["gate"]) == ["colour", "form"]
     assert sum(metrics["gate"].values()) == pytest.approx(1, abs=1e-5)
     assert 0 < metrics["entropy"] < 1 and 0 < metrics["distance"] < 1  # the gates have moved
-    recipe = mixture_files.read_recipe(tmp_path / "mixture")
+    recipe = recipes.read(tmp_path / "mixture")
     assert recipe.metadata == diffusion.identity(model) | {"adapter": "mixture"}
     assert all(sum(gates) == pytest.approx(1, abs=1e-5) for gates in recipe.mean_gates.values())
     means = torch.tensor(list(recipe.mean_gates.values())).mean(0).tolist()

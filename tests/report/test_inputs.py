@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from versat2i.compare.results import Evaluation, Groups
+from versat2i.formats import records
 from versat2i.report import inputs
 
 SELECTION = {"candidates": 8, "abstained": 1, "prompts": 4, "prompts_without_pick": 1, "picks": 3, "pool_mean": 0.5}
@@ -27,12 +29,12 @@ def put(tmp_path):
     [
         (SELECTION, inputs.Selection),
         (SELECTION | {"more": [1]}, inputs.Selection),  # what the page does not show is none of its business
-        (EVALUATION, inputs.Evaluation),
-        ({"seen": EVALUATION}, inputs.Groups),
+        (EVALUATION, Evaluation),
+        ({"seen": EVALUATION}, Groups),
     ],
 )
 def test_a_file_that_holds_what_is_shown_is_read_as_it_is(put, content, shape):
-    assert inputs.read(put(content), shape) == content
+    assert records.read(put(content), shape) == shape.model_validate(content)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +44,13 @@ def test_a_file_that_holds_what_is_shown_is_read_as_it_is(put, content, shape):
         (SELECTION | {"picks": -1}, inputs.Selection, "picks: input should be greater than or equal to 0"),
         (SELECTION | {"picks": "3"}, inputs.Selection, "picks: input should be a valid integer"),
         (SELECTION | {"pool_mean": True}, inputs.Selection, "pool_mean: input should be a valid number"),
-        (EVALUATION | {"base": {"tifa": {"mean": 0.5}}}, inputs.Evaluation, "base.tifa.abstained: field required"),
-        ({"base": {"tifa": CELL}}, inputs.Evaluation, "summary: field required"),
-        ({"seen": {"summary": {"mixture": {"score": "x"}}}}, inputs.Groups, "seen.summary.mixture.score: input should"),
+        (EVALUATION | {"base": {"tifa": {"mean": 0.5}}}, Evaluation, "base.tifa.abstained: field required"),
+        ({"seen": {"summary": {"mixture": {"score": "x"}}}}, Groups, "seen.summary.mixture.score: input should"),
     ],
 )
 def test_what_is_missing_or_of_another_kind_is_named_by_its_place(put, content, shape, place):
     path = put(content)
     with pytest.raises(ValueError) as error:
-        inputs.read(path, shape)
+        records.read(path, shape)
     line = str(error.value)
     assert line.startswith(f"{path}: {place}") and line.endswith(". Run `dvc repro`") and "\n" not in line

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from versat2i.compare.results import Evaluation, Result
 from versat2i.report import results
-from versat2i.report.results import Change
 
 TABLE = {
     "base": {"tifa": {"mean": 0.5, "abstained": 1}, "flat": {"mean": 1.0, "abstained": 0}},
@@ -19,7 +19,7 @@ TABLE = {
 
 
 def with_interval(low, high):
-    return Change(0.5, 0.6, 0.1, low, high, 0.5, 0, False)
+    return Result(mean=0.6, gain=0.1, low=low, high=high, win_rate=0.5, abstained=0)
 
 
 @pytest.mark.parametrize(
@@ -37,31 +37,20 @@ def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, verdict):
     assert with_interval(low, high).verdict == verdict
 
 
-def test_a_change_has_both_means_and_what_lies_between():
-    change = results.change(TABLE, "mixture", "tifa")
-    assert change == Change(0.5, 0.6, 0.1, 0.05, 0.2, 0.75, 2, True)
-    assert results.change(TABLE, "base", "tifa") == Change(0.5, 0.5, None, None, None, None, 1, False)
-
-
 @pytest.mark.parametrize("variant, metric", [("uniform", "tifa"), ("mixture", "geometry")])
 def test_a_cell_that_is_not_there_is_named(variant, metric):
     with pytest.raises(ValueError, match=rf"evaluate\.json: has no .*{metric} of {variant}.*dvc repro compare"):
-        results.change(TABLE, variant, metric)
+        Evaluation.model_validate(TABLE).of(variant, metric)
 
 
 def test_the_sentence_counts_what_it_says():
-    changes = {
-        "a": with_interval(0.1, 0.2),
-        "b": with_interval(0.1, 0.2),
-        "c": with_interval(-0.2, -0.1),
-        "d": with_interval(-0.1, 0.1),
-    }
-    said = results.sentence(changes)
+    intervals = [(0.1, 0.2), (0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)]
+    said = results.sentence([with_interval(low, high) for low, high in intervals])
     assert said == "Better in 2 of 4 aspects, worse in 1, no clear change in 1."
 
 
 def test_gains_are_in_units_of_base_and_a_metric_without_spread_has_none():
-    table = results.standardised(TABLE, {"tifa": 0.2, "flat": 0.0})
+    table = results.standardised(Evaluation.model_validate(TABLE), {"tifa": 0.2, "flat": 0.0})
     assert list(table.index) == ["mixture"] and list(table.columns) == ["tifa", "flat"]
     assert table.loc["mixture", "tifa"] == pytest.approx(0.5)
     assert math.isnan(table.loc["mixture", "flat"])

@@ -9,6 +9,7 @@ import yaml
 from mixed import attach
 
 from versat2i.adapters import mixture_files
+from versat2i.formats import recipe as recipes
 from versat2i.settings.params import Model
 from versat2i.tools import card
 
@@ -60,7 +61,7 @@ def test_a_folder_with_anything_else_is_not_replaced_unless_asked(run, settings)
 
 
 def test_without_metrics_it_says_so(run, settings):
-    front, body = parts(card.card("mixture", mixture_files.read_recipe(run / "mixture"), settings))
+    front, body = parts(card.card("mixture", recipes.read(run / "mixture"), settings))
     assert front["base_model"] == "owner/name" and "versat2i" in front["tags"]
     assert "Not evaluated." in body and "`owner/name` at revision `abc`" in body
     assert "- `geometry`: rank 3, alpha 2" in body and "Apache-2.0" in body
@@ -68,9 +69,9 @@ def test_without_metrics_it_says_so(run, settings):
 
 def test_gains_stand_there_with_their_intervals(run, settings):
     entry = {"mean": 0.75, "gain": 0.05, "low": 0.01, "high": 0.09, "win_rate": 0.6, "abstained": 0}
-    metrics(run, "evaluate", {"base": {"tifa": {"mean": 0.7}}, "mixture": {"tifa": entry}})
+    metrics(run, "evaluate", {"base": {"tifa": {"mean": 0.7, "abstained": 0}}, "mixture": {"tifa": entry}})
     metrics(run, "prompts", {"train": {"prompts": 160}})
     metrics(run, "select/colour", {"picks": 12, "candidates": 320})
-    _, body = parts(card.card("mixture", mixture_files.read_recipe(run / "mixture"), settings))
-    assert "| tifa | 0.7500 | +0.0500 | +0.0100 to +0.0900 | 0.60 |" in body
+    _, body = parts(card.card("mixture", recipes.read(run / "mixture"), settings))
+    assert "| tifa | 0.7500 | +0.0500 [+0.0100, +0.0900] | 0.60 |" in body
     assert "for each of 160 prompts" in body and "- colour: 12 of 320" in body and "- form: unknown" in body

@@ -13,6 +13,7 @@ from PIL import Image
 
 from versat2i.cli import main
 from versat2i.compare import grid
+from versat2i.compare.results import Evaluation
 from versat2i.formats import shards, tables
 from versat2i.tools import revisions, table
 from versat2i.work import commands, fingerprint
@@ -60,7 +61,7 @@ def test_only_what_both_have_is_compared():
     before, after = results(0.0), results(0.0)
     after["geometry"] = {"tifa": entry(0.5, 0.0)}
     del before["mixture"]
-    assert revisions.changes(before, after)["variant"].tolist() == ["base"]
+    assert revisions.changes(*map(Evaluation.model_validate, (before, after)))["variant"].tolist() == ["base"]
 
 
 def test_an_unknown_revision_is_one_line(clone):

@@ -30,11 +30,11 @@ def test_a_row_a_variant_and_a_column_a_metric(here):
     results = {
         "base": {"tifa": {"mean": 0.7, "abstained": 0}, "piqe": {"abstained": 20}},
         "mixture": {"tifa": ENTRY, "piqe": {"abstained": 20}},
-        "summary": {"mixture": {"score": 0.25, "low": 0.1, "high": 0.4}, "metrics_left_out": 1},
+        "summary": {"mixture": {"score": 0.25, "low": 0.1, "high": 0.4, "metrics_left_out": 1}},
     }
     assert printed(here, results) == [
         ["variant", "tifa", "piqe"],
-        ["base", "(mean)", "0.7000", "nan"],
+        ["base", "(mean)", "0.7000", "-"],
         ["mixture", "+0.0500", "[-0.0100,", "+0.1100]", "-"],
         ["mean", "gain", "over", "the", "aspects,", "in", "standard", "deviations", "of", "base"],
         ["mixture", "+0.250", "[+0.100,", "+0.400]"],
@@ -43,7 +43,7 @@ def test_a_row_a_variant_and_a_column_a_metric(here):
 
 def test_the_gain_of_one_union_over_another_stands_in_the_summary(here):
     gain = {"gain": -0.125, "low": -0.25, "high": 0.0}
-    lines = printed(here, {"base": {"tifa": {"mean": 1}}, "summary": {"mixture_minus_uniform": gain}})
+    lines = printed(here, {"base": {"tifa": {"mean": 1.0, "abstained": 0}}, "summary": {"mixture_minus_uniform": gain}})
     assert lines[-1] == ["mixture_minus_uniform", "-0.125", "[-0.250,", "+0.000]"]
 
 
@@ -51,7 +51,7 @@ def test_times_are_those_of_the_last_run(here):
     (here / "work").mkdir()
     rows = [{"stage": "generate", "seconds": seconds} for seconds in (9.0, 2.0)]
     (here / "work/timings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lines = printed(here, {"base": {"tifa": {"mean": 1}}})
+    lines = printed(here, {"base": {"tifa": {"mean": 1.0, "abstained": 0}}})
     assert lines[-3:] == [["last", "time", "of", "each", "stage"], ["generate", "2.0", "s"], ["total", "2.0", "s"]]
 
 

@@ -8,13 +8,11 @@ of MoLE (Wu et al. 2024) reads all tokens flattened, which ties it to one resolu
 In a convolution W and A_i are kernels of one size, B_i is 1x1, and each place of the image is a token.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Scope = Literal["token", "image", "layer"]
+from versat2i.formats.recipe import Scope
 
 
 def mix(x: Tensor, down: Tensor, up: Tensor, gate: Tensor, owner: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from versat2i.adapters import lora, mixture_files
 from versat2i.adapters.mixture import Mixture
+from versat2i.formats import recipe
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone
 from versat2i.settings.compute import CPU
@@ -78,7 +79,7 @@ def metadata(folder: Path) -> dict[str, str]:
         ValueError: there is no adapter, or it is damaged.
     """
     if mixture_files.holds(folder):
-        return mixture_files.read_recipe(folder).metadata
+        return recipe.read(folder).metadata
     return lora.read(folder, folder.name).metadata
 
 

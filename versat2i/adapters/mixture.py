@@ -11,9 +11,10 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from versat2i.adapters.gated_layer import Mixed, MixedConv, MixedLinear, Scope
+from versat2i.adapters.gated_layer import Mixed, MixedConv, MixedLinear
 from versat2i.adapters.lora import Adapter
 from versat2i.adapters.merges import concatenate, shapes, stack
+from versat2i.formats.recipe import Scope
 from versat2i.models.diffusion import names
 from versat2i.models.diffusion.names import MASKING
 from versat2i.settings.complaints import hint

@@ -1,50 +1,19 @@
 """A mixture as a folder: its recipe, the experts' weights and the gates'."""
 
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from versat2i.adapters.gated_layer import Scope
 from versat2i.adapters.lora import Adapter
 from versat2i.adapters.merges import concatenate
 from versat2i.adapters.mixture import Mixture, attach
+from versat2i.formats import recipe as recipes
 from versat2i.formats import tensors
-from versat2i.settings import complaints
+from versat2i.formats.recipe import Expert, Recipe
 from versat2i.work.places import RECIPE
 
 EXPERTS, GATES = "experts.safetensors", "gate.safetensors"
-
-
-class Expert(BaseModel):
-    """An expert of a saved mixture; its weights lie in ``expert.safetensors``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    rank: Annotated[int, Field(ge=1)]
-    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    metadata: dict[str, str]
-
-
-class Recipe(BaseModel):
-    """What a saved mixture consists of.
-
-    Attributes:
-        scope: what the gates look at.
-        experts: in the order of the gates' outputs.
-        metadata: base model and revision.
-        mean_gates: of each layer over the images it was trained on, ``[experts]``; None: not known.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    scope: Scope
-    experts: list[Expert]
-    metadata: dict[str, str]
-    mean_gates: dict[str, list[float]] | None = None
 
 
 def holds(folder: Path) -> bool:
@@ -84,34 +53,14 @@ def _mean_gates(mixture: Mixture) -> dict[str, list[float]] | None:
     return {module: mean.tolist() for module, mean in mixture.mean_gates().items()}
 
 
-def read_recipe(folder: Path) -> Recipe:
-    """What a saved mixture consists of, without its weights.
-
-    Raises:
-        ValueError: the file is missing or damaged.
-    """
-    path = folder / RECIPE
-    try:
-        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file. Run `dvc repro mix` or `dvc pull` first") from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        reason = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        place = complaints.place(reason)
-        raise ValueError(
-            f"{path}: not the recipe of a mixture ({place + ': ' if place else ''}{reason['msg']}). "
-            "Delete it and run `dvc repro mix`"
-        ) from None
-
-
 def load(denoiser: nn.Module, folder: Path) -> Mixture:
     """Put a saved mixture into a denoiser: its outputs are those before saving, bit for bit.
 
     Raises:
         ValueError: a file is missing or damaged, or the mixture was made for another model.
     """
-    recipe = read_recipe(folder)
-    means = _recorded(recipe, folder)
+    recipe = recipes.read(folder)
+    means = _recorded(recipe)
     weights, _ = tensors.read(folder / EXPERTS)
     gates, _ = tensors.read(folder / GATES)
     try:
@@ -134,8 +83,8 @@ def collapsed(folder: Path, name: str) -> Adapter:
     Raises:
         ValueError: a file is missing or damaged, or the mixture was saved without its mean gates.
     """
-    recipe = read_recipe(folder)
-    means = _recorded(recipe, folder)
+    recipe = recipes.read(folder)
+    means = _recorded(recipe)
     weights, _ = tensors.read(folder / EXPERTS)
     gates, _ = tensors.read(folder / GATES)
     experts = [_expert(expert, weights) for expert in recipe.experts]
@@ -144,16 +93,9 @@ def collapsed(folder: Path, name: str) -> Adapter:
     return concatenate(experts, {module: gates[f"{module}.scale"] * mean for module, mean in means.items()}, name)
 
 
-def _recorded(recipe: Recipe, folder: Path) -> dict[str, Tensor]:
+def _recorded(recipe: Recipe) -> dict[str, Tensor]:
     """The mean gates of a recipe, ``[experts]`` each."""
-    means = recipe.mean_gates or {}
-    for module, mean in means.items():
-        if len(mean) != len(recipe.experts) or not all(0 <= value <= 1 for value in mean):
-            raise ValueError(
-                f"{folder / RECIPE}: mean_gates.{module} is {mean}, expected are {len(recipe.experts)} numbers from 0 "
-                "to 1. Delete the folder and run `dvc repro mix`"
-            )
-    return {module: torch.tensor(mean) for module, mean in means.items()}
+    return {module: torch.tensor(mean) for module, mean in (recipe.mean_gates or {}).items()}
 
 
 def _expert(expert: Expert, weights: dict[str, Tensor]) -> Adapter:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from versat2i.compare.results import Result
 from versat2i.formats.tables import judged
 from versat2i.settings.params import BASE, MIXTURE, UNIFORM
 
@@ -216,17 +217,12 @@ def _entry(scores: Scores, table: pd.DataFrame, variant: str, metric: str, count
     """One variant in one metric; ``table`` holds the prompt means of all variants."""
     frame, base = scores[variant][metric], scores[BASE][metric]
     abstained, in_base = (len(each) - len(judged(each)) for each in (frame, base))
-    mean = {"mean": _mean(table[variant].to_numpy())}
-    if variant == BASE:
-        return _rounded(mean) | {"abstained": abstained}
-    gain = (table[variant] - table[BASE]).to_numpy()
-    paired = {
-        "gain": _mean(gain),
-        **interval(resampled_mean(gain, counts)),
-        "win_rate": _win_rate(gain),
-    }
-    more = {"more_abstentions": True} if abstained > in_base else {}
-    return _rounded(mean | paired) | {"abstained": abstained} | more
+    numbers = {"mean": _mean(table[variant].to_numpy())}
+    if variant != BASE:
+        gain = (table[variant] - table[BASE]).to_numpy()
+        numbers |= {"gain": _mean(gain), **interval(resampled_mean(gain, counts)), "win_rate": _win_rate(gain)}
+    found = Result(**_rounded(numbers), abstained=abstained, more_abstentions=abstained > in_base)
+    return found.model_dump(exclude_defaults=True)
 
 
 def _summary(

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
-from versat2i.formats import metrics, shards, tables
+from versat2i.formats import metrics, records, shards, tables
 from versat2i.formats.measures import Measure
 from versat2i.report import charts, inputs, thumbnails
 from versat2i.select import chosen
@@ -42,7 +41,7 @@ class Aspect:
     measure: Measure
     rule: Select
     training: TrainLora
-    summary: dict[str, Any]
+    summary: inputs.Selection
     histogram: Markup
     losses: Markup
     picked: list[Example]
@@ -59,7 +58,7 @@ def read(measure: Measure, settings: Params, texts: dict[str, str], out: Path) -
         out: the report's folder.
     """
     aspect = str(measure.aspect)
-    folder, summary = places.selected(aspect), inputs.read(places.metrics("select", aspect), inputs.Selection)
+    folder, summary = places.selected(aspect), records.read(places.metrics("select", aspect), inputs.Selection)
     scores = tables.judged(tables.read("scores", places.scores(aspect)))
     picks = tables.read("picks", folder / chosen.PICKS)
     losses = metrics.read_csv(places.plot("train_lora", aspect), LOSSES)
@@ -68,9 +67,7 @@ def read(measure: Measure, settings: Params, texts: dict[str, str], out: Path) -
         settings.select[aspect],
         settings.train_lora[aspect],
         summary,
-        charts.histogram(
-            aspect, scores["score"].to_numpy(float), picks["score"].to_numpy(float), summary.get("threshold")
-        ),
+        charts.histogram(aspect, scores["score"].to_numpy(float), picks["score"].to_numpy(float), summary.threshold),
         charts.losses(aspect, losses),
         _examples(folder / chosen.IMAGES, fair_sample(picks), texts, out, f"picked/{aspect}"),
         _rejected(folder / chosen.REJECTED, scores, texts, out, f"rejected/{aspect}"),

@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from versat2i.compare.statistics import MIXTURE
-from versat2i.formats import metrics
+from versat2i.formats import metrics, records
+from versat2i.formats import recipe as recipes
+from versat2i.formats.recipe import Recipe
 from versat2i.report import charts, inputs
 from versat2i.report.aspects import LOSSES
 from versat2i.settings.params import Gates as Training
@@ -29,7 +30,7 @@ class Gates:
     """
 
     training: Training
-    summary: dict[str, Any]
+    summary: inputs.Mixing
     layers: int
     heat_map: Markup
     losses: Markup
@@ -41,15 +42,15 @@ def read(settings: Params) -> Gates | None:
     training = settings.mix.get(MIXTURE)
     if not isinstance(training, Training):
         return None
-    saved = places.adapter(MIXTURE) / places.RECIPE
-    recipe = metrics.read_json(saved)
-    table = layers(recipe, saved)
+    folder = places.adapter(MIXTURE)
+    recipe = recipes.read(folder)
+    table = layers(recipe, folder)
     losses = metrics.read_csv(places.plot("mix", MIXTURE), LOSSES)
     path = places.metrics("mix", MIXTURE)
-    summary = inputs.read(path, inputs.Mixing)
-    if set(summary["gate"]) != set(table.columns):
+    summary = records.read(path, inputs.Mixing)
+    if set(summary.gate) != set(table.columns):
         raise ValueError(
-            f"{path}: has the gates of {', '.join(summary['gate'])}, {places.RECIPE} those of "
+            f"{path}: has the gates of {', '.join(summary.gate)}, {places.RECIPE} those of "
             f"{', '.join(map(str, table.columns))}. Run `dvc repro mix@{MIXTURE}`"
         )
     return Gates(
@@ -58,36 +59,21 @@ def read(settings: Params) -> Gates | None:
         len(table),
         charts.gates(table),
         charts.losses(MIXTURE, losses),
-        revision(recipe),
+        recipe.metadata.get("revision"),
     )
 
 
-def layers(recipe: dict[str, Any], path: Path) -> pd.DataFrame:
+def layers(recipe: Recipe, folder: Path) -> pd.DataFrame:
     """Mean gates of a saved mixture, ``[layers, experts]``, layers in their order in the denoiser.
 
-    Args:
-        recipe: ``mixture.json``.
-        path: where it was read, for the error.
-
     Raises:
-        ValueError: a layer lacks an expert.
+        ValueError: it was saved without them.
     """
-    try:
-        names = [expert["name"] for expert in recipe["experts"]]
-        if not all(isinstance(name, str) for name in names):
-            raise TypeError("the name of an expert is a text")
-        table = pd.DataFrame.from_dict(recipe["mean_gates"], orient="index", columns=names, dtype=float)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        table = pd.DataFrame()
-    if table.empty or table.isna().to_numpy().any():
-        raise ValueError(f"{path}: expected the gate of each expert in each layer. Run `dvc repro mix@{MIXTURE}`")
+    if not recipe.mean_gates:
+        raise ValueError(f"{folder / places.RECIPE}: has no mean gates to show. Run `dvc repro mix@{MIXTURE}`")
+    names = [expert.name for expert in recipe.experts]
+    table = pd.DataFrame.from_dict(recipe.mean_gates, orient="index", columns=names, dtype=float)
     return table.loc[sorted(table.index, key=_natural)]
-
-
-def revision(recipe: dict[str, Any]) -> str | None:
-    """That of the base model of a saved mixture."""
-    metadata = recipe.get("metadata")
-    return str(metadata["revision"]) if isinstance(metadata, dict) and "revision" in metadata else None
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

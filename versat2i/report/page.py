@@ -9,11 +9,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from versat2i.compare import statistics
-from versat2i.compare.statistics import BASE, MIXTURE, UNIFORM, Comparison
+from versat2i.compare.results import BETTER, WORSE, Evaluation, Groups
+from versat2i.compare.statistics import BASE, MIXTURE, UNIFORM
 from versat2i.formats import metrics as metric_files
-from versat2i.formats import tables
+from versat2i.formats import records, tables
 from versat2i.formats.measures import OWN_LICENCE, Measure
-from versat2i.report import aspects, browser, charts, gates, inputs, results
+from versat2i.report import aspects, browser, charts, gates, results
 from versat2i.settings import environment
 from versat2i.settings.params import Model, Params
 from versat2i.work import places
@@ -84,41 +85,40 @@ def model_licence(model: Model) -> str:
 
 def verdict(measures: list[Measure], units: Mapping[str, float], variants: list[str]) -> dict[str, Any]:
     """What ``metrics/evaluate.json`` and ``metrics/groups.json`` say, as the page shows it."""
-    table = inputs.read(places.metrics("evaluate"), inputs.Evaluation)
+    table = records.read(places.metrics("evaluate"), Evaluation)
     name = results.headline(variants)
     changes = {
-        variant: {measure.metric: results.change(table, variant, measure.metric) for measure in measures}
-        for variant in variants
+        variant: {measure.metric: table.of(variant, measure.metric) for measure in measures} for variant in variants
     }
-    groups = inputs.read(places.metrics("groups"), inputs.Groups)
+    groups = records.read(places.metrics("groups"), Groups)
     return {
         "measures": measures,
         "variants": variants,
         "headline": name,
         "changes": changes,
-        "sentence": results.sentence({m.metric: changes[name][m.metric] for m in measures if m.aspect}),
-        "summary": table["summary"],
-        "against_uniform": table["summary"].get(f"{MIXTURE}_minus_{UNIFORM}"),
+        "sentence": results.sentence([changes[name][m.metric] for m in measures if m.aspect]),
+        "summary": table.summary,
+        "against_uniform": table.summary.get(f"{MIXTURE}_minus_{UNIFORM}"),
         "groups": {
-            group: {measure.metric: results.change(part, name, measure.metric) for measure in measures}
-            for group, part in groups.items()
+            group: {measure.metric: part.of(name, measure.metric) for measure in measures}
+            for group, part in groups.root.items()
         },
         "conflicts": _conflicts(table, measures, units, variants),
     }
 
 
 def _conflicts(
-    table: Comparison, measures: list[Measure], units: Mapping[str, float], variants: list[str]
+    table: Evaluation, measures: list[Measure], units: Mapping[str, float], variants: list[str]
 ) -> Markup | None:
     """The chart of variants x metrics; None where base is alone."""
     others = [variant for variant in variants if variant != BASE]
     if not others:
         return None
     names = [measure.metric for measure in measures]
-    cells = {variant: [results.change(table, variant, name) for name in names] for variant in others}
+    cells = {variant: [table.of(variant, name) for name in names] for variant in others}
     texts = {variant: [signed(each.gain) for each in row] for variant, row in cells.items()}
-    clear = {v: [each.verdict in (results.BETTER, results.WORSE) for each in row] for v, row in cells.items()}
-    gains = results.standardised({v: table[v] for v in variants}, {name: units[name] for name in names})
+    clear = {v: [each.verdict in (BETTER, WORSE) for each in row] for v, row in cells.items()}
+    gains = results.standardised(table, {name: units[name] for name in names})
     shown, bold = (pd.DataFrame.from_dict(part, orient="index", columns=names) for part in (texts, clear))
     return charts.conflicts(gains, shown, bold, sum(measure.aspect is not None for measure in measures))
 

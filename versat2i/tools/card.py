@@ -8,8 +8,10 @@ import yaml
 
 from versat2i import rewards
 from versat2i.adapters import mixture_files
-from versat2i.adapters.mixture_files import Recipe
-from versat2i.formats import metrics
+from versat2i.compare.results import Evaluation
+from versat2i.formats import metrics, records
+from versat2i.formats import recipe as recipes
+from versat2i.formats.recipe import Recipe
 from versat2i.settings.params import Params
 from versat2i.tools.export import in_the_way, place
 from versat2i.work import files, places
@@ -33,7 +35,7 @@ def publishable(folder: Path, out: Path, settings: Params, replace: bool = False
     Raises:
         ValueError: the folder holds no whole mixture, or something else is in the way.
     """
-    recipe = mixture_files.read_recipe(folder)
+    recipe = recipes.read(folder)
     if out.exists() and not replace and filecmp.cmpfiles(folder, out, FILES, shallow=False)[0] != FILES:
         raise in_the_way(out)
     with files.replaced(out) as made:
@@ -92,14 +94,14 @@ def _data(settings: Params) -> str:
 
 
 def _results(name: str) -> str:
-    found = _read(places.metrics("evaluate")).get(name)
+    path = places.metrics("evaluate")
+    found = records.read(path, Evaluation).variants.get(name) if path.exists() else None
     if not found:
         return "Not evaluated."
-    rows = ["| metric | mean | gain over base | 95 % interval | win rate |", "|---|---|---|---|---|"]
-    for metric, entry in found.items():
-        if "gain" in entry:
-            span = f"{entry['low']:+.4f} to {entry['high']:+.4f}"
-            rows.append(f"| {metric} | {entry['mean']:.4f} | {entry['gain']:+.4f} | {span} | {entry['win_rate']:.2f} |")
+    rows = ["| metric | mean | gain over base, 95 % interval | win rate |", "|---|---|---|---|"]
+    for metric, result in found.items():
+        if result.mean is not None and result.win_rate is not None:
+            rows.append(f"| {metric} | {result.mean:.4f} | {result.told()} | {result.win_rate:.2f} |")
     return "\n".join(rows) + "\n\nPaired by prompt and seed; the interval is a bootstrap over prompts."
 
 

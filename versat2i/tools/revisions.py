@@ -3,40 +3,20 @@
 import tempfile
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
 
 from versat2i.compare import grid
+from versat2i.compare.results import Evaluation
 from versat2i.formats import metrics as metric_files
-from versat2i.formats import tables
-from versat2i.report import inputs
+from versat2i.formats import records, tables
 from versat2i.work import commands, places
 
 WORKSPACE = "workspace"  # the files as they are now, committed or not
 
 
-class _Cell(BaseModel):
-    """What is compared; a file may hold more, and what cannot be computed is left out."""
-
-    model_config = ConfigDict(strict=True)
-    mean: inputs.Number | None = None
-    gain: inputs.Number | None = None
-    low: inputs.Number | None = None
-    high: inputs.Number | None = None
-
-
-class Results(BaseModel):
-    """``metrics/evaluate.json`` of any revision: a cell for each variant and metric."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-    __pydantic_extra__: dict[str, dict[str, _Cell]] = Field(init=False)
-    summary: dict[str, Any] = {}
-
-
-def metrics(revision: str) -> dict:
+def metrics(revision: str) -> Evaluation:
     """metrics/evaluate.json at a revision; `workspace` is the file as it is now.
 
     Raises:
@@ -46,7 +26,7 @@ def metrics(revision: str) -> dict:
     if revision == WORKSPACE:
         if not path.exists():
             raise ValueError(f"{path}: no results yet. Run `dvc repro` first")
-        return inputs.read(path, Results)
+        return records.read(path, Evaluation)
     try:
         commands.output("git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     except commands.Failed as error:
@@ -62,34 +42,28 @@ def metrics(revision: str) -> dict:
         raise ValueError(
             f"{revision} has no results: {path} is not in that commit. Run `dvc repro` there and commit metrics/"
         ) from None
-    return inputs.expect(metric_files.parse_json(text, place, "Compare another revision"), place, Results)
+    return records.expect(metric_files.parse_json(text, place, "Compare another revision"), place, Evaluation)
 
 
-def changes(before: dict, after: dict) -> pd.DataFrame:
+def changes(before: Evaluation, after: Evaluation) -> pd.DataFrame:
     """What both have, one row a variant and metric.
 
     Args:
-        before: the one's metrics/evaluate.json.
+        before: the one's results.
         after: the other's.
 
     Returns:
         ``variant, metric, before, after, change, gain before, gain after``: means, and gains over base
         with their 95 % intervals as text (none for base itself).
     """
-    rows = [
-        (variant, metric, old["mean"], new["mean"], new["mean"] - old["mean"], _gain(old), _gain(new))
-        for variant, entries in after.items()
-        if variant != "summary"
-        for metric, new in entries.items()
-        if "mean" in new and "mean" in (old := before.get(variant, {}).get(metric, {}))
-    ]
+    rows = []
+    for variant, results in after.variants.items():
+        for metric, new in results.items():
+            old = before.variants.get(variant, {}).get(metric)
+            if old is not None and old.mean is not None and new.mean is not None:
+                gains = ["" if each.gain is None else each.told() for each in (old, new)]
+                rows.append((variant, metric, old.mean, new.mean, new.mean - old.mean, *gains))
     return pd.DataFrame(rows, columns=["variant", "metric", "before", "after", "change", "gain before", "gain after"])
-
-
-def _gain(entry: dict) -> str:
-    if not {"gain", "low", "high"} <= entry.keys():
-        return ""
-    return f"{entry['gain']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]"
 
 
 def expect_picture(path: Path) -> None:

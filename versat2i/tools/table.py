@@ -2,36 +2,26 @@
 
 import click
 
-from versat2i.report import inputs
-from versat2i.tools import revisions
+from versat2i.compare.results import Evaluation, Together
+from versat2i.formats import records
 from versat2i.work import places, timings
 
+BASE = "base"
 
-def _results(table: dict) -> list[str]:
+
+def _results(found: Evaluation) -> list[str]:
     """Variants x metrics: base's mean, then each variant's gain with its 95 % interval."""
-    base = table["base"]
-    names = list(base)
-    lines = ["".join([f"{'variant':<14}", *(f"{name:>30}" for name in names)])]
-    lines.append("".join([f"{'base (mean)':<14}", *(f"{base[m].get('mean', float('nan')):>30.4f}" for m in names)]))
-    for variant, entries in table.items():
-        if variant not in ("base", "summary"):
-            lines.append("".join([f"{variant:<14}", *(_cell(entries.get(name, {})) for name in names)]))
-    return lines
+    base = found.variants[BASE]
+    means = ["-" if result.mean is None else f"{result.mean:.4f}" for result in base.values()]
+    rows = {"variant": list(base), "base (mean)": means}
+    for variant, results in found.variants.items():
+        if variant != BASE:
+            rows[variant] = [results[name].told() if name in results else "-" for name in base]
+    return ["".join([f"{name:<14}", *(f"{cell:>30}" for cell in cells)]) for name, cells in rows.items()]
 
 
-def _cell(entry: dict) -> str:
-    if "gain" not in entry:
-        return f"{'-':>30}"
-    text = f"{entry['gain']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]"
-    return f"{text:>30}"
-
-
-def _summary(summary: dict) -> list[str]:
-    lines = [
-        f"{name:<22} {value.get('score', value.get('gain', 0)):+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
-        for name, value in summary.items()
-        if isinstance(value, dict)
-    ]
+def _summary(summary: dict[str, Together]) -> list[str]:
+    lines = [f"{name:<22} {gain.told(3)}" for name, gain in summary.items()]
     return ["", "mean gain over the aspects, in standard deviations of base", *lines] if lines else []
 
 
@@ -47,14 +37,14 @@ def main() -> None:
     if not path.exists():
         raise click.ClickException(f"{path}: no results yet. Run `make repro` first")
     try:
-        table = inputs.read(path, revisions.Results)
-        if "base" not in table:
+        found = records.read(path, Evaluation)
+        if BASE not in found.variants:
             raise ValueError(f"{path}: has no base, which gains are told against. Run `dvc repro`")
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     took = timings.table()
     heading = ["", "last time of each stage"] if took else []
-    click.echo("\n".join(["", *_results(table), *_summary(table.get("summary", {})), *heading, *took]))
+    click.echo("\n".join(["", *_results(found), *_summary(found.summary), *heading, *took]))
 
 
 if __name__ == "__main__":

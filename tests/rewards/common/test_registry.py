@@ -18,6 +18,9 @@ class Sunny:
     def __init__(self, warmth=1.0):
         self.warmth = warmth
 
+    def score(self, images, prompts):
+        return [self.warmth] * len(images)
+
 
 @pytest.fixture
 def plug_in(monkeypatch):

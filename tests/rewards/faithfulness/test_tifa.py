@@ -93,11 +93,6 @@ def test_it_abstains_on_everything_where_no_prompt_has_a_question(tifa, draw, pr
     assert found.reasons == ["no question for the prompt"] * 2
 
 
-def test_questions_are_needed(tifa, draw, prompts):
-    with pytest.raises(ValueError, match="tifa needs the questions"):
-        scored(tifa, draw(), prompts)
-
-
 class Talker:
     """A VQA that says in its own words what each prompt of a circle is about."""
 

@@ -1,7 +1,6 @@
 """The line-segment classifier, on random weights of the published shape, against layers of torch one by one."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from published_pointnet import real
@@ -10,8 +9,6 @@ from scored import scored
 
 from versat2i import rewards
 from versat2i.rewards.geometry import projective
-
-PROMPTS = pd.DataFrame({"prompt_id": ["p"], "text": ["a street"]})
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +45,7 @@ def test_the_score_is_the_probability_of_a_photograph(net, checkpoint):
 def test_an_image_is_judged_by_its_segments_alone_and_in_batches(net, checkpoint):
     blank = np.zeros((256, 256, 3), np.uint8)
     images = np.stack([streaks(20, 0), streaks(3, 1), blank, streaks(30, 2), streaks(25, 3)])
-    found = scored(load(checkpoint, batch_size=2), images, PROMPTS)
+    found = scored(load(checkpoint, batch_size=2), images)
     for place in (0, 3, 4):
         assert found.values[place] == pytest.approx(real(net, projective.seen(images[place])), rel=1e-4)
     assert found.reasons[2] == "the image is blank"
@@ -87,7 +84,7 @@ def test_the_draw_is_an_option(net, checkpoint):
             image[row : row + 6, column : column + 18] = 20  # a bar has two long sides
     assert len(projective.detect(image)) > 250
     for replace in (True, False):
-        (value,) = scored(load(checkpoint, replace=replace), image[None], PROMPTS).values
+        (value,) = scored(load(checkpoint, replace=replace), image[None]).values
         assert value == pytest.approx(real(net, projective.seen(image, replace)), rel=1e-4)
 
 
@@ -135,7 +132,7 @@ def test_a_file_that_is_damaged_is_one_clear_line(tmp_path):
             load(tmp_path / name).probabilities([random_segments(20, 0)])
 
 
-def test_it_is_computed_on_the_device_of_the_machine(checkpoint, tmp_path, monkeypatch):
+def test_it_is_computed_on_the_device_of_the_machine(checkpoint):
     """On `meta`, a device without numbers, everything runs up to where the scores are to be read."""
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
-        load(checkpoint).probabilities([random_segments(20, 0)])
+        load(checkpoint, device="meta").probabilities([random_segments(20, 0)])

@@ -53,11 +53,14 @@ class Explained(float):
 
 def expect_contract(reward: Any, label: str) -> None:
     """Raise a ValueError unless an evaluator's `score` can be called with images and prompts."""
+    score = getattr(reward, "score", None)
+    if not callable(score):
+        raise ValueError(f"{label}: has no method score(images, prompts), which an evaluator must")
     try:
-        inspect.signature(reward.score).bind(None, None)
+        inspect.signature(score).bind(None, None)
     except TypeError:
         raise ValueError(
-            f"{label}: score{inspect.signature(reward.score)} is the contract of an earlier version. Take (images, "
+            f"{label}: score{inspect.signature(score)} is the contract of an earlier version. Take (images, "
             "prompts), a prompt with prompt_id, text and questions, and return a list: for each image a number, or a "
             "text that says why there is none (docs/rewards.md, Write your own)"
         ) from None

@@ -138,7 +138,7 @@ def from_params(aspect: str, chosen: Chosen, machine: Compute = CPU) -> Reward:
     """
     if "device" in chosen.options:
         raise ValueError(
-            f"{aspect}.{chosen.evaluator}: option 'device' differs between machines: say it in compute.yaml"
+            f"{aspect}.{chosen.evaluator}: option 'device' differs between machines. Say it in compute.yaml"
         )
     point, named = _find(aspect, chosen.evaluator)
     if chosen.environment is None:

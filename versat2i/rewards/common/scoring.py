@@ -71,8 +71,8 @@ def _score_batch(reward: Reward, batch: list[shards.Candidate], prompts: dict[st
     try:
         verdicts = iter(_rows(reward, shown, prompts))
     except Exception as error:  # of an evaluator, which may be anybody's
-        if is_out_of_memory(error):
-            raise
+        if is_out_of_memory(_cause(error)):
+            raise _cause(error) from None
         raise _explained(reward, shown, prompts, error) from error
     empty = (np.nan, np.nan, FLAGGED, None)
     return [(c.prompt_id, c.k, *(empty if c.flagged else next(verdicts))) for c in batch]
@@ -124,7 +124,13 @@ def _explained(
     return ValueError(failed[0] if passed and failed else f"{reward.name}: {_described(error)}")
 
 
+def _cause(error: Exception) -> Exception:
+    """The evaluator's own error, which `judged` gives its name."""
+    return error.__cause__ if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception) else error
+
+
 def _described(error: Exception) -> str:
+    error = _cause(error)
     text = " ".join(str(error).split())
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
