@@ -22,7 +22,6 @@ IMAGES, SCRIPT = "images", "prompts.js"
 DIGITS = 5  # of a score; enough to sort by
 
 Key = tuple[str, int]  # prompt_id, k
-Numbers = dict[str, int]  # question_id -> its place among the questions of its prompt
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
+from versat2i.rewards.common.base import Image, PerImage
 
 Pixels = NDArray[np.float64]  # [height, width, 3], grey levels
 
@@ -63,14 +63,7 @@ def _beauty(image: Image) -> float:
     return float(sum(WEIGHTS[name] * part for name, part in parts.items()))
 
 
-class Classical:
+class Classical(PerImage):
     """Weighted mean of colourfulness, contrast and balance."""
 
-    name = "classical"
-    metric = "aesthetic"
-    higher_is_better = True
-    range = (0.0, 1.0)
-    licence = OWN_LICENCE
-
-    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        return [_beauty(image) for image in images]
+    name, metric, judge = "classical", "aesthetic", staticmethod(_beauty)

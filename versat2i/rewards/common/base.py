@@ -1,6 +1,6 @@
 """The contract of every evaluator: images and their prompts in, a number or the reason to abstain for each out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +51,24 @@ class Reward(Protocol):
             for each image a finite number (`Explained` where it has details), or the reason to abstain.
         """
         ...
+
+
+class PerImage:
+    """An evaluator that judges one image at a time, from 0 to 1, by a function of this project.
+
+    Attributes:
+        judge: the score of one image ``[height, width, 3]``, or the reason to abstain.
+    """
+
+    name: str
+    metric: str
+    higher_is_better = True
+    range = (0.0, 1.0)
+    licence = OWN_LICENCE
+    judge: Callable[[Image], float | str]
+
+    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        return [type(self).judge(image) for image in images]
 
 
 class Weights(Protocol):

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
+from versat2i.rewards.common.base import Image, PerImage
 from versat2i.seeds import stable_seed
 
 
@@ -12,14 +12,7 @@ def _number(image: Image) -> float:
     return (stable_seed(*image.shape, pixels) >> 10) / 2**53
 
 
-class Random:
+class Random(PerImage):
     """A stable hash of the image: the same on every machine, unlike for any two images."""
 
-    name = "random"
-    metric = "random"
-    higher_is_better = True
-    range = (0.0, 1.0)
-    licence = OWN_LICENCE
-
-    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        return [_number(image) for image in images]
+    name, metric, judge = "random", "random", staticmethod(_number)

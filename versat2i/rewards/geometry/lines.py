@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
+from versat2i.rewards.common.base import Image, PerImage
 from versat2i.rewards.geometry.segments import Segments, detect, lengths
 from versat2i.rewards.geometry.vanishing import agreement, deviations, vanishing_points
 
@@ -36,14 +36,7 @@ def _perspective(image: Image) -> float | str:
     return consensus(segments)
 
 
-class Lines:
+class Lines(PerImage):
     """Share of the length of long lines that runs towards one of three vanishing points."""
 
-    name = "lines"
-    metric = "geometry"
-    higher_is_better = True
-    range = (0.0, 1.0)
-    licence = OWN_LICENCE
-
-    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        return [_perspective(image) for image in images]
+    name, metric, judge = "lines", "geometry", staticmethod(_perspective)

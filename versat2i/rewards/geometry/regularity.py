@@ -1,6 +1,6 @@
 """How near the things of an embedded scene are to ideal shapes."""
 
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
+from versat2i.rewards.common.base import Image, PerImage
 from versat2i.shapes.world.perception import perceive
 
 
@@ -14,14 +14,7 @@ def _regularity(image: Image) -> float | str:
     return sum(fits) / len(fits) if fits else "no object was found"
 
 
-class Regularity:
+class Regularity(PerImage):
     """Intersection over union of each object with its ideal shape, 1 for a perfect drawing."""
 
-    name = "regularity"
-    metric = "geometry"
-    higher_is_better = True
-    range = (0.0, 1.0)
-    licence = OWN_LICENCE
-
-    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        return [_regularity(image) for image in images]
+    name, metric, judge = "regularity", "geometry", staticmethod(_regularity)

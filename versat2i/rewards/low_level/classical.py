@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Prompt, Verdicts
+from versat2i.rewards.common.base import Image, PerImage
 
 Grays = NDArray[np.float32]  # [height, width, 3], grey levels
 
@@ -70,14 +70,7 @@ def _cleanliness(image: Image) -> float | str:
     return 1.0 / (1.0 + sigma / HALF_NOISE) / (1.0 + (width / HALF_WIDTH) ** 2)
 
 
-class Classical:
+class Classical(PerImage):
     """Product of cleanliness and sharpness."""
 
-    name = "classical"
-    metric = "low_level"
-    higher_is_better = True
-    range = (0.0, 1.0)
-    licence = OWN_LICENCE
-
-    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        return [_cleanliness(image) for image in images]
+    name, metric, judge = "classical", "low_level", staticmethod(_cleanliness)
