@@ -1,4 +1,4 @@
-"""What all stages share: one-line errors, a summary line, and the time they took."""
+"""Run a stage's main: one-line errors, a summary line, the time it took."""
 
 import functools
 import os

@@ -29,7 +29,7 @@ COMMENTS = {
 
 
 def inputs(settings: Params) -> dict[str, list[str]]:
-    """What each stage reads besides code, in the order of the stages."""
+    """List the inputs of each stage besides code, in the order of the stages."""
     model = [settings.model.path] if settings.model.path else []
     experts = [str(places.adapter(aspect)) for aspect in settings.aspects]
     selected = [str(places.selected(aspect)) for aspect in settings.aspects]
@@ -74,7 +74,7 @@ def guards(settings: Params) -> list[str]:
 
 
 def _shown(settings: Params) -> list[str]:
-    """What the report shows besides images: scores, picks, losses, gates, results."""
+    """List the inputs of the report besides images: scores, picks, losses, gates, results."""
     shown = [str(places.scores(aspect)) for aspect in settings.aspects]
     shown += [str(places.metrics("select", aspect)) for aspect in settings.aspects]
     shown += [str(places.plot("train_lora", aspect)) for aspect in settings.aspects]

@@ -44,6 +44,7 @@ PROGRAMS = (
     "cd",
     "eval",
     "hf",
+    ".",
 )
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -64,6 +65,7 @@ COSTLY = {
     "uv pip freeze *": "lists an environment that is not here (tests/rewards/common/test_isolated.py reads such lists)",
     "pip install *": "changes the environment; the extra that it names is in pyproject.toml, see below",
     "tensorboard --logdir *": "serves until it is stopped",
+    ". .venv/bin/activate": "changes the reader's shell",
     "hf upload *": "reaches a hub",
 }
 """Commands that are not run here, each with the reason; their options are checked all the same."""
@@ -267,7 +269,7 @@ def test_extras_that_a_page_installs_exist():
 
 def test_every_kind_of_snippet_is_tested():
     kinds = {kind for page in PAGES for kind, _ in FENCE.findall(page.read_text())}
-    assert kinds <= {"", "python", "yaml", "toml"}
+    assert kinds <= {"", "python", "yaml", "toml", "sh"}  # the last by tests/test_your_model.py
 
 
 def anchors(page: Path) -> set[str]:

@@ -47,7 +47,7 @@ def put(model: Backbone, folder: Path) -> Mixture | None:
 
 
 def _name(folder: Path) -> str:
-    """What the pipeline calls a plain LoRA: its folder's name; a module's name must not hold a dot."""
+    """Name a plain LoRA in the pipeline: its folder's name with dots replaced, which torch forbids in module names."""
     return folder.resolve().name.replace(".", "_")
 
 
@@ -73,7 +73,7 @@ class Put:
 
 
 def metadata(folder: Path) -> dict[str, str]:
-    """What an adapter was made from: base model, revision.
+    """Read the metadata of an adapter: base model, revision.
 
     Raises:
         ValueError: there is no adapter, or it is damaged.

@@ -152,7 +152,7 @@ def file_state(adapter: Adapter) -> dict[str, Tensor]:
 
 
 def file_metadata(adapter: Adapter) -> dict[str, str]:
-    """What a file says of itself: what the adapter was made from, and rank and alpha where diffusers looks."""
+    """Metadata of a LoRA file: what the adapter was made from, and rank and alpha where diffusers looks."""
     part = names.denoiser_of(adapter.down)
     config = {
         f"{part}.r": adapter.rank,

@@ -1,4 +1,4 @@
-"""What peft's settings in a LoRA file say of its tensors: each layer's scale, and what is no plain LoRA."""
+"""Read peft's settings in a LoRA file: each layer's scale, and variants other than plain LoRA, which are refused."""
 
 import math
 from pathlib import Path

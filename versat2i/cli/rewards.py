@@ -46,7 +46,7 @@ def _metrics_of_pyiqa() -> str:
 
 
 def _row(aspect: str, name: str) -> tuple[str, str, str, str, str, str]:
-    """What an evaluator says of itself; one that needs options is not made, its class speaks for it."""
+    """Describe an evaluator in one row; one that needs options is described by its class, without making it."""
     try:
         make = factory(aspect, name)
         needs = required(make)

@@ -76,7 +76,7 @@ def lines(text: str, room: int, most: int) -> list[str]:
 
 
 def _longest(text: str, room: int) -> int:
-    """How many characters of a text fit, at least one."""
+    """Count the characters of a text that fit, at least one."""
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""What a comparison says of a variant: one record, as ``metrics/evaluate.json`` holds it, and how it is told."""
+"""The record of one comparison, as ``metrics/evaluate.json`` holds it, and its text form."""
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel
 

@@ -160,7 +160,7 @@ def standardised_gain(
 
 
 def check(scores: Scores, metrics: Sequence[str]) -> None:
-    """What `compare` needs of scores.
+    """Check that scores can be compared.
 
     Raises:
         ValueError: there is no base, a metric is missing, or variants differ in what was scored.

@@ -1,4 +1,4 @@
-"""How different the images of one prompt are."""
+"""Diversity: distance between the images of one prompt."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ MEASURE = Measure(
 
 
 def of(folder: Path) -> pd.DataFrame:
-    """How different the images of one prompt are: a self-trained model may draw one thing for ever.
+    """Measure how different the images of one prompt are; a collapsed model draws one image for all seeds.
 
     For each image the mean over the prompt's other images of the root mean square distance of their
     pixels, in units of the full range; a prompt with one image has none, nor has an image that was flagged.

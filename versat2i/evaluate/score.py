@@ -58,7 +58,7 @@ def score(
 
 
 def measures(evaluators: Evaluators) -> list[Measure]:
-    """What each evaluator measures, and last `diversity`, which every variant has.
+    """Describe what each evaluator measures; `diversity`, which every variant has, comes last.
 
     Raises:
         ValueError: two have the same metric, or one that of `diversity`.

@@ -1,4 +1,4 @@
-"""What a table of scores says of the evaluators that made it, so that whoever reads scores builds no evaluator."""
+"""Describe the scores of a table in its own metadata, so that a reader needs no evaluator."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a saved mixture consists of, without its weights: ``mixture.json``."""
+"""The recipe of a saved mixture, ``mixture.json``: gate scope, experts, metadata and mean gates, without weights."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -154,7 +154,7 @@ def paths(folder: Path) -> list[Path]:
 
 
 def count(folder: Path) -> dict[str, int]:
-    """How many candidates the shards of a folder hold, and how many of them a safety checker flagged."""
+    """Count the candidates in the shards of a folder, and those that a safety checker flagged."""
     indexes = [tables.read("index", path.with_suffix(".parquet")) for path in paths(folder)]
     return {"candidates": sum(map(len, indexes)), "flagged": sum(int(index["flagged"].sum()) for index in indexes)}
 

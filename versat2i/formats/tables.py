@@ -97,7 +97,7 @@ KEYS = {
     "evaluation": ["metric", "prompt_id", "k"],
     "losses": ["step"],
 }
-"""What no two rows of a table have in common."""
+"""Key columns of each table: no two rows have the same values in them."""
 
 _LEAST = {"k": 0, "rival": 0, "gap": 0, "rank": 1, "step": 1, "offset": 0, "size": 1, "width": 1, "height": 1}
 
@@ -149,7 +149,7 @@ def _check_nulls(column: pa.Array | pa.ChunkedArray, field: pa.Field, path: Path
 
 
 def _check_values(kind: str, table: pa.Table, path: Path) -> None:
-    """What a schema cannot say: how large numbers are, what texts look like, which rows are one too many."""
+    """Check what a schema cannot express: ranges of numbers, form of texts, duplicate rows."""
     for name in table.column_names:
         column, where = table.column(name), f"{path}: column {name!r}"
         if pa.types.is_floating(column.type):
@@ -263,7 +263,7 @@ def _load(path: Path) -> pa.Table:
 
 
 def measures(path: Path) -> list[Measure]:
-    """What the scores of a table measure, as `write` was told.
+    """Read the measures of a table, as `write` stored them.
 
     Raises:
         ValueError: the file is missing or no Parquet file, or does not say.

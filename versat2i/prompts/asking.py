@@ -80,7 +80,7 @@ def _answer(pair: Pair) -> list[str]:
 
 
 def _answers(pairs: list[Pair], choose: bool, asked: Asked, model: Replier) -> list[list[str]]:
-    """What the model says to each question when it knows the prompt alone, as words; with its choices or without."""
+    """Ask each question with the prompt alone, with its choices or without; returns the words of each answer."""
     check = Template(asked.check)
     texts = [
         check.fill(prompt=prompt.text, question=each["question"], choices=each["choices"] if choose else [])

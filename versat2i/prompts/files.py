@@ -19,7 +19,7 @@ def _plain(found: list[Row], column: str, source: str, counts: Counts) -> list[P
 
 @dataclass(frozen=True)
 class Layout:
-    """What the columns of a file mean.
+    """Meaning of the columns of a file.
 
     Attributes:
         needs: the columns it needs beside that of the prompts; the first gives it away.

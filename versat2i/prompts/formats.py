@@ -1,4 +1,4 @@
-"""How files are written: txt, csv, tsv, json, jsonl or parquet, told by their content."""
+"""Detect and read the format of prompt files by content: txt, csv, tsv, json, jsonl or parquet."""
 
 import codecs
 import csv
@@ -187,7 +187,7 @@ def _listed(content: Any) -> Any:
 
 
 def recognise(data: bytes, path: Path) -> str:
-    """How a file is written: as its content says where that is clear, else as its ending does.
+    """Detect the format of a file: by its content where that is clear, else by its ending.
 
     Args:
         data: the content.

@@ -22,7 +22,7 @@ Asked = tuple[str, tuple[str, ...], str, str, tuple[str, ...]]  # a question but
 
 
 class Thing(BaseModel):
-    """What must be seen: so many objects of a class, of a colour, placed beside another one."""
+    """One requirement of GenEval: a number of objects of a class, their colour, their place beside another object."""
 
     name: str = Field(alias="class", min_length=1)
     count: int = Field(ge=1)

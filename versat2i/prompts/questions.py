@@ -16,7 +16,7 @@ def origin(name: str) -> str:
 
 
 def category(row: Row, text: str) -> str:
-    """That of the file; TIFA has none, but an id that names a data set."""
+    """Category of a row: the file's own, or for TIFA's files the data set that its id names."""
     return row.label("category") or (origin(row.label("id")) if text == "caption" else "")
 
 

@@ -17,7 +17,7 @@ COLUMNS = {
 """Those that mean something; any other may hold what it will."""
 
 Counts = Counter[str]
-"""What was done to a file's prompts, and how often; a name is there only if it was done.
+"""Counts of changes made to a file's prompts; only changes that were made have an entry.
 
 `comments`: lines that were left out; `stripped`: prompts that lost another tool's syntax; `unnamed`: things of GenEval
 that the prompt calls otherwise; `unasked`: questions without choices, left out.
@@ -79,7 +79,7 @@ class Row:
         return self.word(column) if self.holds(column) else ""
 
     def label(self, column: str) -> str:
-        """What stands there as a text that only groups prompts: never a reason to refuse them.
+        """Read a cell as a label that groups prompts; any content is accepted.
 
         A list is its parts with commas between; what cannot be shown is empty.
         """

@@ -1,4 +1,4 @@
-"""What the page says about one aspect: what was picked, what was rejected, how its expert learned."""
+"""The page's section on one aspect: picks, rejected candidates, training loss of its expert."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ class Aspect:
 
 
 def read(measure: Measure, settings: Params, texts: dict[str, str], out: Path) -> Aspect:
-    """An aspect's section; its examples' thumbnails are written on the way.
+    """Read an aspect's section and write the thumbnails of its examples.
 
     Args:
         measure: what the aspect's scores are.

@@ -1,4 +1,4 @@
-"""What the image browser shows: every evaluation image with its scores and answers, in a compact form.
+"""Data of the image browser: every evaluation image with its scores and answers, in compact form.
 
 The page reads it as a script beside it, since browsers let no page that was opened from a disk read
 another file. A picture is named by the number of its item, which is its place in the list.
@@ -121,7 +121,7 @@ class Answer(BaseModel):
 
 
 class Details(BaseModel):
-    """What the details of a score hold that was made from answers."""
+    """Details of a score that was made from answers."""
 
     model_config = ConfigDict(strict=True)
     answers: list[Answer] = []

@@ -60,7 +60,7 @@ def _svg(name: str, size: tuple[float, float], draw: Callable[[Axes], None]) -> 
 
 
 def histogram(aspect: str, pool: NDArray[np.float64], picks: NDArray[np.float64], threshold: float | None) -> Markup:
-    """How the scores of the pool and of the picks are distributed, as shares of each.
+    """Histogram of the scores of pool and picks, as shares of each.
 
     Args:
         aspect: whose scores.

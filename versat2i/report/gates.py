@@ -1,4 +1,4 @@
-"""What the page says about the mixture: how much of each expert its layers use."""
+"""The page's section on the mixture: mean gate of each expert in each layer."""
 
 import re
 from dataclasses import dataclass

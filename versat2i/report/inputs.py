@@ -1,4 +1,4 @@
-"""What the page shows of metrics files besides results: a file that holds less is named before anything is drawn."""
+"""Metrics files that the page shows besides results, checked before anything is drawn."""
 
 from versat2i.formats.records import Count, Number, Part
 

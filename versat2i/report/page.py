@@ -84,7 +84,7 @@ def model_licence(model: Model) -> str:
 
 
 def verdict(measures: list[Measure], units: Mapping[str, float], variants: list[str]) -> dict[str, Any]:
-    """What ``metrics/evaluate.json`` and ``metrics/groups.json`` say, as the page shows it."""
+    """Prepare ``metrics/evaluate.json`` and ``metrics/groups.json`` for the page."""
     table = records.read(places.metrics("evaluate"), Evaluation)
     name = results.headline(variants)
     changes = {

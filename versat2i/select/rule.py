@@ -118,7 +118,7 @@ def summary(scores: pd.DataFrame, picks: pd.DataFrame, *, threshold: float) -> d
 
 
 def distribution(scores: pd.DataFrame, picks: pd.DataFrame, bins: int) -> pd.DataFrame:
-    """How the scores of the pool and of the picks are distributed over the same bins.
+    """Histogram the scores of pool and picks over the same bins.
 
     Args:
         scores: what `pick` was given, at least one of them judged.
@@ -180,14 +180,14 @@ def rejected(scores: pd.DataFrame, picks: pd.DataFrame, amount: int) -> pd.DataF
 
 
 def _lead(pool: pd.DataFrame, guard: pd.DataFrame) -> np.ndarray:
-    """How far each candidate lies above its prompt's median in a guard's merit; 0 where the guard abstained."""
+    """Lead of each candidate over its prompt's median in a guard's merit; 0 where the guard abstained."""
     merit = guard.set_index(KEYS)["merit"]
     lead = merit - merit.groupby("prompt_id").transform("median")
     return lead.reindex(pd.MultiIndex.from_frame(pool[KEYS])).fillna(0.0).to_numpy()
 
 
 def _ranked(pool: pd.DataFrame, per_prompt: int, margin: float, guards: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """What would be picked if there were no threshold.
+    """Rank the candidates that would be picked without a threshold.
 
     The best n of those above a threshold are those above it of the best n: it can be applied last.
     """

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a setting or a file, in one line: where, what was found, what was expected."""
+"""Turn pydantic's complaint into one line: where, what was found, what was expected."""
 
 from difflib import get_close_matches
 from typing import Any, get_args

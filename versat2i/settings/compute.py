@@ -14,7 +14,7 @@ MOST = 4  # processes side by side where nobody says how many: each holds a mode
 
 DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
 SAID = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "hip": "cuda", "metal": "mps", "apple": "mps", "intel": "xpu"}
-"""What people call a device, and its name for torch."""
+"""Common names of devices and torch's name for them."""
 
 
 def _device(name: str) -> str:
@@ -88,7 +88,7 @@ class Compute(BaseModel):
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
     def processes(self, stage: str) -> int:
-        """How many processes work on a stage's shards: 1 by the engine `inline`, else `workers`.
+        """Number of processes for a stage's shards: 1 by the engine `inline`, else `workers`.
 
         `auto` is `side_by_side` for ``generate``, beside which little else can run, else one: a process takes seconds
         to start, and `make repro` runs whole stages side by side.
@@ -100,11 +100,11 @@ class Compute(BaseModel):
         return self.side_by_side() if stage == "generate" else 1
 
     def stages_at_once(self) -> int:
-        """How many stages `make repro` runs at a time: `jobs`, or as many as `side_by_side`."""
+        """Number of stages that `make repro` runs at a time: `jobs`, or as many as `side_by_side`."""
         return self.side_by_side() if self.jobs == "auto" else self.jobs
 
     def side_by_side(self) -> int:
-        """How many processes this machine has room for: one on an accelerator, whose memory may not hold two.
+        """Number of processes this machine has room for: one on an accelerator, whose memory may not hold two.
 
         On a CPU one a core, at most `MOST`: two of one thread do more than one of two.
         """

@@ -191,7 +191,7 @@ class Select(_Section):
 
 
 class Training(_Section):
-    """What every training run has: an expert's, the joint LoRA's and the mixture's."""
+    """Settings of every training: an expert's, the joint LoRA's, the mixture's."""
 
     objective: Literal["sft", "contrast"]  # the picks alone, or each beside its prompt's worst candidate
     steps: Positive

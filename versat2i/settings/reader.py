@@ -11,7 +11,7 @@ DEEPEST = 30  # levels of nesting
 
 
 def parse(text: str) -> Any:
-    """What a YAML text says; None if it says nothing.
+    """Parse a YAML text; None for an empty one.
 
     Raises:
         ValueError: it is not YAML, too long or too deep, or an alias stands in it; one line that says where.

@@ -67,7 +67,7 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def imports(known: Mapping[str, Path]) -> Graph:
-    """What each module imports of the others, anywhere in it: within functions and for type checkers too."""
+    """Imports among the modules, including those within functions and for type checkers."""
     return {module: frozenset(_imported(path.read_text(), known) - {module}) for module, path in known.items()}
 
 

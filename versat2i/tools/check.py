@@ -1,4 +1,4 @@
-"""What a user with a model's weights runs first: each way in which real models are known to go wrong, on one batch."""
+"""Try a model and its evaluators on one batch for each known failure, before a run is paid for."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a run needs of this machine and this clone: is it there, and how is it mended?"""
+"""Check what a run needs of this machine and this clone, and say how to mend what is missing."""
 
 import importlib.util
 import os

@@ -4,7 +4,7 @@ import subprocess
 
 
 def output(*arguments: str) -> str:
-    """What `dvc` printed; ends with its exit status if that is not 0, as DVC has said why."""
+    """Run `dvc` and return its output; a failure ends with DVC's own exit status, since DVC has said why."""
     done = subprocess.run(["dvc", *arguments], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.returncode)

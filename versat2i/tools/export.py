@@ -42,7 +42,7 @@ def read(folder: Path) -> Adapter:
 
 
 def called(folders: list[Path]) -> list[str]:
-    """What the files of adapters are called: by their own names; where two share one, by what tells their paths apart.
+    """Name the files of adapters: by their own names, or where two share one, by the parts in which their paths differ.
 
     Args:
         folders: of adapters, none twice.
@@ -131,7 +131,7 @@ def kohya_state(adapter: Adapter) -> dict[str, Tensor]:
 
 
 def labels(adapter: Adapter, folder: Path, name: str) -> dict[str, str]:
-    """What the tools show of a LoRA: kohya's ``ss_`` keys, the base model and its revision, DVC's hash."""
+    """Metadata that other tools show of a LoRA: kohya's ``ss_`` keys, base model and revision, DVC's hash."""
     base = adapter.metadata.get("base_model", "")
     family = adapter.metadata.get("family", PUBLISHED.get(base, ""))
     found = {

@@ -28,7 +28,7 @@ class Need:
 
 
 def needs(settings: Params, machine: Compute) -> list[Need]:
-    """What params name that is not on this machine as a folder, each once.
+    """List what params name and this machine does not have as a folder, each once.
 
     Raises:
         ValueError: an evaluator or one of its options is unknown.

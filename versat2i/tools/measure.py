@@ -1,4 +1,4 @@
-"""What a batch of each kind of work takes on this machine: seconds, and memory where a GPU counts it."""
+"""Time one batch of each kind of work on this machine: seconds, and on a GPU its memory."""
 
 import statistics
 import time
@@ -22,7 +22,7 @@ Step = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one call took.
+    """Cost of one call.
 
     Attributes:
         seconds: the median of the calls.

@@ -34,7 +34,7 @@ def read(path: Path) -> tuple[NDArray[np.uint8], list[str]]:
 
 
 def _instead(path: Path) -> str | None:
-    """What lies there in place of an image, where that is known."""
+    """Name what a path holds in place of an image, where that is known."""
     if path.is_dir():
         return "it is a folder"
     with path.open("rb") as file:
@@ -92,7 +92,7 @@ def _furthest(one: Image.Image, other: Image.Image) -> int:
 
 
 def _opacity(image: Image.Image) -> Image.Image | None:
-    """How opaque each pixel is, 0 to 255; None for an image that is so throughout."""
+    """Opacity of each pixel, 0 to 255; None for an opaque image."""
     if not image.has_transparency_data:
         return None
     return image.convert("RGBA").getchannel("A")

@@ -1,4 +1,4 @@
-"""What a run will take, before it is paid for: images, hours and gigabytes, from one timed batch of each work."""
+"""Estimate a run before it is paid for: images, hours and gigabytes, from one timed batch of each kind of work."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -102,7 +102,7 @@ def _passes(steps: int, guidance_scale: float) -> int:
 
 
 def gigabytes(settings: Params, listed: list[Work], measured: Measured) -> dict[str, float]:
-    """What the run will leave on disk, by kind, in 10^9 bytes, each with all its copies."""
+    """Disk space of the run by kind, in 10^9 bytes, copies included."""
     images = {stage: next(w.amount for w in listed if w.stage == stage) for stage in ("generate", "evaluate")}
     picks = sum(settings.select[aspect].per_prompt for aspect in settings.aspects)
     selected = images["generate"] / settings.generate.per_prompt * picks

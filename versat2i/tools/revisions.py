@@ -46,7 +46,7 @@ def metrics(revision: str) -> Evaluation:
 
 
 def changes(before: Evaluation, after: Evaluation) -> pd.DataFrame:
-    """What both have, one row a variant and metric.
+    """Compare the variants and metrics that both have, one row each.
 
     Args:
         before: the one's results.

@@ -1,8 +1,8 @@
-"""What DVC's run cache needs of a stage's outputs and `dvc push` leaves out.
+"""Push the outputs that DVC's run cache needs and `dvc push` leaves out.
 
 The run cache restores a stage only whole: every output of it. `dvc push --run-cache` sends its entries, and the
 outputs of the present commit, but no metrics and plots, since those are Git's. A colleague would have to train anew
-what was trained before, for want of a few small files.
+what was trained before, because a few small files are missing.
 """
 
 from pathlib import Path

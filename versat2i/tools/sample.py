@@ -25,7 +25,7 @@ def load(model: Model, adapter: Path | None, weights: dict[str, float], machine:
         model: the base model.
         adapter: folder of an expert, a merge or a mixture; None: the base itself.
         weights: experts' weights in place of a mixture's gates (see `mixture.Mixture.override`); empty:
-            the gates have their say.
+            the mixture keeps its gates.
         machine: how and where to draw.
 
     Raises:

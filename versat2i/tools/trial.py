@@ -34,7 +34,7 @@ MOST_APART = 0.3  # of what a LoRA changes: rounding to bfloat16 was up to 0.2, 
 
 @dataclass(frozen=True)
 class Tried:
-    """What a model did in the dtype of params.
+    """Results of a model in the dtype of params.
 
     Attributes:
         family: its class.
@@ -67,7 +67,7 @@ def _wrong(what: str, error: Exception) -> Finding:
 
 
 def findings(settings: Params, machine: Compute) -> Iterator[Finding]:
-    """What is found of the model of params, as it is found."""
+    """Try the model of params; yields each finding as it is made."""
     try:
         model = diffusion.load(settings.model, machine)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What is trained on: the picks of selected sets, and the batch of each step."""
+"""Training examples: the picks of selected sets, and the batch of each step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from versat2i.settings import params
 
 @dataclass(frozen=True)
 class Examples:
-    """What is trained on.
+    """Training examples.
 
     Attributes:
         latents: of the picks, ``[amount, channels, height, width]``; with their rivals beside them for

@@ -1,4 +1,4 @@
-"""What training has made, kept in the work store: a comment in its code reruns the stage, but trains nothing again."""
+"""Finished trainings, cached by fingerprint: DVC may rerun a stage, but nothing is trained twice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an adapter or a gate is trained to lower."""
+"""Loss functions of adapters and gates."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""How work ends before its time: what went wrong in one line, and what to do."""
+"""Turn failures and signals into one line: what went wrong, and what to do."""
 
 import errno
 import os
@@ -143,7 +143,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _of_system(error: OSError) -> str:
-    """What the system said; where a disk is full, how to make room or to write elsewhere."""
+    """Describe a system error; for a full disk, say how to make room or to write elsewhere."""
     if error.errno not in FULL:
         return _text(error)
     return (

@@ -1,4 +1,4 @@
-"""What a model hub's refusals mean, in one line that says what to do."""
+"""Explain a model hub's refusals in one line that says what to do."""
 
 import os
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def progress() -> Iterator[None]:
 
 
 def failures(*more: type[Exception]) -> tuple[type[Exception], ...]:
-    """What hub libraries raise if something is wrong with a repository or the way to it, and `more`."""
+    """Exceptions that hub libraries raise for a repository or the way to it, and `more`."""
     from huggingface_hub import errors  # not instant
 
     return (OSError, errors.HTTPError, errors.EntryNotFoundError, errors.RevisionResolutionError, *more)

@@ -17,7 +17,7 @@ def affected(needs: Needs, changed: Set[str]) -> set[str]:
 
 
 def heights(needs: Needs) -> dict[str, int]:
-    """How many stages the longest way from each stage to an end of the pipeline goes through."""
+    """Length of the longest path from each stage to the end of the pipeline, in stages."""
     found = dict.fromkeys(needs, 1)
     for stage in reversed([*TopologicalSorter(needs).static_order()]):
         for earlier in needs[stage]:

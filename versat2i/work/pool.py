@@ -85,6 +85,6 @@ def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], pro
             yield from results
     except BrokenProcessPool:
         raise ValueError(
-            f"one of {workers} worker processes was killed, perhaps for want of memory. Run again to go on from "
+            f"one of {workers} worker processes was killed, perhaps by lack of memory. Run again to go on from "
             "what is finished; fewer `workers` in compute.yaml need less"
         ) from None

@@ -23,7 +23,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _sums(piece: Path, key: str) -> dict[str, Any]:
-    """Checksums of a piece's files, and its key, lest it is taken for another one that it was renamed to."""
+    """Checksums of a piece's files and its key; the key tells a piece that was renamed from the one it replaces."""
     return {"key": key, "files": {name: files.file_hash(piece / name) for name in _files(piece) if name != _CHECKSUMS}}
 
 

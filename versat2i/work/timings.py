@@ -1,4 +1,4 @@
-"""What each stage took on this machine: kept in the work store, where nothing that DVC hashes sees it."""
+"""Times of stages on this machine, kept in the work store: DVC hashes none of them."""
 
 import json
 from contextlib import suppress

@@ -21,7 +21,7 @@ Samples = Callable[[], NDArray[np.uint8]]  # draws a picture, [height, width, 3]
 
 @contextmanager
 def watching(name: str, machine: Compute, samples: Samples) -> Iterator[Watch]:
-    """What a training loop calls after each step, with the step (from 1) and its loss.
+    """Yield a function for the training loop to call after each step, with the step (from 1) and its loss.
 
     Args:
         name: of the adapter; its events lie in the work store under ``tensorboard/<name>``.

@@ -1,4 +1,4 @@
-"""What all model families have in common: text in, latents out, latents decoded, noise predicted."""
+"""Common interface of all model families: embed text, draw latents, decode them, predict noise."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ALONE = Compute()  # what holds without a compute.yaml
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What a denoiser is told of prompts.
+    """Prompts as the denoiser takes them.
 
     Attributes:
         hidden: an embedding a token, ``[batch, tokens, d]``.
@@ -101,7 +101,7 @@ class Backbone:
 
     @property
     def origin(self) -> dict[str, str]:
-        """What an adapter that is trained on this model says of it: its identity, and its family if it is of one."""
+        """Metadata for adapters trained on this model: its identity, and its family where it has one."""
         return self.identity | ({"family": self.family} if self.family else {})
 
     @property

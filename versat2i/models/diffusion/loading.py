@@ -31,7 +31,7 @@ MOST = 400  # characters of what a library says
 
 
 def identity(model: Model) -> dict[str, str]:
-    """What tells this base model from any other, for metadata and fingerprints."""
+    """Identify a base model, for metadata and fingerprints."""
     if model.path is not None:
         return {"base_model": model.path, "revision": work_files.folder_hash(Path(model.path))[:16]}
     return {"base_model": str(model.repo), "revision": str(model.revision)}

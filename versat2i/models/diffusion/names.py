@@ -1,4 +1,4 @@
-"""What diffusers calls the layers that an adapter changes, whatever the family."""
+"""Names that diffusers gives to the layers an adapter changes, for every family."""
 
 import re
 from collections.abc import Iterable
@@ -26,5 +26,5 @@ def reads_text(module: str) -> bool:
 
 
 def denoiser_of(modules: Iterable[str]) -> str:
-    """What a pipeline calls the denoiser that has these layers, also in a file of LoRA weights."""
+    """Name of the denoiser with these layers in its pipeline, also in a file of LoRA weights."""
     return "transformer" if any(module.startswith(_TRANSFORMER) for module in modules) else "unet"

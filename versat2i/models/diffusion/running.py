@@ -1,4 +1,4 @@
-"""How a loaded pipeline runs on this machine, as compute.yaml says: place, kernels, memory saved for time."""
+"""Run a loaded pipeline as compute.yaml says: device, attention kernels, memory saved for time."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""How images are noised in training, and what is to be predicted from them: the model's own scheduler says it."""
+"""Noise images in training and give the prediction target, both as the model's own scheduler defines them."""
 
 from typing import Any, Protocol
 

@@ -12,7 +12,7 @@ from versat2i.work import fingerprint, store
 
 
 class Replier(Protocol):
-    """Who replies to requests.
+    """A language model, or a cache of its replies.
 
     Attributes:
         identity: tells its replies from those of any other.
@@ -71,7 +71,7 @@ class LanguageModel(weights.Holder):
         )
 
     def _text(self, tokens: list[int]) -> str:
-        """What a reply's tokens say, without the line in which it was cut off."""
+        """Decode a reply; the last line of one that was cut off is dropped."""
         ends = self._model.generation_config.eos_token_id
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         finished = any(end in tokens for end in (ends if isinstance(ends, list) else [ends]))

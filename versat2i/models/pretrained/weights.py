@@ -42,7 +42,7 @@ class Pretrained:
 
     @property
     def identity(self) -> str:
-        """What tells these weights from any other: the revision, or a hash of the folder's bytes."""
+        """Identify these weights: the revision, or a hash of the folder's bytes."""
         return str(self) if self.revision else f"{self.place}#{files.folder_hash(Path(self.place))[:16]}"
 
     def fetch(self) -> None:
@@ -62,12 +62,12 @@ class Pretrained:
             raise self._failure(error, str(error)) from None
 
     def _failure(self, error: Exception, problem: str) -> ValueError:
-        """What the hub said, if it had a part in an error; else the problem that is ours to name."""
+        """Explain an error: by the hub's reason where it has one, else by the problem given."""
         why = hub.reason(error, self.place, self.revision) if self.revision else None
         return ValueError(why or f"{self}: {problem}")
 
     def load(self, kind: str, **options: Any) -> Any:
-        """What ``transformers.<kind>.from_pretrained`` makes of them.
+        """Load them by ``transformers.<kind>.from_pretrained``.
 
         Raises:
             ValueError: it is not there, cannot be reached, or is of a class that `kind` does not know.
@@ -93,7 +93,7 @@ class Pretrained:
             raise self._failure(error, problem) from None
 
     def tensors(self, file: str) -> Any:
-        """What a file of weights holds; nothing but tensors is read from it.
+        """Read a file of weights; only tensors are unpickled.
 
         Raises:
             ValueError: it is not there, cannot be reached, or holds more than tensors.
@@ -132,7 +132,7 @@ class Pretrained:
 
 
 class Holder:
-    """What is made of pretrained weights; they are loaded when they are first used.
+    """A model whose weights are loaded when it is first used.
 
     Attributes:
         kind: the auto class of transformers.

@@ -89,7 +89,7 @@ class Weights(Protocol):
 
 
 def weights_of(reward: Reward) -> list[Weights]:
-    """What an evaluator says it loads."""
+    """List what an evaluator loads."""
     return list(getattr(reward, "weights", ()))
 
 
@@ -147,7 +147,7 @@ def judged(reward: Reward, images: Images, prompts: list[Prompt], names: Sequenc
 
 
 def check(reward: Reward, given: object, prompts: list[Prompt], names: Sequence[str] | None = None) -> Verdicts:
-    """What an evaluator gave for a batch, once each is a finite number or a reason.
+    """Check the result of an evaluator for a batch: a finite number or a reason for each image.
 
     Args:
         reward: who scored.

@@ -1,4 +1,4 @@
-"""How near an image and its prompt are in the space of a CLIP."""
+"""Cosine of image and prompt in the embedding space of a CLIP."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -97,7 +97,7 @@ class Similarity(ABC):
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
 
     def phrase(self, prompt: str) -> str:
-        """What is said of the image."""
+        """Text that the image is compared with."""
         return prompt
 
     @abstractmethod

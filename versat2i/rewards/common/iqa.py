@@ -32,7 +32,7 @@ _NOT_BY_ITSELF = {
 
 @cache
 def _configs() -> dict[str, dict[str, Any]]:
-    """What pyiqa says of its metrics. Read without importing pyiqa, which takes seconds."""
+    """Read pyiqa's table of metrics without importing pyiqa, which takes seconds."""
     package = find_spec("pyiqa")
     if package is None or not package.submodule_search_locations:
         raise ValueError("the evaluators pyiqa:* need pyiqa, which is not installed: run `make setup`")
@@ -200,7 +200,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What pyiqa downloads for a metric, when it builds it; pyiqa's version says which."""
+    """Weights that pyiqa downloads when it builds a metric; pyiqa's version decides which."""
 
     metric: Metric
     remote = True

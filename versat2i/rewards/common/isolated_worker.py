@@ -22,7 +22,7 @@ SAID = ("name", "metric", "higher_is_better", "range", "licence")  # of an evalu
 
 @dataclass(frozen=True)
 class Prompt:
-    """What an image was to show.
+    """The prompt of an image.
 
     Attributes:
         prompt_id: its name in the tables.

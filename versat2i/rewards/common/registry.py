@@ -59,7 +59,7 @@ def unknown(what: str, name: str, known: Collection[str]) -> ValueError:
 
 
 def _import(point: EntryPoint) -> Callable[..., Any]:
-    """What an entry point names.
+    """Import what an entry point names.
 
     Raises:
         ValueError: it cannot be imported.
@@ -76,7 +76,7 @@ def _import(point: EntryPoint) -> Callable[..., Any]:
 
 
 def _options(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """What a callable takes by name."""
+    """Parameters that a callable takes by name."""
     parameters = inspect.signature(factory).parameters.values()
     return {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
@@ -153,7 +153,7 @@ def _made(point: EntryPoint, options: Mapping[str, Any], device: str | Callable[
 
 
 def measure(aspect: str, chosen: Chosen, *, selects: bool = True) -> Measure:
-    """What the evaluator that params name says of its scores.
+    """Describe the scores of the evaluator that params name.
 
     Args:
         aspect: its folder.
@@ -173,7 +173,7 @@ def measure(aspect: str, chosen: Chosen, *, selects: bool = True) -> Measure:
 
 
 def _find(aspect: str, evaluator: str) -> tuple[EntryPoint, dict[str, str]]:
-    """What makes an evaluator, and the options that its name stands for.
+    """Find the entry point of an evaluator, and the options that its name implies.
 
     Raises:
         ValueError: the aspect or the evaluator is not known; close ones are named.

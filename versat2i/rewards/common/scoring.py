@@ -160,7 +160,7 @@ def expect_all(scores: pd.DataFrame, texts: dict[str, str], folder: Path) -> Non
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a unit's scores depend on besides its shards; makes a worker for `pool.run`."""
+    """Inputs of scoring besides the shards; makes a worker for `pool.run`."""
 
     aspect: str
     evaluator: Evaluator

@@ -95,7 +95,7 @@ class VisionLanguage(weights.Holder):
         return self._rendered(text, self._system) if self.chats else self._plain.format(text)
 
     def _gap(self, text: str, question: str, answer: str) -> str:
-        """What stands between a question and its answer: as the chat template has it, else a blank after a word.
+        """Text between a question and its answer: from the chat template, else a blank after a word.
 
         Raises:
             ValueError: the template puts words there, so the answer is not what comes next.
@@ -189,7 +189,7 @@ class VisionLanguage(weights.Holder):
         return torch.stack(steps, 1).cpu()
 
     def answers(self, images: Images, questions: list[str]) -> list[str]:
-        """What the model says to each question about its image; one that chats is asked to be short."""
+        """Answer each question about its image; a chat model is asked for a single word or phrase."""
         texts = [SHORT.format(question) for question in questions] if self.chats else questions
         made, asked = self._generate(images, texts, "", LONGEST)
         said = self._processor.tokenizer.batch_decode(made.sequences[:, asked:], skip_special_tokens=True)

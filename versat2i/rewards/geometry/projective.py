@@ -43,7 +43,7 @@ def chosen(segments: Segments, replace: bool = True) -> Segments:
 
 
 def seen(image: Image, replace: bool = True) -> Segments | str:
-    """What the classifier is shown of an image, or the reason to abstain.
+    """Line segments that the classifier is shown of an image, or the reason to abstain.
 
     Args:
         image: ``uint8 [height, width, 3]``.
@@ -122,7 +122,7 @@ class Projective:
         return {name: value.to(self._device) for name, value in read(self._path).items()}
 
     def probabilities(self, sets: list[Segments]) -> NDArray[np.float64]:
-        """That each set of segments is of a photograph, ``float64 [sets]``."""
+        """Probability that each set of segments is of a photograph, ``float64 [sets]``."""
         import torch  # heavy
 
         most = max(map(len, sets))

@@ -49,7 +49,7 @@ def renamed(weights: Weights) -> Weights:
 
 
 def _depth(weights: Weights, prefix: str) -> int:
-    """How many layers there are with names such as ``<prefix>7.``."""
+    """Count the layers with names such as ``<prefix>7.``."""
     return 1 + max(int(name.split(".")[0]) for name in below(weights, prefix))
 
 

@@ -1,4 +1,4 @@
-"""What people prefer, learned by fine-tuning a CLIP on their choices."""
+"""Models of human preference: CLIPs fine-tuned on people's choices."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Who answers questions about images: one module each, listed in `VQAS`."""
+"""VQA models: one module each, listed in `VQAS`."""
 
 from importlib.metadata import EntryPoint
 from pathlib import Path
