@@ -45,6 +45,7 @@ def test_a_file_that_holds_what_is_shown_is_read_as_it_is(put, content, shape):
         (SELECTION | {"picks": "3"}, inputs.Selection, "picks: input should be a valid integer"),
         (SELECTION | {"pool_mean": True}, inputs.Selection, "pool_mean: input should be a valid number"),
         (EVALUATION | {"base": {"tifa": {"mean": 0.5}}}, Evaluation, "base.tifa.abstained: field required"),
+        ({"base": {"tifa": CELL}}, Evaluation, "summary: field required"),
         ({"seen": {"summary": {"mixture": {"score": "x"}}}}, Groups, "seen.summary.mixture.score: input should"),
     ],
 )

@@ -104,3 +104,13 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path, content, named):
         compute.load(path)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
     assert named in str(error.value)
+
+
+def test_compute_yaml_is_read_by_commands_alone():
+    """What lies deeper is told: in a notebook the current folder may hold anybody's file."""
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "versat2i").rglob("*.py")}
+    reading = {name for name, text in sources.items() if "compute.load(" in text}
+    assert {name for name in reading if not name.startswith("versat2i/cli/")} == {
+        "versat2i/tools/doctor.py",
+        "versat2i/tools/repro.py",
+    }

@@ -51,7 +51,7 @@ def test_times_are_those_of_the_last_run(here):
     (here / "work").mkdir()
     rows = [{"stage": "generate", "seconds": seconds} for seconds in (9.0, 2.0)]
     (here / "work/timings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lines = printed(here, {"base": {"tifa": {"mean": 1.0, "abstained": 0}}})
+    lines = printed(here, {"base": {"tifa": {"mean": 1.0, "abstained": 0}}, "summary": {}})
     assert lines[-3:] == [["last", "time", "of", "each", "stage"], ["generate", "2.0", "s"], ["total", "2.0", "s"]]
 
 

@@ -61,7 +61,7 @@ class Evaluation(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, dict[str, Result]] = Field(init=False)
-    summary: dict[str, Together] = {}
+    summary: dict[str, Together]
 
     @property
     def variants(self) -> dict[str, dict[str, Result]]:
