@@ -86,9 +86,14 @@ def flat(colour: int) -> np.ndarray:
     return np.full((64, 64, 3), colour, np.uint8)
 
 
-def variant(folder: Path, grays: dict[str, list[int]]) -> Path:
-    """Flat images: ``{prompt_id: [gray, ...]}``, a shard a prompt."""
+def variant(folder: Path, grays: dict[str, list[int]], stripe: int = 0) -> Path:
+    """Images of one gray: ``{prompt_id: [gray, ...]}``, a shard a prompt.
+
+    A `stripe` is added to every other column and taken from the rest: such an image is not blank and has the same mean.
+    """
+    stripes = np.where(np.arange(64) % 2, stripe, -stripe)[None, :, None]
     for number, (prompt_id, values) in enumerate(grays.items()):
-        candidates = [dataclasses.replace(candidate(prompt_id, k), image=flat(gray)) for k, gray in enumerate(values)]
+        images = [(flat(gray) + stripes).astype(np.uint8) for gray in values]
+        candidates = [dataclasses.replace(candidate(prompt_id, k), image=image) for k, image in enumerate(images)]
         shards.write(folder / f"{number:05d}-000", candidates)
     return folder

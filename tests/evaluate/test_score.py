@@ -56,14 +56,14 @@ class Heavy:
 
 def test_an_evaluator_is_unloaded_before_the_next_one_loads(tmp_path, monkeypatch):
     monkeypatch.setitem(control.EVALUATORS, "heavy:", f"{__name__}:Heavy")
-    folder = drawn.variant(tmp_path / "base", {"p0": [9, 8]})
+    folder = drawn.variant(tmp_path / "base", {"p0": [9, 8]}, stripe=1)
     evaluators = [("control", Reward(evaluator=f"heavy:{name}")) for name in ("a", "b", "c")]
     evaluation.score(folder, evaluators, TEXTS, NO_QUESTIONS)
     assert ALIVE == [[], [False], [False, False]]
 
 
 def test_lower_is_better_is_turned_round(tmp_path):
-    folder = drawn.variant(tmp_path / "base", {"p0": [10, 20], "p1": [30, 40]})
+    folder = drawn.variant(tmp_path / "base", {"p0": [10, 20], "p1": [30, 40]}, stripe=1)
     evaluators = [("control", Reward(evaluator="darkness")), ("geometry", Reward(evaluator="random"))]
     table = evaluation.score(folder, evaluators, TEXTS, NO_QUESTIONS)
     measures = evaluation.measures(evaluators)
@@ -85,8 +85,14 @@ def test_lower_is_better_is_turned_round(tmp_path):
         assert list(zip(frame["prompt_id"], frame["k"], strict=True)) == keys
     assert frames["gray"]["score"].tolist() == [10, 20, 30, 40]
     assert frames["gray"]["merit"].tolist() == [-10, -20, -30, -40]
-    assert frames["random"]["abstained"].tolist() == ["the image is blank"] * 4  # flat as they are
+    assert frames["random"]["abstained"].isna().all()
     assert frames["diversity"]["score"].tolist() == pytest.approx([10 / 255] * 4)
+
+
+def test_a_blank_image_is_judged_by_nobody(tmp_path):
+    folder = drawn.variant(tmp_path / "base", {"p0": [10, 20]})
+    table = evaluation.score(folder, [("control", Reward(evaluator="darkness"))], TEXTS, NO_QUESTIONS)
+    assert table[table["metric"] == "gray"]["abstained"].tolist() == ["the image is blank"] * 2
 
 
 def test_higher_is_better_is_left_as_it_is(tmp_path):
