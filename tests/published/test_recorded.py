@@ -75,6 +75,24 @@ def test_image_reward_is_that_of_its_authors(tmp_path):
     assert np.ptp(RECORDED["image_reward"]) > 0.1
 
 
+ON_THE_HUB = (  # of llava-hf/llava-1.5-7b-hf, as it writes users' messages
+    "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': '}}{% endif %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' '}}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    "aspect, evaluator, template",
+    [("faithfulness", "vqascore", "vicuna_v1"), ("low_level", "q_instruct", "llava_v1")],
+)
+def test_a_llava_is_asked_as_by_its_authors(tmp_path, aspect, evaluator, template):
+    folder = tiny_vision.llava(tmp_path, template=ON_THE_HUB)
+    reward = rewards.load(aspect, evaluator, model=folder)
+    assert reward.model._prompt(*reward.asks("two")[:2]) == RECORDED["llava"][template]
+
+
 @pytest.mark.parametrize("name, words", [("q_boost_images", 1), ("q_boost_synonyms", 3)])
 def test_q_instruct_weighs_words_as_q_boost(name, words):
     logits = (noise(6, 5, 9) * 4).reshape(5, 3, 3)[:, :, :words]
