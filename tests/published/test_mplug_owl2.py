@@ -10,14 +10,12 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import PIL.Image
 import pytest
-import yaml
 from published import fetched
 
 from versat2i import rewards
-from versat2i.settings import params
+from versat2i.settings import compute, params
 from versat2i.work import fingerprint
 
 PLACES = "VERSAT2I_MPLUG_OWL2"  # the environment, a colon, the weights
@@ -34,16 +32,15 @@ def scorer(tmp_path, monkeypatch):
         pytest.skip(f"{PLACES} does not name an environment with mplug_owl2 and the weights, as in this file's head")
     environment, weights = os.environ[PLACES].split(":")
     monkeypatch.chdir(tmp_path)
-    Path("compute.yaml").write_text(yaml.safe_dump({"device": "auto", "environments": {"owl": environment}}))
     example = tomllib.loads((fingerprint.ROOT / "examples/mplug_owl2/pyproject.toml").read_text())["project"]
     Path("owl.lock").write_text(f"{example['name']}=={example['version']}\n")
     chosen = params.Reward(evaluator="q_instruct", environment={"name": "owl", "lock": "owl.lock"}, model=weights)
-    return rewards.from_params("low_level", chosen)
+    return rewards.from_params("low_level", chosen, compute.Compute(environments={"owl": environment}))
 
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_the_scores_are_those_that_the_authors_print(scorer, name):
     """211.jpg is called examples_211.jpg where the score is printed; the repository has one file of that number."""
     image = np.asarray(PIL.Image.open(fetched(name)).convert("RGB"))
-    (score,) = scorer.score(image[None], pd.DataFrame({"prompt_id": ["a"], "text": [""]}), None).values
+    (score,) = rewards.judged(scorer, image[None], [rewards.Prompt("a", "")])
     assert score == pytest.approx(PRINTED[name], abs=8 * SMALLEST)
