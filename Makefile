@@ -76,9 +76,11 @@ table: setup
 test: dev
 	pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# what takes minutes: a project that grows, every preset set by DVC key by key
+# what takes minutes: a project that grows, every preset set by DVC key by key, and with a folder for downloads what
+# was published: make test-slow PUBLISHED=/tmp/published [MPLUG_OWL2=ENVIRONMENT:WEIGHTS]
 test-slow: dev
-	pytest -m slow --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(if $(PUBLISHED),VERSAT2I_PUBLISHED="$(abspath $(PUBLISHED))") $(if $(MPLUG_OWL2),VERSAT2I_MPLUG_OWL2="$(MPLUG_OWL2)") \
+		pytest -m slow --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # every fault at every change to a file, KILLS real kills of each stage, every bad input: about half an hour
 KILLS := 100

@@ -24,7 +24,7 @@ def test_the_command_ends_with_one_only_where_something_is_wrong(clone, sd15):
     fine = run("check", str(sd15))
     assert fine.exit_code == 0, fine.output
     assert [line.split()[:2] for line in fine.output.splitlines()] == [
-        ["ok", what] for what in ("model", "image", "training", "export", "low_level")
+        ["ok", what] for what in ("model", "schedule", "image", "training", "export", "low_level")
     ]
     wrong = run("check")
     assert wrong.exit_code == 1

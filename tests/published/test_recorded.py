@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import published_image_reward
 import pytest
 import tiny_vision
 import torch
@@ -15,10 +16,12 @@ import transformers
 from made_up import filled, noise, weight
 from torch import nn
 
+from versat2i import rewards
 from versat2i.rewards.aesthetic import laion
 from versat2i.rewards.faithfulness import dsg_score
 from versat2i.rewards.faithfulness.vqa.embedding import Embedder
 from versat2i.rewards.geometry import pointnet
+from versat2i.rewards.judges import image_reward
 from versat2i.rewards.judges.preference import letterbox
 from versat2i.rewards.low_level.q_instruct import quality
 
@@ -54,6 +57,40 @@ def test_hpsv2_prepares_an_image_as_its_authors(name, turned, place):
     image = ((noise(5, 24, 40, 3) + 1) * 127.5).astype(np.uint8)
     image = image.transpose(1, 0, 2) if turned else image
     np.testing.assert_allclose(letterbox(image[None], 16, *CLIP)[0][place], RECORDED[name], atol=1e-5)
+
+
+def test_image_reward_is_that_of_its_authors(tmp_path):
+    """Of images that are not square, and texts that are filled up and cut.
+
+    They resize by Pillow, we by torch, which rounds one pixel of a hundred to the next grey level.
+    """
+    drawn = published_image_reward.weights(*published_image_reward.parts())
+    made_up = {name: torch.tensor(weight(name, tuple(value.shape), 2.0)).float() for name, value in drawn.items()}
+    torch.save(made_up, tmp_path / image_reward.FILE)
+    tiny_vision.tokenizer("[BOS] $A [EOS]").save_pretrained(tmp_path)
+    reward = rewards.load("judges", "image_reward", model=str(tmp_path), tokenizer=str(tmp_path))
+    texts = ["a red circle", "two blue square", " ".join(["a dark green circle or a red square"] * 6)]
+    images = ((noise(9, 3, 24, 40, 3) + 1) * 127.5).astype(np.uint8)
+    np.testing.assert_allclose(reward.rewards(images, texts), RECORDED["image_reward"], rtol=2e-4)
+    assert np.ptp(RECORDED["image_reward"]) > 0.1
+
+
+ON_THE_HUB = (  # of llava-hf/llava-1.5-7b-hf, as it writes users' messages
+    "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': '}}{% endif %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' '}}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    "aspect, evaluator, template",
+    [("faithfulness", "vqascore", "vicuna_v1"), ("low_level", "q_instruct", "llava_v1")],
+)
+def test_a_llava_is_asked_as_by_its_authors(tmp_path, aspect, evaluator, template):
+    folder = tiny_vision.llava(tmp_path, template=ON_THE_HUB)
+    reward = rewards.load(aspect, evaluator, model=folder)
+    assert reward.model._prompt(*reward.asks("two")[:2]) == RECORDED["llava"][template]
 
 
 @pytest.mark.parametrize("name, words", [("q_boost_images", 1), ("q_boost_synonyms", 3)])

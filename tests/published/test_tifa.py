@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from published import published
+from published import fetched
 
 from versat2i.rewards.faithfulness import accuracy_by_type, tifa_score
 
@@ -12,7 +12,7 @@ from versat2i.rewards.faithfulness import accuracy_by_type, tifa_score
 @pytest.fixture(scope="module")
 def result():
     """TIFA's own worked example: the answers of a VQA and the scores that TIFA made of them."""
-    return json.loads(published("tifa_sample_evaluation_result.json").read_text())
+    return json.loads(fetched("tifa_sample_evaluation_result.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
 """An evaluator that does not load, or does not tell a sharp picture from noise, is found before a run."""
 
-import drawn
 import numpy as np
 import pytest
+import tiny_vision
+import tiny_words
+import torch
 from tried import found, settings
 
+from versat2i import rewards
 from versat2i.rewards import low_level
-from versat2i.settings.compute import CPU
+from versat2i.rewards.common.vlm import VisionLanguage
 from versat2i.tools import check, trial
 
 
@@ -52,5 +55,75 @@ def test_an_evaluator_has_to_load_and_to_tell_sharp_from_noisy(monkeypatch, eval
 
 
 def test_an_evaluator_that_abstains_on_the_photograph_is_tried_on_the_drawing():
-    finding = check._tells_apart("judge", "judges", drawn.params.Reward(evaluator="second_reader"), CPU)
+    finding = check._tells_apart("judge", "second_reader", rewards.load("judges", "second_reader"))
     assert finding.advice is None and repr(trial.PROMPT) in finding.found
+
+
+# ------------------------------------------------------------------------------------- answers of language models
+
+
+@pytest.fixture(scope="module")
+def byte_level(tmp_path_factory):
+    """A random LLaVA that reads by byte-level BPE, where " Yes" and "Yes" are two tokens."""
+    folder = tmp_path_factory.mktemp("vlm")
+    return tiny_vision.llava(folder, tiny_words.tokenizer("byte_level"))
+
+
+def sure_of(monkeypatch, piece):
+    """Whatever is asked, a model's next token is this one."""
+
+    def next_logits(self, images, texts, stem=""):
+        tokenizer = self._processor.tokenizer
+        logits = torch.zeros(len(images), len(tokenizer))
+        logits[:, tokenizer.convert_tokens_to_ids(piece)] = 50.0
+        return logits
+
+    monkeypatch.setattr(VisionLanguage, "next_logits", next_logits)
+
+
+def answers(aspect, evaluator, folder, **options):
+    return check._answers(rewards.load(aspect, evaluator, model=folder, **options))
+
+
+def test_the_token_that_a_model_answers_with_is_the_one_that_is_read(byte_level, monkeypatch):
+    sure_of(monkeypatch, "ĠYes")
+    finding = answers("faithfulness", "vqascore", byte_level)
+    assert finding.advice is None
+    assert finding.found == "vqascore: of an answer's first token 1 is Yes or No, most is ' Yes'"
+
+
+def test_a_first_token_that_is_read_without_its_blank_is_found(byte_level, monkeypatch):
+    sure_of(monkeypatch, "ĠYes")
+    monkeypatch.setattr(VisionLanguage, "_gap", lambda *_: "")
+    assert "spells ' Yes' with another token" in answers("faithfulness", "vqascore", byte_level).advice
+
+
+def test_a_model_that_begins_its_answers_otherwise_wants_a_stem(byte_level, monkeypatch):
+    sure_of(monkeypatch, "The")
+    assert "begin its answer with a `stem`" in answers("low_level", "q_instruct", byte_level).advice
+    sure_of(monkeypatch, "Ġgood")
+    assert answers("low_level", "q_instruct", byte_level, stem="The quality of the image is").advice is None
+
+
+def test_a_llava_that_is_not_told_what_it_was_trained_to_read_is_found(byte_level, monkeypatch):
+    sure_of(monkeypatch, "ĠYes")
+    assert "leave `system` out" in answers("faithfulness", "vqascore", byte_level, system="").advice
+    monkeypatch.setattr(VisionLanguage, "is_llava", False)
+    assert "leave `system` out" in answers("faithfulness", "vqascore", byte_level).advice
+
+
+def test_each_language_model_of_params_is_asked(byte_level, monkeypatch):
+    sure_of(monkeypatch, "The")
+    whole = settings("nowhere", evaluator="q_instruct", model=byte_level)
+    assert list(found(whole)) == ["model", "low_level", "answers"]
+
+
+# ------------------------------------------------------------------------------------- judges
+
+
+def test_a_judge_that_does_not_judge_the_most_blurred_is_found():
+    judge = rewards.load("judges", "piqe", min_active=32)
+    assert check._tells_apart("judge", "piqe", judge).advice is None
+    assert "no score of a blurred copy of 'a photo of a cat'" in check._judges_blur(judge).found
+    assert "look better than they are" in check._judges_blur(judge).advice
+    assert check._judges_blur(rewards.load("judges", "piqe")).advice is None

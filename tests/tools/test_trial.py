@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import tiny_families
-from diffusers import EDMEulerScheduler
+from diffusers import DDPMScheduler, EDMEulerScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from tried import found, settings
 
 from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.models.diffusion import running
+from versat2i.tools import export as exporting
 from versat2i.train import loop
 
 
@@ -32,7 +33,7 @@ def sd15(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_nothing_is_wrong_with_a_model_of_any_family_in_any_dtype(folder, dtype):
     results = found(settings(folder, dtype, {"batch_size": 32}))
-    assert list(results) == ["model", "image", "training", "export", "low_level"]
+    assert list(results) == ["model", "schedule", "image", "training", "export", "low_level"]
     assert not any(finding.advice for finding in results.values()), results
 
 
@@ -51,13 +52,42 @@ def test_an_image_that_is_blank_is_found_and_ends_what_needs_one(sd15, monkeypat
     results = found(settings(sd15, "bfloat16"))
     assert results["image"].found == "blank"
     assert results["image"].advice == "set model.dtype: float32 in params.yaml"
-    assert list(results) == ["model", "image", "low_level"]
+    assert list(results) == ["model", "schedule", "image", "low_level"]
 
 
 def test_an_export_that_leaves_alpha_out_is_found(sd15, monkeypatch):
     monkeypatch.setattr(lora, "folded", lambda adapter: dataclasses.replace(adapter, alpha=float(adapter.rank)))
     export = found(settings(sd15))["export"]
     assert "of a LoRA's effect apart" in export.found and "in diffusers' names" in export.advice
+
+
+def test_an_export_that_a1111_takes_for_another_family_is_found(tmp_path, monkeypatch):
+    monkeypatch.setitem(exporting.KOHYA_LABELS, "sdxl", {"ss_base_model_version": "stabilityai/..."})
+    export = found(settings(tiny_families.folder("sdxl", tmp_path / "sdxl")))["export"]
+    assert (
+        export.found == "A1111 takes check.kohya.safetensors for sd1, it is sdxl" and "do not publish" in export.advice
+    )
+
+
+def test_a_shift_that_training_leaves_out_is_found(tmp_path, monkeypatch):
+    folder = tiny_families.folder("sd35", tmp_path / "sd35")
+    UniPCMultistepScheduler(flow_shift=3.0, use_flow_sigmas=True, prediction_type="flow_prediction").save_pretrained(
+        folder / "scheduler"
+    )
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace("FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"))
+    assert found(settings(folder))["schedule"].advice is None
+    make = FlowMatchEulerDiscreteScheduler.from_config
+    monkeypatch.setattr(FlowMatchEulerDiscreteScheduler, "from_config", lambda config, shift: make(config, shift=1.0))
+    schedule = found(settings(folder))["schedule"]
+    assert "UniPCMultistepScheduler: noise 0.754 in the middle of its times, 0.500 in training" in schedule.found
+    assert "other times than are drawn" in schedule.advice
+
+
+def test_betas_that_training_does_not_share_are_found(sd15, monkeypatch):
+    make = DDPMScheduler.from_config
+    monkeypatch.setattr(DDPMScheduler, "from_config", lambda config: make(config, beta_schedule="squaredcos_cap_v2"))
+    assert "other times than are drawn" in found(settings(sd15))["schedule"].advice
 
 
 def test_a_model_that_cannot_be_trained_is_found(sd15):

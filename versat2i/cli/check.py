@@ -18,7 +18,8 @@ def main(context: click.Context, model: str | None, path: Path) -> None:
 
     It is loaded in the dtype of params and draws an image, its training gradients are compared with those in float32,
     a LoRA is exported and loaded in plain diffusers, and every evaluator of params has to tell a sharp picture from
-    noise. What is wrong is said with what to change. Ends with 1 if something is.
+    noise and to read the tokens that its model answers with. What is wrong is said with what to change. Ends with 1 if
+    something is.
 
     MODEL is a folder or OWNER/NAME@REVISION; without it, the model of params.
 

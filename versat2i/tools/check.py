@@ -4,11 +4,13 @@ import random
 from collections.abc import Iterator
 from functools import partial
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
 from versat2i import rewards
+from versat2i.rewards.common.vlm import Asks
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Params, Reward
 from versat2i.shapes.world import drawing, grammar
@@ -17,6 +19,8 @@ from versat2i.tools.doctor import Finding
 
 SCENE = trial.PROMPT
 SHARP = 0.2  # share of the picture in its noisy copy
+BLUR = 5.0  # standard deviation of the blurred copy's filter, pixels
+LEAST_SAID = 0.01  # probability that a model's answer begins with one of the words that are read
 
 
 def findings(settings: Params, machine: Compute) -> Iterator[Finding]:
@@ -28,14 +32,29 @@ def findings(settings: Params, machine: Compute) -> Iterator[Finding]:
     """
     yield from trial.findings(settings, machine)
     for aspect in settings.aspects:
-        yield trial.safely(aspect, partial(_tells_apart, aspect, aspect, settings.rewards[aspect], machine))
+        yield from _tried(aspect, aspect, settings.rewards[aspect], machine)
     for chosen in settings.evaluate.judges:
-        yield trial.safely("judge", partial(_tells_apart, "judge", "judges", chosen, machine))
+        yield from _tried("judge", "judges", chosen, machine)
 
 
-def _tells_apart(label: str, aspect: str, evaluator: Reward, machine: Compute) -> Finding:
-    """Whether an evaluator loads, and puts a sharp picture above its noisy copy."""
-    reward, name = rewards.from_params(aspect, evaluator, machine), evaluator.evaluator
+def _tried(label: str, aspect: str, evaluator: Reward, machine: Compute) -> Iterator[Finding]:
+    """Load an evaluator once, and look at it in each way."""
+    made: list[rewards.Reward] = []
+
+    def first() -> Finding:
+        made.append(rewards.from_params(aspect, evaluator, machine))
+        return _tells_apart(label, evaluator.evaluator, made[0])
+
+    yield trial.safely(label, first)
+    for reward in made:
+        if isinstance(reward, Asks):
+            yield trial.safely("answers", partial(_answers, reward))
+        if label == "judge":
+            yield trial.safely("blur", partial(_judges_blur, reward))
+
+
+def _tells_apart(label: str, name: str, reward: rewards.Reward) -> Finding:
+    """Whether an evaluator puts a sharp picture above its noisy copy."""
     said = []
     for text, image in _pictures():
         asked = judge.prompt(text)
@@ -49,6 +68,40 @@ def _tells_apart(label: str, aspect: str, evaluator: Reward, machine: Compute) -
             return Finding(label, f"{name}: {said[-1]}")
     advice = f"{name} does not tell a sharp picture from noise: look at its model, dtype and options in params.yaml"
     return Finding(label, f"{name}: {'; '.join(said)}", advice)
+
+
+def _answers(reward: Asks) -> Finding:
+    """Whether the tokens that an evaluator reads are those with which the model's answer begins."""
+    text, image = next(_pictures())
+    asked, model = reward.asks(text), reward.model
+    said = model.next_logits(image[None], [asked.text], asked.stem)[0].softmax(-1)
+    read, top = model.first_tokens(asked.words, asked.text, asked.stem), int(said.argmax())
+    share, spelled = float(said[read].sum()), model.spelled(top)
+    found = f"{reward.name}: of an answer's first token {share:.2g} is {' or '.join(asked.words)}, most is {spelled!r}"
+    advice = None
+    if model.lacks_system:
+        advice = "LLaVA 1.5 was trained to read 'A chat between a curious ...' first: leave `system` out of params.yaml"
+    elif top not in read and spelled.strip().lower() in [word.lower() for word in asked.words]:
+        advice = f"the model spells {spelled!r} with another token than the one that is read: name another model"
+    elif share < LEAST_SAID:
+        advice = "the model does not answer with these words: name another, or begin its answer with a `stem`"
+    return Finding("answers", found, advice)
+
+
+def _judges_blur(reward: rewards.Reward) -> Finding:
+    """Whether a judge scores a blurred copy of what it scores: one that abstains on the worst has too good a mean."""
+    for text, image in _pictures():
+        asked = judge.prompt(text)
+        sharp, blurred = rewards.judged(
+            reward, np.stack([image, cv2.GaussianBlur(image, (0, 0), BLUR)]), [asked, asked]
+        )
+        if isinstance(sharp, str):
+            continue
+        if isinstance(blurred, str):
+            advice = "its mean over images will look better than they are: look at its options in params.yaml"
+            return Finding("blur", f"{reward.name}: no score of a blurred copy of {text!r} ({blurred})", advice)
+        return Finding("blur", f"{reward.name}: scores a blurred copy of {text!r} too")
+    return Finding("blur", f"{reward.name}: judges neither picture")
 
 
 def _pictures() -> Iterator[tuple[str, NDArray[np.uint8]]]:

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from versat2i.adapters import lora
+from versat2i.formats import tensors
 from versat2i.models import diffusion
-from versat2i.models.diffusion import Backbone, running
+from versat2i.models.diffusion import Backbone, running, schedules
 from versat2i.models.diffusion.loading import DTYPES
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model, Params, Sampling, TrainLora
@@ -29,6 +30,8 @@ SEEDS = (0, 1)  # of the images drawn: a batch, and a pair for a contrast
 FEW = 4  # steps, where two ways to draw are compared
 LEAST_CONTRAST = 2.0  # standard deviation of an image's pixels, of 255; a blank image has 0
 LEAST_COSINE = 0.99  # of a gradient and the one in float32
+HALF = 50  # steps of a sampler before the middle one
+MOST_NOISE_APART = 0.02  # a shift of 3 that is left out makes 0.25
 MOST_APART = 0.3  # of what a LoRA changes: rounding to bfloat16 was up to 0.2, an alpha that is not read is 1
 
 
@@ -38,6 +41,7 @@ class Tried:
 
     Attributes:
         family: its class.
+        origin: what an adapter says of it.
         latents: of the images drawn, ``[2, channels, height, width]``.
         gradients: of each training rule's loss, as one vector; or what went wrong.
         base: latents at few steps.
@@ -46,6 +50,7 @@ class Tried:
     """
 
     family: type[Backbone]
+    origin: dict[str, str]
     latents: Tensor
     gradients: dict[str, Tensor | Finding]
     base: Tensor
@@ -75,6 +80,7 @@ def findings(settings: Params, machine: Compute) -> Iterator[Finding]:
         return
     family = f"family {model.family}" if model.family else "of no family that other tools have a name for"
     yield Finding("model", f"{model.pipeline_class}, {family}, {settings.model.dtype} on {model.device}")
+    yield safely("schedule", partial(_noised_alike, model))
     with tempfile.TemporaryDirectory() as folder:
         tried: list[Tried] = []
         yield safely("image", partial(_try, model, settings, Path(folder), tried))
@@ -108,7 +114,7 @@ def _try(model: Backbone, settings: Params, folder: Path, tried: list[Tried]) ->
     gradients = {aspect: _tried_gradient(model, rule, latents) for aspect, rule in rules.items()}
     base, changed = _with_lora(model, sampling, folder / "check")
     files = export.export(folder / "check", folder / "exported")
-    tried.append(Tried(type(model), latents, gradients, base, changed, files))
+    tried.append(Tried(type(model), model.origin, latents, gradients, base, changed, files))
     height, width = image.shape[:2]
     return Finding("image", f"{width}x{height} in {sampling.steps} steps, look at {path}")
 
@@ -121,6 +127,23 @@ def _other_dtype(model: Model, device: str) -> str:
 
 
 # --------------------------------------------------------------------------- training
+
+
+def _noised_alike(model: Backbone) -> Finding:
+    """Whether training noises images as the model's sampler takes noise away: by the noise at the middle of both."""
+    sampler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
+    schedule, times = model.schedule, model.schedule.times(torch.tensor([0.5]))
+    ours = schedule.diffuse(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1), times)[0].item()
+    if isinstance(schedule, schedules.Flow):
+        sampler.set_timesteps(2 * HALF + 1)
+        theirs = sampler.timesteps[HALF].item() / sampler.config.num_train_timesteps
+    else:
+        theirs = (1 - sampler.alphas_cumprod[int(times)]).sqrt().item()
+    found = f"{type(sampler).__name__}: noise {theirs:.3f} in the middle of its times, {ours:.3f} in training"
+    advice = (
+        f"training would learn other times than are drawn: report {type(sampler).__name__}, or name another scheduler"
+    )
+    return Finding("schedule", found, None if abs(theirs - ours) <= MOST_NOISE_APART else advice)
 
 
 def _rules(settings: Params) -> dict[str, TrainLora]:
@@ -203,6 +226,14 @@ def _with_lora(model: Backbone, sampling: Sampling, folder: Path) -> tuple[Tenso
         model.denoiser.unload_lora()
 
 
+def _shown_as(path: Path) -> str:
+    """The family that A1111 takes a file's LoRA to be of (its `extensions-builtin/Lora/network.py`)."""
+    _, metadata = tensors.read(path)
+    if metadata.get("ss_base_model_version", "").startswith("sdxl_"):
+        return "sdxl"
+    return "sd2" if metadata.get("ss_v2") == "True" else "sd1"
+
+
 def _latents(model: Backbone, sampling: Sampling) -> Tensor:
     drawn = model.draw(model.embed([PROMPT]), model.embed([""]), [SEEDS[0]], FEW, sampling.guidance_scale)
     return drawn.float()
@@ -233,4 +264,7 @@ def _drawn_elsewhere(settings: Params, tried: Tried, machine: Compute) -> Findin
             form = "kohya's" if "kohya" in path.name else "diffusers'"
             advice = f"do not publish what `versat2i export` writes in {form} names for this model, and report it"
             return Finding("export", f"plain diffusers draws {apart:.0%} of a LoRA's effect apart", advice)
+        if "kohya" in path.name and (shown := _shown_as(path)) != tried.origin.get("family", shown):
+            told = f"A1111 takes {path.name} for {shown}, it is {tried.origin['family']}"
+            return Finding("export", told, "do not publish it for A1111, which hides it, and report this model")
     return Finding("export", "plain diffusers draws the same from an exported LoRA")

@@ -1,72 +1,32 @@
 """ImageReward, from a file in the format of its authors, against a direct computation with transformers."""
 
 import os
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import published_image_reward
 import pytest
 import tiny_vision
 import torch
-import transformers
 from scored import scored
-from torch import nn
 
 from versat2i import rewards
 from versat2i.rewards.judges.image_reward import FILE
 
-WIDTH = 128  # two heads of 64 channels
-THEIRS = [  # from the names of transformers to those in the file, which are BLIP's
-    ("embeddings.class_embedding", "cls_token"),
-    ("embeddings.position_embedding", "pos_embed"),
-    ("embeddings.patch_embedding", "patch_embed.proj"),
-    ("post_layernorm", "norm"),
-    ("encoder.layers", "blocks"),
-    ("self_attn.projection", "attn.proj"),
-    ("self_attn.qkv", "attn.qkv"),
-    ("layer_norm", "norm"),
-]
 TEXTS = ["a red circle", "two blue square", "a dark green circle or a red square"]
-
-
-def their_name(name):
-    for ours, theirs in THEIRS:
-        name = name.replace(ours, theirs)
-    return f"blip.visual_encoder.{name}"
 
 
 @pytest.fixture(scope="module")
 def parts():
     """The three parts of a random ImageReward."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        vision = transformers.BlipVisionModel(
-            transformers.BlipVisionConfig(
-                hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=16,
-                patch_size=8, layer_norm_eps=1e-6, initializer_range=0.1,
-            )
-        )  # fmt: skip
-        text = transformers.BlipTextModel(
-            transformers.BlipTextConfig(
-                vocab_size=tiny_vision.VOCABULARY, hidden_size=WIDTH, encoder_hidden_size=WIDTH, intermediate_size=32,
-                num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=40, initializer_range=0.1,
-            ),
-            add_pooling_layer=False,
-        )  # fmt: skip
-        sizes = [WIDTH, 16, 8, 8, 4, 1]
-        places = [0, 2, 4, 6, 7]  # as dropout leaves them
-        layers = {f"{place}": nn.Linear(*pair) for place, pair in zip(places, pairwise(sizes), strict=True)}
-    return vision.eval(), text.eval(), nn.ModuleDict(layers)
+    return published_image_reward.parts()
 
 
 @pytest.fixture(scope="module")
 def folder(parts, tmp_path_factory):
     """The same, as its authors publish it."""
     root = tmp_path_factory.mktemp("image_reward")
-    vision, text, mlp = parts
-    weights = {their_name(name): value for name, value in vision.state_dict().items()}
-    weights |= {f"blip.text_encoder.{name}": value for name, value in text.state_dict().items()}
-    weights |= {f"mlp.layers.{name}": value for name, value in mlp.state_dict().items()}
+    weights = published_image_reward.weights(*parts)
     weights["blip.text_encoder.embeddings.position_ids"] = torch.arange(40)[None]
     weights["blip.text_decoder.bert.something"] = torch.zeros(1)  # of BLIP's pretraining, not used
     torch.save(weights, root / FILE)
@@ -76,7 +36,7 @@ def folder(parts, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 
 
 def prompts():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from versat2i.models.pretrained import weights
 from versat2i.rewards.common.base import Images, pictures
@@ -21,6 +21,32 @@ _SYSTEM = (
     "The assistant gives helpful, detailed, and polite answers to the {0}'s questions."
 )
 VICUNA_V1, LLAVA_V1 = _SYSTEM.format("user"), _SYSTEM.format("human")
+
+
+class Asked(NamedTuple):
+    """What an evaluator asks of a model whose first token it reads.
+
+    Attributes:
+        text: the question.
+        stem: with what the answer begins.
+        words: the answers, of which the first tokens' probabilities are read.
+    """
+
+    text: str
+    stem: str
+    words: list[str]
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """An evaluator that reads the first token of a model's answer."""
+
+    name: str
+    model: "VisionLanguage"
+
+    def asks(self, prompt: str) -> Asked:
+        """What is asked about the image of a prompt."""
+        ...
 
 
 class VisionLanguage(weights.Holder):
@@ -70,6 +96,12 @@ class VisionLanguage(weights.Holder):
             return False
         asked = self._rendered("", None)
         return asked.startswith("USER:") and asked.endswith("ASSISTANT:")
+
+    @property
+    def lacks_system(self) -> bool:
+        """Whether it is a LLaVA that chats as Vicuna does, and is not told what it was trained to read first."""
+        asked = self._question("")
+        return self._model.config.model_type == "llava" and "USER:" in asked and not asked.startswith(_SYSTEM[:14])
 
     @property
     def encodes(self) -> bool:
@@ -254,6 +286,10 @@ class VisionLanguage(weights.Holder):
         if len(set(found)) < len(words):
             raise ValueError(f"{self.weights}: its tokenizer begins two of {', '.join(words)} with the same token")
         return found
+
+    def spelled(self, token: int) -> str:
+        """A token as text."""
+        return str(self._processor.tokenizer.decode([token]))
 
 
 def _forcing(tokens: Iterable[int]) -> Any:

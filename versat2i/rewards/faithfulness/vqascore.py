@@ -2,7 +2,7 @@
 
 from versat2i.models.pretrained import weights
 from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
-from versat2i.rewards.common.vlm import VICUNA_V1, VisionLanguage
+from versat2i.rewards.common.vlm import VICUNA_V1, Asked, VisionLanguage
 
 QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
 ANSWER = "Yes"
@@ -47,6 +47,9 @@ class VqaScore:
         self.batch_size, self.weights = batch_size, [self.model.weights]
         self._end = end
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
+
+    def asks(self, prompt: str) -> Asked:
+        return Asked(QUESTION.format(prompt), "", [ANSWER, "No"])
 
     def _answer(self, text: str) -> list[int]:
         """The tokens whose probabilities count."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from versat2i.models.pretrained import weights
 from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
-from versat2i.rewards.common.vlm import LLAVA_V1, VisionLanguage
+from versat2i.rewards.common.vlm import LLAVA_V1, Asked, VisionLanguage
 
 QUESTION = "Rate the quality of the image."
 LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
@@ -78,12 +78,15 @@ class QInstruct:
         self.words = [LEVELS[level][: 3 if synonyms else 1] for level in self.levels]
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}, Q-Instruct's own are non-commercial"
 
+    def asks(self, prompt: str) -> Asked:
+        return Asked(QUESTION, self.stem, [word for words in self.words for word in words])
+
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
         return [
             score for some, _ in batches(self.batch_size, images, prompts) for score in self._quality(some).tolist()
         ]
 
     def _quality(self, images: Images) -> NDArray[np.float64]:
-        tokens = self.model.first_tokens([word for words in self.words for word in words], QUESTION, self.stem)
+        tokens = self.model.first_tokens(self.asks("").words, QUESTION, self.stem)
         logits = self.model.next_logits(images, [QUESTION] * len(images), self.stem)[:, tokens].double()
         return quality(logits.reshape(len(images), len(self.words), -1).numpy(), self.levels)
