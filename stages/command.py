@@ -28,19 +28,21 @@ def stage(main: Callable[..., str]) -> Callable[..., None]:
         name = "@".join([Path(main.__code__.co_filename).stem, *arguments.values()])
         start = time.monotonic()
         problem = summary = ""
-        with failures.terminable():
-            try:
+        try:
+            with failures.terminable():  # within the try: a stop may come while it is entered or left
                 environment.check()
                 graph.check()
                 summary = main(**arguments)
-            except (Exception, KeyboardInterrupt) as error:
-                problem = failures.line(error, name)
+        except (Exception, KeyboardInterrupt) as error:
+            problem = failures.line(error, name)
         # raised here, so that nothing holds the frames of the work any more: its generators close, and with them
         # worker processes that were still to begin another shard
         if problem:
+            failures.ends(1)
             raise click.ClickException(problem)
         seconds = time.monotonic() - start
         click.echo(f"{name}: {summary} in {seconds:.1f} s")
         timings.note(name, seconds)
+        failures.ends(0)
 
     return run

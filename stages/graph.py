@@ -30,7 +30,7 @@ COMMENTS = {
 
 def inputs(settings: Params) -> dict[str, list[str]]:
     """List the inputs of each stage besides code, in the order of the stages."""
-    model = [settings.model.path] if settings.model.path else []
+    model = model_folders(settings.model.path) if settings.model.path else []
     experts = [str(places.adapter(aspect)) for aspect in settings.aspects]
     selected = [str(places.selected(aspect)) for aspect in settings.aspects]
     evaluated = [str(places.evaluation(variant)) for variant in settings.evaluate.variants]
@@ -47,6 +47,13 @@ def inputs(settings: Params) -> dict[str, list[str]]:
         "compare": [prompts, *evaluated],
         "report": [TRAIN, prompts, *evaluated, *selected, *_shown(settings)],
     }
+
+
+def model_folders(path: str) -> list[str]:
+    """A model's folder, and the folders that it links to: DVC looks through links to files alone."""
+    here = Path.cwd()
+    linked = files.linked(Path(path))
+    return [path, *(str(folder.relative_to(here) if folder.is_relative_to(here) else folder) for folder in linked)]
 
 
 def prompt_files(prompts: params.Prompts) -> list[str]:

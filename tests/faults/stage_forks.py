@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ MODULES = (
     "adapters.loading",
     "report.page",
 )
+STOPS = (signal.SIGTERM, signal.SIGINT)
 STAGES = ("prompts", "generate", "score", "select", "train_lora", "mix", "evaluate", "compare", "report")
 
 
@@ -93,6 +95,7 @@ def work(job: dict[str, Any]) -> None:
     name, *arguments = job["command"]
     failures = importlib.import_module("versat2i.work.failures")
     failures.tell_early(["-m", f"stages.{name}", *arguments])  # as in a process of its own: stages/__init__.py
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     status = 255
     try:
         importlib.import_module(f"stages.{name}").main(arguments)
@@ -110,9 +113,11 @@ def serve() -> None:
     for line in sys.stdin:
         children = []
         for job in json.loads(line):
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # they wait until the fork is a stage
             child = os.fork()
             if child == 0:
                 work(job)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             children.append(child)
         print(json.dumps(children), flush=True)
         print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]), flush=True)

@@ -183,7 +183,7 @@ def test_asked_to_stop_at_any_moment_it_says_so_in_one_line_unless_it_was_over(s
     tried, moments = stage(name), random.Random(name)
     for number in (signal.SIGTERM, signal.SIGINT) * (torture or 1):
         tried.afresh()
-        status = tried.interrupted(number, moments.uniform(0.02, 1))  # before that the fork is no stage yet
+        status = tried.interrupted(number, moments.random())
         if status != 0:
             (line,) = errors(tried.said())
             assert status == 1 and "run again to go on from there" in line and "Traceback" not in tried.said()

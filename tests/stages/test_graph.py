@@ -142,3 +142,16 @@ def test_a_dvc_yaml_with_conflict_markers_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"^dvc\.yaml: not readable YAML"):
         graph.check()
+
+
+def test_folders_that_a_models_folder_links_to_are_read_too(dvc, tmp_path, monkeypatch):
+    """DVC does not look through links to folders: other weights behind one would rerun nothing."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    for name in ("vae", "unet"):
+        (tmp_path / "shared" / name).mkdir(parents=True)
+        (tmp_path / "model" / name).symlink_to(f"../shared/{name}")
+    found = dvc(changed(model__path="model"))
+    for stage in ("generate", "train_lora", "mix", "evaluate"):
+        assert deps(found, stage).count("model") == 1
+        assert [dep for dep in deps(found, stage) if "shared" in dep] == ["shared/unet", "shared/vae"]

@@ -1,12 +1,15 @@
 """Whatever ends a stage, its last line says what it was and what to do."""
 
 import errno
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import click
 import pandas as pd
@@ -173,6 +176,68 @@ def test_a_stop_while_a_stage_is_still_imported_is_one_line(number, tmp_path):
         _, said = process.communicate()
     assert process.returncode == 1
     assert said == "Error: score@geometry: stopped; what is finished is kept, run again to go on from there\n"
+
+
+def every_stop(*arguments):
+    """A stage in runs that are stopped one bytecode later each, and one that is not: where, exit status, lines."""
+    command = [sys.executable, str(Path(__file__).with_name("stop_everywhere.py")), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(fingerprint.ROOT)}
+    done = subprocess.run(command, env=environment, cwd=fingerprint.ROOT, capture_output=True, text=True, check=True)
+    runs = [json.loads(line) for line in done.stdout.splitlines()]
+    return [(where, status, said.splitlines()) for where, status, said in runs]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_at_any_bytecode_that_begins_or_ends_a_stage_is_one_line(number):
+    *stopped, (_, status, said) = every_stop(str(int(number)))
+    assert status == 0 and said[0].startswith("stop_everywhere: done in ") and len(said) == 1
+    told = "Error: stop_everywhere: stopped; what is finished is kept, run again to go on from there"
+    lines = [[line for line in said if not line.startswith("stop_everywhere: done in ")] for *_, said in stopped]
+    assert [run for run, errors in zip(stopped, lines, strict=True) if run[1] != 1 or errors != [told]] == []
+    places = {where.partition(":")[0] for where, *_ in stopped}
+    assert {"run", "terminable", "__enter__", "__exit__"} <= places
+
+
+def test_a_stop_at_any_bytecode_of_a_stage_that_fails_ends_it_with_a_line():
+    *stopped, (_, status, said) = every_stop(str(int(signal.SIGINT)), "no such file")
+    assert (status, said) == (1, ["Error: no such file"])
+    told = "Error: stop_everywhere: stopped; what is finished is kept, run again to go on from there"
+    assert [run for run in stopped if run[1] != 1 or run[2] not in ([told], said, [*said, told])] == []
+
+
+def test_a_stop_that_a_library_lost_for_good_is_told_at_the_end():
+    def work():
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert one_line(ended(work)) == "test_failures: stopped; what is finished is kept, run again to go on from there"
+
+
+STAGE = """
+import atexit, sys
+from stages import command
+from versat2i.work import failures
+class Slow:
+    def __del__(self):
+        print("cleared away")
+slow = Slow()
+failures.tell_early(["-m", "stages.x"])
+atexit.register(print, "last words")
+command.environment.check = command.graph.check = lambda: None
+command.stage(lambda: 1 / int(sys.argv[1]))()
+"""
+
+
+@pytest.mark.parametrize("number, status", [("1", 0), ("0", 1)])
+def test_a_stage_ends_at_once_after_its_last_words(number, status, tmp_path):
+    """No signal then comes while Python destroys what there is, which is deaf to it."""
+    script = tmp_path / "x.py"
+    script.write_text(STAGE)
+    environment = os.environ | {"PYTHONPATH": str(fingerprint.ROOT)}
+    done = subprocess.run(
+        [sys.executable, script, number], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == status and done.stdout.endswith("last words\n")
 
 
 def test_a_stop_is_forgotten_once_another_stage_begins():

@@ -13,10 +13,11 @@ from versat2i.adapters import lora, mixture_files
 from versat2i.adapters.mixture import Mixture
 from versat2i.formats import recipe
 from versat2i.models import diffusion
+from versat2i.models import identity as identities
 from versat2i.models.diffusion import Backbone
 from versat2i.settings.compute import CPU
 from versat2i.settings.params import Model
-from versat2i.work import files, fingerprint
+from versat2i.work import fingerprint
 
 
 def put(model: Backbone, folder: Path) -> Mixture | None:
@@ -69,7 +70,7 @@ class Put:
 
     def identity(self) -> str:
         """Hash of the adapter's files."""
-        return files.folder_hash(self.folder)
+        return identities.of(self.folder)
 
 
 def metadata(folder: Path) -> dict[str, str]:

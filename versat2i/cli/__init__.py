@@ -29,9 +29,10 @@ class _Commands(click.Group):
         here = Path.cwd()
         root = places.root(here)
         context.obj = here.relative_to(root)
-        with failures.terminable(), chdir(root):
+        with chdir(root):
             try:
-                return super().invoke(context)
+                with failures.terminable():
+                    return super().invoke(context)
             except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
                 raise  # click has its ways with these; nobody reads on: it ends without a word
             except (Exception, KeyboardInterrupt) as error:

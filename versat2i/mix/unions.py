@@ -9,6 +9,7 @@ from versat2i.adapters import lora, merges, mixture_files
 from versat2i.formats import tables
 from versat2i.mix import gates
 from versat2i.models import diffusion
+from versat2i.models import identity as identities
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Gates, Joint, Merge, Model, Params, TrainLora, entry
 from versat2i.train import expert, loop
@@ -59,7 +60,7 @@ def fingerprint(variant: str, settings: Params, adapters: dict[str, Path], selec
     Args: as for `unite`.
     """
     rule = entry(settings.mix, variant, "mix")
-    inputs = {aspect: files.folder_hash(folder) for aspect, folder in adapters.items()}
+    inputs = {aspect: identities.of(folder) for aspect, folder in adapters.items()}
     rules: list[BaseModel] = [rule]
     if not isinstance(rule, Merge):
         inputs |= {f"selected {aspect}": files.folder_hash(folder) for aspect, folder in selected.items()}

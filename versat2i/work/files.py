@@ -98,9 +98,38 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_hash(folder: Path) -> str:
-    """SHA-256 over the names and bytes of all files below a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+def below(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; links are followed, hidden files and folders left out.
+
+    Raises:
+        ValueError: a link leads to a folder that it lies in.
+    """
+    found = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        here = Path(parent)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [here / name for name in names if not name.startswith(".") and (here / name).is_file()]
+        for link in (here / name for name in folders if (here / name).is_symlink()):
+            if here.resolve().is_relative_to(link.resolve()):
+                raise ValueError(f"{link}: links to {link.resolve()}, in which it lies itself. Remove the link")
+    return sorted(found)
+
+
+def linked(folder: Path) -> list[Path]:
+    """Folders that links in a folder lead to, sorted, as they are called themselves."""
+    below(folder)  # refuses a circle
+    inside = [Path(parent) / name for parent, names, _ in os.walk(folder, followlinks=True) for name in names]
+    return sorted({path.resolve() for path in inside if path.is_symlink()})
+
+
+def folder_hash(folder: Path, files: list[Path] | None = None) -> str:
+    """SHA-256 over the names and bytes of files in a folder.
+
+    Args:
+        folder: what the names are relative to.
+        files: of it; None: all that are `below` it.
+    """
+    files = below(folder) if files is None else files
     if not files:
         raise ValueError(f"{folder}: there is no such folder, or it is empty")
     lines = [f"{path.relative_to(folder).as_posix()} {file_hash(path)}" for path in files]

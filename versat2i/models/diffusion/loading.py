@@ -12,6 +12,7 @@ from huggingface_hub import snapshot_download
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from versat2i.models import identity as identities
 from versat2i.models.diffusion import running
 from versat2i.models.diffusion.base import Backbone
 from versat2i.models.diffusion.schedules import schedule_of
@@ -20,7 +21,6 @@ from versat2i.models.diffusion.sdxl import StableDiffusionXL
 from versat2i.models.diffusion.stable_diffusion import StableDiffusion
 from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Model
-from versat2i.work import files as work_files
 from versat2i.work import hub
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -33,7 +33,7 @@ MOST = 400  # characters of what a library says
 def identity(model: Model) -> dict[str, str]:
     """Identify a base model, for metadata and fingerprints."""
     if model.path is not None:
-        return {"base_model": model.path, "revision": work_files.folder_hash(Path(model.path))[:16]}
+        return {"base_model": model.path, "revision": identities.of(Path(model.path))[:16]}
     return {"base_model": str(model.repo), "revision": str(model.revision)}
 
 

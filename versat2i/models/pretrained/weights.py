@@ -6,12 +6,13 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+from versat2i.models import identity as identities
 from versat2i.settings.params import COMMIT
-from versat2i.work import files, hub
+from versat2i.work import hub
 
 LICENCE = "weights as their model card says"
-# of a repository: weights for other programs than torch's, and those that are there as safetensors too
-OTHERS = [f"*{ending}" for ending in (".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".gguf", ".tflite", ".mlmodel")]
+# of a repository, what is not downloaded: weights for other programs, and those that are there as safetensors too
+OTHERS = [f"*{ending}" for ending in identities.OTHERS]
 TWICE = ["pytorch_model*.bin"]
 DTYPES = ("float32", "float16", "bfloat16")
 
@@ -43,7 +44,7 @@ class Pretrained:
     @property
     def identity(self) -> str:
         """Identify these weights: the revision, or a hash of the folder's bytes."""
-        return str(self) if self.revision else f"{self.place}#{files.folder_hash(Path(self.place))[:16]}"
+        return str(self) if self.revision else f"{self.place}#{identities.of(Path(self.place))[:16]}"
 
     def fetch(self) -> None:
         """Download the repository, with a progress bar: its safetensors where it has them, else its other weights.

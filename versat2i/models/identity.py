@@ -1,0 +1,40 @@
+"""What tells a folder of weights from any other: base models, adapters, evaluators and language models alike."""
+
+from pathlib import Path
+
+from versat2i.work import files
+
+# weights for other programs than torch's, which no loader of this package reads
+OTHERS = (".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".gguf", ".tflite", ".mlmodel")
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".mp4")
+WORDS = (".md", ".rst", ".html")
+NAMES = ("LICENSE", "LICENSE.txt", "NOTICE", "README", "README.txt", "Thumbs.db", "desktop.ini")  # of no loader
+
+
+def of(folder: Path) -> str:
+    """SHA-256 over the names and bytes of what a loader may read of a folder.
+
+    Links are followed. Hidden files and folders (``.DS_Store``, the ``.cache`` that the hub's library writes), model
+    cards, pictures, weights for other programs, and pickles beside safetensors of the same name are left out.
+
+    Raises:
+        ValueError: there is no such folder, or nothing of it is for a loader.
+    """
+    names = files.below(folder)
+    there = {path.relative_to(folder).as_posix() for path in names}
+    return files.folder_hash(folder, [path for path in names if _is_read(path.relative_to(folder), there)])
+
+
+def _is_read(path: Path, there: set[str]) -> bool:
+    """Whether a loader may read a file.
+
+    Args:
+        path: relative to the model's folder.
+        there: all files of the folder.
+    """
+    if path.name in NAMES or path.suffix.lower() in OTHERS + PICTURES + WORDS:
+        return False
+    if path.suffix != ".bin":
+        return True
+    name = path.stem.replace("pytorch_model", "model") if path.stem.startswith("pytorch_model") else path.stem
+    return not {path.with_name(f"{stem}.safetensors").as_posix() for stem in (name, path.stem)} & there
