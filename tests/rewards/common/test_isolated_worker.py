@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,3 +86,23 @@ def test_the_packages_that_are_installed_are_known_by_their_normal_names():
 
     assert worker.installed()["opencv-python-headless"]
     assert worker.installed()["torch"].split("+")[0] == torch.__version__.split("+")[0]
+
+
+class Earlier(Darkest):
+    def score(self, images, prompts, questions):
+        return [0.0] * len(images)
+
+
+def test_an_evaluator_of_the_earlier_contract_is_refused_with_what_to_change(monkeypatch):
+    monkeypatch.undo()
+    point = worker.entry_points  # kept: pytest's own plug-ins ask it too
+    known = [SimpleNamespace(name="judges.earlier", load=lambda: Earlier)]
+    monkeypatch.setattr(worker, "entry_points", lambda group: known if group == worker.GROUP else point(group=group))
+    with pytest.raises(ValueError, match=r"^judges.earlier: score\(images, prompts, questions\) is .*docs/rewards.md"):
+        worker.make("judges", "earlier", {})
+
+
+def test_details_of_a_score_are_sent_beside_it(monkeypatch):
+    request = {"images": [1, 1, 1, 3], "prompts": [PROMPT]}
+    monkeypatch.setattr(Darkest, "score", lambda *_: [worker.Explained(0.5, {"parts": [1]})])
+    assert served(FIRST, request, b"\5\6\7")[1] == {"scores": [0.5], "details": [{"parts": [1]}]}
