@@ -72,7 +72,7 @@ def test_the_words_are_weighed_as_published(example, synonyms):
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
     found = scored(example("a folder", "cpu", batch_size=2, synonyms=synonyms), images)
     logits = torch.tensor(images / 64).half().double().mean((1, 2)) @ Model().weights
-    for score, row in zip(found, logits.tolist(), strict=True):
+    for score, row in zip(found.values, logits.tolist(), strict=True):
         said = dict(zip(WORDS, row, strict=True))
         triplets = [("good", "high", "fine"), ("average", "medium", "acceptable"), ("poor", "low", "bad")]
         good, average, poor = (np.exp(np.mean([said[w] for w in t[: 3 if synonyms else 1]])) for t in triplets)

@@ -109,13 +109,13 @@ class Pretrained:
             text = " ".join(str(error).split())[:300]
             raise self._failure(error, f"{file} cannot be read as tensors ({text}). Is it there, and whole?") from None
 
-    def model(self, kind: str, device: str, unused: tuple[str, ...] = ()) -> Any:
+    def model(self, kind: str, unused: tuple[str, ...] = (), device: str = "cpu") -> Any:
         """The model, for inference.
 
         Args:
             kind: an auto class of transformers.
-            device: to compute on.
             unused: parts of the class that the weights may lack.
+            device: to compute on.
 
         Raises:
             ValueError: as `load`, or the weights lack a part, which would compute with random numbers.
@@ -149,7 +149,7 @@ class Holder:
 
     @cached_property
     def _model(self) -> Any:
-        return self.weights.model(self.kind, self._device, self.unused)
+        return self.weights.model(self.kind, self.unused, self._device)
 
 
 def parse(source: str, dtype: str, trust_remote_code: bool = False) -> Pretrained:

@@ -28,7 +28,7 @@ def _inputs(weights: pretrained.Pretrained, model: Any) -> Callable[[Images, str
 
 def _labels(weights: pretrained.Pretrained, device: str) -> Ask:
     """ViLT: the most probable of the answers that it was trained to tell apart."""
-    model = weights.model("AutoModelForVisualQuestionAnswering", device)
+    model = weights.model("AutoModelForVisualQuestionAnswering", device=device)
     prepare = _inputs(weights, model)
 
     def ask(images: Images, question: str) -> list[str]:
@@ -40,7 +40,7 @@ def _labels(weights: pretrained.Pretrained, device: str) -> Ask:
 
 def _sentences(weights: pretrained.Pretrained, device: str) -> Ask:
     """BLIP: what its decoder says."""
-    model = weights.model("AutoModelForVisualQuestionAnswering", device)
+    model = weights.model("AutoModelForVisualQuestionAnswering", device=device)
     prepare, tokenizer = _inputs(weights, model), weights.load("AutoTokenizer")
 
     def ask(images: Images, question: str) -> list[str]:
