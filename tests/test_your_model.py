@@ -63,5 +63,5 @@ def test_every_command_of_the_page_is_known_to_this_test():
 def test_the_evaluator_is_listed_and_the_table_has_its_column(said):
     assert "brightness" in said[1]
     lines = [line.split() for line in said[-1].splitlines() if line.strip()]
-    assert lines[0] == ["variant", "brightness", "low_level", "diversity"]
-    assert [line[0] for line in lines[1:6]] == ["base", "aesthetic", "low_level", "uniform", "mixture"]
+    assert lines[0] == ["variant", "brightness", "diversity", "low_level"]
+    assert [line[0] for line in lines[1:6]] == ["base", "aesthetic", "low_level", "mixture", "uniform"]
