@@ -9,4 +9,5 @@ EVALUATORS = {
     "dsg": "versat2i.rewards.faithfulness.tifa:Dsg",
     "vqascore": "versat2i.rewards.faithfulness.vqascore:VqaScore",
     "clipscore": "versat2i.rewards.faithfulness.clipscore:ClipScore",
+    "http": "versat2i.rewards.common.http:Http",
 }
