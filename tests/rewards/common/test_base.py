@@ -17,6 +17,7 @@ PRETRAINED = [  # tested with models of their own
     *((aspect, name) for aspect, name in rewards.catalogue() if name == "http"),
     ("aesthetic", "laion"),
     ("faithfulness", "clipscore"),
+    ("faithfulness", "soft_tifa"),
     ("faithfulness", "vqascore"),
     ("geometry", "projective"),
     ("judges", "hpsv2"),
