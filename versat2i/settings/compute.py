@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,6 +48,25 @@ def _expect(device: str) -> None:
         raise ValueError(f"device is {device}, but {has}. Install its driver, or set device: auto")
 
 
+class Server(BaseModel):
+    """Where a model is served, and how it is asked.
+
+    Attributes:
+        url: of its OpenAI-compatible API, with the version: ``http://localhost:8000/v1``.
+        key: the environment variable that holds its key; None for a server without.
+        requests: how many are under way at a time.
+        timeout: seconds until an attempt is given up.
+        attempts: of a request, before it is an error.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    key: str | None = None
+    requests: Annotated[int, Field(ge=1)] = 16
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    attempts: Annotated[int, Field(ge=1)] = 5
+
+
 class Compute(BaseModel):
     """How to run.
 
@@ -63,6 +83,7 @@ class Compute(BaseModel):
         gradient_checkpointing: training keeps fewer activations and computes them again: about a third slower.
         cpu_offload: each network waits in main memory while another computes.
         environments: where the Python environments that params name lie on this machine.
+        servers: where the models that params ask by `server` are served.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -78,6 +99,7 @@ class Compute(BaseModel):
     gradient_checkpointing: bool = False
     cpu_offload: bool = False
     environments: dict[str, str] = {}
+    servers: dict[str, Server] = {}
 
     def torch_device(self) -> str:
         """The device's name for torch."""
@@ -111,6 +133,7 @@ class Compute(BaseModel):
         return min(os.cpu_count() or 1, MOST) if self.torch_device() == "cpu" else 1
 
 
+NOWHERE: Mapping[str, Server] = {}  # no model is served
 CPU = Compute(device="cpu")  # what holds where nobody says how to run
 
 

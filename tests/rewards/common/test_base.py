@@ -14,8 +14,10 @@ from versat2i.settings.params import Reward
 
 FAMILIES = [(aspect, name) for aspect, name in rewards.catalogue() if name.endswith(":")]
 PRETRAINED = [  # tested with models of their own
+    *((aspect, name) for aspect, name in rewards.catalogue() if name == "http"),
     ("aesthetic", "laion"),
     ("faithfulness", "clipscore"),
+    ("faithfulness", "soft_tifa"),
     ("faithfulness", "vqascore"),
     ("geometry", "projective"),
     ("judges", "hpsv2"),

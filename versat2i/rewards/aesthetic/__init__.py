@@ -4,4 +4,5 @@ EVALUATORS = {
     "classical": "versat2i.rewards.aesthetic.classical:Classical",
     "laion": "versat2i.rewards.aesthetic.laion:Laion",
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
+    "http": "versat2i.rewards.common.http:Http",
 }

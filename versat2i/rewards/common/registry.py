@@ -20,7 +20,7 @@ from versat2i.formats.measures import Measure
 from versat2i.rewards.common.base import Reward
 from versat2i.rewards.common.isolated import Isolated
 from versat2i.rewards.common.isolated_worker import GROUP, expect_contract
-from versat2i.settings.compute import CPU, Compute
+from versat2i.settings.compute import CPU, NOWHERE, Compute, Server
 from versat2i.settings.params import Reward as Chosen
 
 CONTROL = "random"  # the evaluator that every aspect has
@@ -86,13 +86,19 @@ def required(factory: Callable[..., Any]) -> list[str]:
     return [name for name, parameter in _options(factory).items() if parameter.default is parameter.empty]
 
 
-def create(point: EntryPoint, options: Mapping[str, Any], device: str | Callable[[], str]) -> Any:
+def create(
+    point: EntryPoint,
+    options: Mapping[str, Any],
+    device: str | Callable[[], str],
+    servers: Mapping[str, Server] = NOWHERE,
+) -> Any:
     """Import what an entry point names and call it.
 
     Args:
         point: what to make.
         options: what it is made with.
         device: given to it where it takes a ``device``; a callable is asked only then, since it may import torch.
+        servers: given to it where it takes ``servers``.
 
     Raises:
         ValueError: it cannot be imported, or an option is missing or not one of its own, named.
@@ -106,9 +112,12 @@ def create(point: EntryPoint, options: Mapping[str, Any], device: str | Callable
     for name in required(factory):
         if name not in options:
             raise ValueError(f"{point.name}: option {name!r} is missing")
+    given: dict[str, Any] = {}
     if "device" in named and "device" not in options:
-        return factory(**options, device=device if isinstance(device, str) else device())
-    return factory(**options)
+        given["device"] = device if isinstance(device, str) else device()
+    if "servers" in named and "servers" not in options:
+        given["servers"] = servers
+    return factory(**options, **given)
 
 
 def catalogue() -> list[tuple[str, str]]:
@@ -131,23 +140,29 @@ def from_params(aspect: str, chosen: Chosen, machine: Compute = CPU) -> Reward:
     Args:
         aspect: its folder.
         chosen: the evaluator. One with an environment of its own runs there: `isolated`.
-        machine: the device, and where environments lie.
+        machine: the device, where environments lie and models are served.
 
     Raises:
-        ValueError: as `load`, or params name a device.
+        ValueError: as `load`, or params name a device or servers.
     """
-    if "device" in chosen.options:
-        raise ValueError(
-            f"{aspect}.{chosen.evaluator}: option 'device' differs between machines. Say it in compute.yaml"
-        )
+    for option in ("device", "servers"):
+        if option in chosen.options:
+            raise ValueError(
+                f"{aspect}.{chosen.evaluator}: option {option!r} differs between machines. Say it in compute.yaml"
+            )
     point, named = _find(aspect, chosen.evaluator)
     if chosen.environment is None:
-        return _made(point, {**chosen.options, **named}, machine.torch_device)
+        return _made(point, {**chosen.options, **named}, machine.torch_device, machine.servers)
     return Isolated(_import(point), aspect, chosen.evaluator, chosen.environment, chosen.options, machine)
 
 
-def _made(point: EntryPoint, options: Mapping[str, Any], device: str | Callable[[], str]) -> Reward:
-    reward = create(point, options, device)
+def _made(
+    point: EntryPoint,
+    options: Mapping[str, Any],
+    device: str | Callable[[], str],
+    servers: Mapping[str, Server] = NOWHERE,
+) -> Reward:
+    reward = create(point, options, device, servers)
     expect_contract(reward, point.name)
     return reward
 

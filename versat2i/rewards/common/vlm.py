@@ -287,9 +287,29 @@ class VisionLanguage(weights.Holder):
             raise ValueError(f"{self.weights}: its tokenizer begins two of {', '.join(words)} with the same token")
         return found
 
+    def spellings(self, words: list[str]) -> list[int]:
+        """The tokens with which some words begin, with a blank before them or without, wherever they stand.
+
+        Raises:
+            ValueError: the tokenizer has none for any of them.
+        """
+        tokenizer = self._processor.tokenizer
+        found = set()
+        for word in words:
+            first = {tokenizer.encode(f"{gap}{word}", add_special_tokens=False)[0] for gap in ("", " ")}
+            first.add(tokenizer.convert_tokens_to_ids(word))
+            found |= {token for token in first if _begins(word, self.spelled(token).strip(), tokenizer.unk_token)}
+        if not found:
+            raise ValueError(f"{self.weights}: its tokenizer has no token that begins {' or '.join(words)}")
+        return sorted(found)
+
     def spelled(self, token: int) -> str:
         """A token as text."""
         return str(self._processor.tokenizer.decode([token]))
+
+
+def _begins(word: str, piece: str, unknown: str | None) -> bool:
+    return bool(piece) and piece != unknown and word.lower().startswith(piece.lower())
 
 
 def _forcing(tokens: Iterable[int]) -> Any:

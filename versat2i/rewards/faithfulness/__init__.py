@@ -6,7 +6,9 @@ __all__ = ["accuracy_by_type", "dsg_score", "tifa_score"]
 
 EVALUATORS = {
     "tifa": "versat2i.rewards.faithfulness.tifa:Tifa",
+    "soft_tifa": "versat2i.rewards.faithfulness.soft_tifa:SoftTifa",
     "dsg": "versat2i.rewards.faithfulness.tifa:Dsg",
     "vqascore": "versat2i.rewards.faithfulness.vqascore:VqaScore",
     "clipscore": "versat2i.rewards.faithfulness.clipscore:ClipScore",
+    "http": "versat2i.rewards.common.http:Http",
 }

@@ -1,5 +1,6 @@
 """Ask questions about an image and count the right answers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,7 @@ from versat2i.formats import tables
 from versat2i.rewards.common.base import OWN_LICENCE, Explained, Images, Prompt, Verdicts
 from versat2i.rewards.faithfulness import vqa as vqas
 from versat2i.rewards.faithfulness.scoring import correct, dsg_score, tifa_score
+from versat2i.settings.compute import NOWHERE, Server
 
 _QUESTION = list(tables.SCHEMAS["questions"].names[1:])
 _DETAILS = ["question_id", "question", "element_type", "expected", "answer", "correct"]
@@ -30,15 +32,16 @@ class Tifa:
     licence = f"{OWN_LICENCE}; the VQA's weights as their model card says"
     _mean = staticmethod(tifa_score)
 
-    def __init__(self, vqa: str, device: str = "cpu", **options: Any) -> None:
+    def __init__(self, vqa: str, device: str = "cpu", servers: Mapping[str, Server] = NOWHERE, **options: Any) -> None:
         """Make one.
 
         Args:
             vqa: who answers, by name; see `vqa`.
             device: to compute on.
+            servers: where models are served.
             options: what that VQA takes.
         """
-        self._vqa = vqas.load(vqa, device, **options)
+        self._vqa = vqas.load(vqa, device, servers, **options)
         self.licence = f"{OWN_LICENCE}; {vqa}: {self._vqa.licence}"
         self.weights, self.modules = list(getattr(self._vqa, "weights", ())), [type(self._vqa).__module__]
 

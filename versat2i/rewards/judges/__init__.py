@@ -7,4 +7,5 @@ EVALUATORS = {
     "hpsv2": "versat2i.rewards.judges.preference:HPSv2",
     "image_reward": "versat2i.rewards.judges.image_reward:ImageReward",
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
+    "http": "versat2i.rewards.common.http:Http",
 }

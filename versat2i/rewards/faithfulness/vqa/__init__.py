@@ -1,5 +1,6 @@
 """VQA models: one module each, listed in `VQAS`."""
 
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,8 +10,12 @@ import pandas as pd
 from versat2i.rewards.common.base import Images
 from versat2i.rewards.common.registry import create, unknown
 from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
+from versat2i.settings.compute import NOWHERE, Server
 
-VQAS = {"shapes": "versat2i.rewards.faithfulness.vqa.shapes:Shapes"}
+VQAS = {
+    "shapes": "versat2i.rewards.faithfulness.vqa.shapes:Shapes",
+    "http": "versat2i.rewards.faithfulness.vqa.http:Http",
+}
 """Name -> ``module:callable``."""
 
 MODEL = "versat2i.rewards.faithfulness.vqa.model:Model"
@@ -38,17 +43,17 @@ class VQA(Protocol):
         ...
 
 
-def load(name: str, device: str = "cpu", **options: Any) -> VQA:
+def load(name: str, device: str = "cpu", servers: Mapping[str, Server] = NOWHERE, **options: Any) -> VQA:
     """A VQA by name, or a model of transformers from a folder or ``repository@revision``.
 
     Raises:
         ValueError: the name or an option is not known; close ones are named.
     """
     if name not in VQAS and ("/" in name or Path(name).is_dir()):
-        return create(EntryPoint(name, MODEL, "vqa"), {**options, "model": name}, device)
+        return create(EntryPoint(name, MODEL, "vqa"), {**options, "model": name}, device, servers)
     if name not in VQAS:
         raise unknown("vqa", name, VQAS)
-    return create(EntryPoint(name, VQAS[name], "vqa"), options, device)
+    return create(EntryPoint(name, VQAS[name], "vqa"), options, device, servers)
 
 
 def choose(vqa: VQA, images: Images, asked: pd.DataFrame) -> list[str | None]:

@@ -10,7 +10,7 @@ from versat2i.models.pretrained import weights as pretrained
 from versat2i.rewards.common.base import Images, pictures
 from versat2i.rewards.common.vlm import LONGEST, PLAIN, VisionLanguage
 from versat2i.rewards.faithfulness.vqa.embedding import Embedder
-from versat2i.rewards.faithfulness.vqa.nearest import nearest_choice
+from versat2i.rewards.faithfulness.vqa.nearest import choice_of, nearest_choice
 
 Ask = Callable[[Images, str], list[str]]  # one question about each image
 
@@ -115,13 +115,7 @@ class Model:
 
     def choice(self, text: str, choices: Sequence[str]) -> str | None:
         """The choice that an answer is, without regard to case and outer blanks, else the nearest one."""
-        said = text.strip().lower()
-        if not said or not choices:
-            return None
-        for choice in choices:
-            if choice.strip().lower() == said:
-                return choice
-        return self._embedder.nearest(text, choices) if self._embedder else nearest_choice(text, choices)
+        return choice_of(text, choices, self._embedder.nearest if self._embedder else nearest_choice)
 
     def answer(self, images: Images, asked: pd.DataFrame) -> list[str | None]:
         """One of the choices a row, None: nothing was said.

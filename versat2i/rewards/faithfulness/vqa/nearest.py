@@ -1,6 +1,6 @@
 """From an answer in a model's own words to one of the choices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 
 from versat2i.words import words
@@ -28,3 +28,22 @@ def nearest_choice(text: str, choices: Sequence[str]) -> str | None:
         return share, SequenceMatcher(None, " ".join(said), " ".join(named)).ratio()
 
     return max(choices, key=likeness)
+
+
+def choice_of(
+    text: str, choices: Sequence[str], nearest: Callable[[str, Sequence[str]], str | None] = nearest_choice
+) -> str | None:
+    """The choice that an answer is, without regard to case and outer blanks, else the nearest one.
+
+    Args:
+        text: the answer; an empty one is none of the choices.
+        choices: to choose from.
+        nearest: finds the nearest one.
+    """
+    said = text.strip().lower()
+    if not said or not choices:
+        return None
+    for choice in choices:
+        if choice.strip().lower() == said:
+            return choice
+    return nearest(text, choices)
