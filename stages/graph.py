@@ -135,8 +135,17 @@ def fit(pipeline: Any, settings: Params) -> None:
     for stage, items in (("score", code_of_aspects(settings)), ("evaluate", adapters(settings))):
         body = pipeline["stages"][stage]
         body["foreach"] = _changed(body["foreach"], items)
+    _track(pipeline["stages"]["evaluate"]["do"]["params"], "evaluate.size", settings.evaluate.size is not None)
     for section, content in (("plots", plots(settings)), ("artifacts", artifacts(settings))):
         pipeline[section] = _changed(pipeline.get(section), content)
+
+
+def _track(listed: Any, param: str, written: bool) -> None:
+    """List a param that not every params.yaml has: DVC takes one that is listed and not written for an error."""
+    if written and param not in listed:
+        listed.insert(0, param)
+    elif not written and param in listed:
+        listed.remove(param)
 
 
 def _is_code(dep: str) -> bool:

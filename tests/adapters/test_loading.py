@@ -214,7 +214,7 @@ def masks_seen(pipe, *args, **kwargs):
     hooks = [
         module.register_forward_pre_hook(lambda layer, _: seen.append(layer.mask))
         for name, module in pipe.unet.named_modules()
-        if names.reads_text(name)
+        if names.STABLE.layout(name)
     ]
     pipe(*args, num_inference_steps=1, output_type="latent", **kwargs)
     for hook in hooks:

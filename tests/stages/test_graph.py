@@ -71,6 +71,16 @@ def test_another_base_model_takes_the_place_of_the_old_one(dvc):
     assert "models/mine" not in deps(again, "generate") and "versat2i/shapes/model" in deps(again, "generate")
 
 
+def test_the_size_of_evaluated_images_is_tracked_where_it_is_written(dvc):
+    def tracked(settings):
+        return dvc(settings)["stages"]["evaluate"]["do"]["params"]
+
+    before = tracked(SETTINGS)
+    assert "evaluate.size" not in before
+    assert "evaluate.size" in tracked(changed(evaluate__size=512))
+    assert tracked(SETTINGS) == before
+
+
 def test_an_aspect_of_a_plug_in_depends_on_the_digest_of_plug_ins(dvc):
     content = SETTINGS.model_dump()
     content["aspects"] = ["geometry", "spelling"]

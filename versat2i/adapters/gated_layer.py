@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from versat2i.formats.recipe import Scope
+from versat2i.models.diffusion import names
 
 
 def mix(x: Tensor, down: Tensor, up: Tensor, gate: Tensor, owner: Tensor) -> Tensor:
@@ -100,6 +101,7 @@ class Mixed(nn.Module):
         self.gate = Gate(scope, len(ranks), base.weight.shape[1]).to(base.weight.device)
         self.train(base.training)
         self.mask: Tensor | None = None  # of the text, while one is given
+        self.layout: names.Layout = names.text_alone  # where the text's tokens stand in the input
         self.fixed: Tensor | None = None  # weights that stand in for lambda g
         self.silent = False  # the base layer alone speaks
         self.last: Tensor | None = None  # mean gate of the last forward pass in training, with gradient
@@ -135,7 +137,7 @@ class Mixed(nn.Module):
     def _weights(self, x: Tensor) -> Tensor:
         if self.fixed is not None:
             return self.fixed
-        gate = self.gate(x, self.mask)
+        gate = self.gate(x, None if self.mask is None else self.layout(self.mask, x.shape[1]))
         mean = gate.flatten(end_dim=-2).mean(dim=0) if gate.ndim > 1 else gate
         if self.training and torch.is_grad_enabled():
             self.last = mean

@@ -104,6 +104,8 @@ def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
 
 def _follow_prompts(model: Backbone, mixed: Mixture) -> None:
     """Tell the gates, at each call of the pipeline, which tokens of its prompts are padding."""
+    if model.follows_calls:  # each call of its denoiser says so
+        return
     encode = model.pipe.encode_prompt
     signature = inspect.signature(encode)  # each family's has an order of its own
 

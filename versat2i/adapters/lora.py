@@ -19,12 +19,6 @@ from versat2i.models.diffusion import names
 from versat2i.settings.complaints import hint
 
 FILE = "pytorch_lora_weights.safetensors"
-LAYERS = {  # what `targets` in params calls them, and how their names end
-    "attention": names.ATTENTION,
-    "feedforward": names.FEED_FORWARD,
-    "convolutions": names.CONVOLUTIONS,
-}
-
 DENOISERS = ("unet", "transformer")  # as pipelines call them
 
 _CONFIG = "lora_adapter_metadata"  # where diffusers looks for rank and alpha
@@ -67,7 +61,7 @@ def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str
         name: of the adapter.
         rank: of each layer's update.
         alpha: the numerator of its scale.
-        targets: the kinds of layers, of `LAYERS`, with + between them.
+        targets: the kinds of layers, of `names.Layers.kinds`, with + between them.
         seed: of A.
 
     Returns:
@@ -90,11 +84,11 @@ def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str
 
 
 def _targeted(denoiser: nn.Module, targets: str) -> list[str]:
-    """The endings of the layers of some kinds."""
-    modules = [f".{module}" for module, _ in denoiser.named_modules()]
-    there = [
-        kind for kind, ends in LAYERS.items() if any(m.endswith(tuple(f".{end}" for end in ends)) for m in modules)
-    ]
+    """The layers of some kinds."""
+    layers = names.of(denoiser)
+    plain = [name for name, module in denoiser.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    found = {kind: layers.ending(plain, ends) for kind, ends in layers.kinds.items()}
+    there = [kind for kind, modules in found.items() if modules]
     kinds = targets.split("+")
     for kind in kinds:
         if kind not in there:
@@ -102,7 +96,7 @@ def _targeted(denoiser: nn.Module, targets: str) -> list[str]:
                 f"train_lora: targets: {targets}: no layer of this {type(denoiser).__name__} is of '{kind}' (it has "
                 f"{', '.join(there) or 'none of these'}); name only kinds that it has{hint(kind, there)}"
             )
-    return [end for kind in kinds for end in LAYERS[kind]]
+    return [module for kind in kinds for module in found[kind]]
 
 
 @contextmanager

@@ -136,7 +136,8 @@ class Mixture:
             layer.mask = mask
 
     def _text_layers(self) -> list[Mixed]:
-        return [layer for module, layer in self.layers.items() if names.reads_text(module)]
+        known = names.of(self.denoiser)
+        return [layer for module, layer in self.layers.items() if known.layout(module) is not None]
 
     def detach(self) -> None:
         """Put the original layers back."""
@@ -181,7 +182,9 @@ def attach(
         module: KINDS[type(base)](base, *stack(adapters, module, layers[module]), ranks, scope)
         for module, base in bases.items()
     }
+    reading = names.of(denoiser)
     for module, layer in mixed.items():
+        layer.layout = reading.layout(module) or layer.layout
         nn.init.constant_(layer.gate.scale, scale)
         denoiser.set_submodule(module, layer)
     if training:

@@ -51,7 +51,10 @@ class Painter:
             keys = shard.keys[start : start + size]
             batch_seeds = [stable_seed(self.seed, prompt_id, k) for prompt_id, k in keys]
             batch = embeddings[torch.tensor([row[prompt_id] for prompt_id, _ in keys])]
-            latents = self.model.draw(batch, self.empty, batch_seeds, self.sampling.steps, self.sampling.guidance_scale)
+            sampling = self.sampling
+            latents = self.model.draw(
+                batch, self.empty, batch_seeds, sampling.steps, sampling.guidance_scale, sampling.size
+            )
             _check_finite(latents, keys, shard.texts)
             images = self.model.decode(latents)
             flagged = [False] * len(keys) if self.checker is None else self.checker(images)

@@ -142,6 +142,7 @@ class Sampling(_Section):
     steps: Positive
     guidance_scale: Annotated[float, Field(ge=1)]
     batch_size: Positive
+    size: Positive | None = None  # the side of an image in pixels; null: what the model's config says
 
 
 class Generate(Sampling):

@@ -56,7 +56,9 @@ def timed(step: Step, device: torch.device, calls: int = 1) -> Cost:
 def drawing(model: Backbone, prompts: Embeddings, empty: Embeddings, sampling: Sampling) -> Step:
     """Draws and decodes an image of each prompt."""
     seeds = list(range(len(prompts.hidden)))
-    return lambda: model.decode(model.draw(prompts, empty, seeds, sampling.steps, sampling.guidance_scale))
+    return lambda: model.decode(
+        model.draw(prompts, empty, seeds, sampling.steps, sampling.guidance_scale, sampling.size)
+    )
 
 
 def _training(model: Backbone, parameters: list[nn.Parameter], loss: Step, learning_rate: float) -> Step:
@@ -71,23 +73,22 @@ def _training(model: Backbone, parameters: list[nn.Parameter], loss: Step, learn
     return step
 
 
-def latents(model: Backbone, rule: Training) -> torch.Tensor:
-    """Noise of the shape of a batch of picks, or of picks beside their rivals."""
-    config = model.denoiser.config
-    shape = (config.in_channels, config.sample_size, config.sample_size)
+def latents(model: Backbone, rule: Training, size: int | None = None) -> torch.Tensor:
+    """Noise of the shape of a batch of picks, or of picks beside their rivals, of images of this side."""
+    shape = model.latent_shape(size)
     pair = (2,) if rule.objective == "contrast" else ()
     return torch.randn(rule.batch_size, *pair, *shape, generator=torch.Generator().manual_seed(0))
 
 
-def _examples(model: Backbone, prompts: Embeddings, rule: Training) -> Examples:
-    return Examples(latents(model, rule), prompts, prompts[:1], torch.ones(rule.batch_size))
+def _examples(model: Backbone, prompts: Embeddings, rule: Training, size: int | None) -> Examples:
+    return Examples(latents(model, rule, size), prompts, prompts[:1], torch.ones(rule.batch_size))
 
 
-def lora_step(model: Backbone, prompts: Embeddings, rule: TrainLora) -> Step:
+def lora_step(model: Backbone, prompts: Embeddings, rule: TrainLora, size: int | None = None) -> Step:
     """One training step of a new LoRA, which stays in the model: an expert's."""
     parameters = lora.attach(model.denoiser, "measured", rule.rank, rule.alpha, rule.targets, 0)
     fit = losses.objective(model, rule, lambda: lora.detached(model.denoiser))
-    batch = _examples(model, prompts, rule)
+    batch = _examples(model, prompts, rule, size)
     return _training(model, parameters, lambda: fit(batch, torch.Generator().manual_seed(0)), rule.learning_rate)
 
 
@@ -106,10 +107,12 @@ def mixed(model: Backbone, adapters: list[lora.Adapter], rule: Gates) -> mixture
     return mixture.attach(model.denoiser, adapters, rule.scope, training=True)
 
 
-def mix_step(model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule: Gates) -> Step:
+def mix_step(
+    model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule: Gates, size: int | None = None
+) -> Step:
     """One training step of a mixture's gates."""
     fit = losses.objective(model, rule, found.silenced)
-    batch = _examples(model, prompts, rule)
+    batch = _examples(model, prompts, rule, size)
 
     def loss() -> torch.Tensor:
         return fit(batch, torch.Generator().manual_seed(0)) + rule.balance * found.balance_loss()

@@ -139,7 +139,7 @@ def measure(settings: Params, tables: Tables, machine: Compute) -> Measured:
     drawn = measuring.timed(draw, model.device)
     found.note("draw", drawn, batch)
     images = drawn.result
-    latent = measuring.latents(model, settings.train_lora[settings.aspects[0]])[0].to(model.denoiser.dtype)
+    latent = torch.empty(model.latent_shape(settings.generate.size), dtype=model.denoiser.dtype)
     found.image_bytes = float(np.mean([len(encoded(image)) for image in images])) + latent.nbytes
     known = list(scoring.prompts_of(dict(zip(prompts["prompt_id"], prompts["text"], strict=True)), questions).values())
     asked = list(islice(chain.from_iterable([known] * batch), batch))
@@ -154,7 +154,7 @@ def measure(settings: Params, tables: Tables, machine: Compute) -> Measured:
 def _measure_training(found: Measured, settings: Params, model: Backbone, embedded: diffusion.Embeddings) -> None:
     rules = {aspect: settings.train_lora[aspect] for aspect in settings.aspects}
     for aspect, rule in rules.items():
-        step = measuring.lora_step(model, embedded[: rule.batch_size], rule)
+        step = measuring.lora_step(model, embedded[: rule.batch_size], rule, settings.generate.size)
         found.note(f"lora {aspect}", measuring.timed(step, model.device))
         model.denoiser.unload_lora()
     adapters = measuring.untrained(model, rules)
@@ -163,8 +163,8 @@ def _measure_training(found: Measured, settings: Params, model: Backbone, embedd
         if isinstance(gates, Gates):
             rows = torch.arange(gates.batch_size) % len(embedded.hidden)
             mixed = measuring.mixed(model, adapters, gates)
-            cost = measuring.timed(measuring.mix_step(model, embedded[rows], mixed, gates), model.device)
-            found.note(f"gates {variant}", cost)
+            step = measuring.mix_step(model, embedded[rows], mixed, gates, settings.generate.size)
+            found.note(f"gates {variant}", measuring.timed(step, model.device))
             mixed.detach()
 
 

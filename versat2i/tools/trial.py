@@ -101,7 +101,7 @@ def _free() -> None:
 def _try(model: Backbone, settings: Params, folder: Path, tried: list[Tried]) -> Finding:
     """Draw, and do all else that needs the model in this dtype; what comes of it goes to `tried`."""
     prompts, empty, sampling = model.embed([PROMPT] * len(SEEDS)), model.embed([""]), settings.generate
-    latents = model.draw(prompts, empty, list(SEEDS), sampling.steps, sampling.guidance_scale)
+    latents = model.draw(prompts, empty, list(SEEDS), sampling.steps, sampling.guidance_scale, sampling.size)
     image = model.decode(latents)[0]
     if image.std() < LEAST_CONTRAST:
         return Finding("image", "blank", _other_dtype(settings.model, str(model.device)))
@@ -235,7 +235,8 @@ def _shown_as(path: Path) -> str:
 
 
 def _latents(model: Backbone, sampling: Sampling) -> Tensor:
-    drawn = model.draw(model.embed([PROMPT]), model.embed([""]), [SEEDS[0]], FEW, sampling.guidance_scale)
+    prompt, empty = model.embed([PROMPT]), model.embed([""])
+    drawn = model.draw(prompt, empty, [SEEDS[0]], FEW, sampling.guidance_scale, sampling.size)
     return drawn.float()
 
 
@@ -249,17 +250,12 @@ def _drawn_elsewhere(settings: Params, tried: Tried, machine: Compute) -> Findin
     device = machine.torch_device()
     running.place(pipe, device, machine)
     running.mixed(getattr(pipe, family.denoiser_name), device, model.mixed_precision)
+    plain = family(pipe, {}, machine)
     for path in tried.files:
         pipe.load_lora_weights(str(path.parent), weight_name=path.name)
-        found = pipe(
-            PROMPT,
-            generator=torch.Generator().manual_seed(SEEDS[0]),
-            num_inference_steps=FEW,
-            guidance_scale=settings.generate.guidance_scale,
-            output_type="latent",
-        ).images
+        found = _latents(plain, settings.generate)
         pipe.unload_lora_weights()
-        apart = (found.cpu().float() - tried.changed).norm() / (tried.changed - tried.base).norm()
+        apart = (found - tried.changed).norm() / (tried.changed - tried.base).norm()
         if not apart <= MOST_APART:
             form = "kohya's" if "kohya" in path.name else "diffusers'"
             advice = f"do not publish what `versat2i export` writes in {form} names for this model, and report it"

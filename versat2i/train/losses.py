@@ -39,7 +39,7 @@ def diffusion_loss(
     noise, times = _draws(model, latents, generator, timesteps)
     noisy, target = _diffused(model, latents, noise, times)
     prediction = model.predict(noisy, times.to(model.device), prompts).float()
-    errors = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
+    errors = F.mse_loss(prediction, target, reduction="none").mean(tuple(range(1, target.ndim)))
     if min_snr is not None:
         errors = errors * model.schedule.weights(times, min_snr).to(errors)
     return errors.mean()
@@ -60,7 +60,7 @@ def _draws(model: Backbone, latents: Tensor, generator: torch.Generator, timeste
     noise = torch.randn(latents.shape, generator=generator)
     strata = (torch.arange(len(latents)) + torch.rand(len(latents), generator=generator)) / len(latents)
     low, high = timesteps
-    return noise, model.schedule.times(low + (high - low) * strata)
+    return noise, model.times(low + (high - low) * strata, latents.shape)
 
 
 def _diffused(model: Backbone, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,7 +106,7 @@ def contrast_loss(
         base = model.predict(noisy, times, both).float()
     change = model.predict(noisy, times, both).float() - base
     best, rival = change.chunk(2)
-    errors = F.mse_loss(base + torch.cat([best, -rival]), target, reduction="none").mean((1, 2, 3))
+    errors = F.mse_loss(base + torch.cat([best, -rival]), target, reduction="none").mean(tuple(range(1, target.ndim)))
     if min_snr is not None:
         errors = errors * model.schedule.weights(times, min_snr).to(errors)
     return 2 * (weights.to(errors).repeat(2) * errors).mean()

@@ -19,7 +19,8 @@ def samples(model: Backbone, examples: Examples) -> NDArray[np.uint8]:
     model.denoiser.eval()
     try:
         with torch.random.fork_rng(), torch.no_grad():
-            latents = model.draw(examples.prompts[rows], examples.empty, list(SEEDS) * prompts, STEPS, GUIDANCE)
+            size, scale = model.pixels(examples.latents.shape), GUIDANCE if model.guided else 1.0
+            latents = model.draw(examples.prompts[rows], examples.empty, list(SEEDS) * prompts, STEPS, scale, size)
             images = model.decode(latents)
     finally:
         model.denoiser.train(training)

@@ -124,7 +124,22 @@ def test_a_flow_without_shift_has_none():
     assert schedule_of(DPMSolverMultistepScheduler(**FLOW)).times(QUANTILES)[1].item() == pytest.approx(500, abs=1)
 
 
-def test_a_flow_whose_shift_follows_the_size_is_refused():
+def test_a_flow_whose_shift_follows_the_size_is_shifted_by_what_its_family_says():
+    """At the median a time is 1/2 before the shift by a factor of 3 = exp(1.0986), and 3/4 after it."""
+    found = schedule_of(FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=5.0), by_size=True)
+    assert found.by_size
+    assert found.times(QUANTILES, 1.0986)[1].item() == pytest.approx(750, abs=1)
+    assert found.times(QUANTILES, 0.0)[1].item() == pytest.approx(500, abs=1)
+
+
+def test_a_flow_of_films_is_noised_as_one_of_images():
+    latents, noise = torch.ones(2, 4, 1, 2, 2), torch.zeros(2, 4, 1, 2, 2)
+    noisy, target = Flow(FlowMatchEulerDiscreteScheduler()).diffuse(latents, noise, torch.tensor([250.0, 1000.0]))
+    assert noisy[0].unique().tolist() == [0.75] and noisy[1].unique().tolist() == [0.0]
+    assert target.unique().tolist() == [-1.0]
+
+
+def test_a_flow_whose_shift_follows_the_size_is_refused_where_no_family_says_how_far():
     with pytest.raises(
         ValueError, match=r"FlowMatchEulerDiscreteScheduler\) shifts its times by the size of the image"
     ):

@@ -1,9 +1,9 @@
 """Common interface of all model families: embed text, draw latents, decode them, predict noise."""
 
+import inspect
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,49 +13,13 @@ from diffusers import DiffusionPipeline
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from versat2i.models.diffusion import running
+from versat2i.models.diffusion import names, running
+from versat2i.models.diffusion.embeddings import Embeddings
 from versat2i.models.diffusion.names import MASKING
-from versat2i.models.diffusion.schedules import Schedule, schedule_of
+from versat2i.models.diffusion.schedules import Flow, Schedule, schedule_of
 from versat2i.settings.compute import Compute
 
 ALONE = Compute()  # what holds without a compute.yaml
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """Prompts as the denoiser takes them.
-
-    Attributes:
-        hidden: an embedding a token, ``[batch, tokens, d]``.
-        mask: which tokens are text, not padding, bool ``[batch, tokens]``.
-        pooled: one embedding a prompt, ``[batch, d_pooled]``; None for families without.
-    """
-
-    hidden: Tensor
-    mask: Tensor
-    pooled: Tensor | None = None
-
-    def __getitem__(self, rows: Any) -> "Embeddings":
-        return Embeddings(self.hidden[rows], self.mask[rows], None if self.pooled is None else self.pooled[rows])
-
-    def replaced(self, rows: Tensor, empty: "Embeddings") -> "Embeddings":
-        """A copy in which the one row of `empty` stands where `rows`, bool ``[batch]``, is true."""
-        hidden, mask = self.hidden.clone(), self.mask.clone()
-        hidden[rows], mask[rows] = empty.hidden[0], empty.mask[0]
-        if self.pooled is None or empty.pooled is None:
-            return Embeddings(hidden, mask)
-        pooled = self.pooled.clone()
-        pooled[rows] = empty.pooled[0]
-        return Embeddings(hidden, mask, pooled)
-
-    @staticmethod
-    def concatenate(parts: list["Embeddings"]) -> "Embeddings":
-        pooled = [p.pooled for p in parts if p.pooled is not None]
-        return Embeddings(
-            torch.cat([p.hidden for p in parts]),
-            torch.cat([p.mask for p in parts]),
-            torch.cat(pooled) if pooled else None,
-        )
 
 
 def words(text: str) -> list[str]:
@@ -69,16 +33,33 @@ class Backbone:
     Attributes:
         pipeline_class: the diffusers class that it stands for.
         denoiser_name: what that class calls its denoiser, also in a file of LoRA weights.
+        denoiser_class: of that denoiser.
+        layers: what it calls its layers.
         options: what the class's constructor has to be told.
+        texts_at_once: how many texts the encoder reads at once.
+        patch: the side of an image is a multiple of so many latents.
+        passes: calls of the denoiser, or twice its batch, a step with guidance; 1 where it is told the scale.
+        shifted_by_size: whether its sampler may shift its times by the size of the image.
     """
 
     pipeline_class: ClassVar[str]
     denoiser_name: ClassVar[str] = "unet"
+    denoiser_class: ClassVar[str] = "UNet2DConditionModel"
+    layers: ClassVar[names.Layers] = names.STABLE
     options: ClassVar[dict[str, Any]] = {}
+    texts_at_once: ClassVar[int] = 256
+    patch: ClassVar[int] = 1
+    passes: ClassVar[int] = 2
+    shifted_by_size: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        names.register(cls.denoiser_class, cls.layers)
 
     def __init__(self, pipe: DiffusionPipeline, identity: dict[str, str], machine: Compute = ALONE) -> None:
         self.pipe, self.identity, self.machine = pipe, identity, machine
         self._mask: Tensor | None = None  # of the texts of the last call
+        if self.follows_calls:
+            self._follow_calls()
         running.compiled(self.denoiser, machine)
         running.checkpointed(self.denoiser, machine, lambda: self.running(self._mask))
 
@@ -86,8 +67,50 @@ class Backbone:
         """Prompt embeddings ``[batch, tokens, d]`` and pooled ones ``[batch, d_pooled]``, if there are any."""
         raise NotImplementedError
 
-    def _denoise(self, noisy: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor | None) -> Tensor:
-        """The denoiser's output for inputs of its own dtype and device."""
+    def _embed(self, texts: list[str]) -> Embeddings:
+        """What the pipeline makes of a few texts."""
+        hidden, pooled = self._encode(texts)
+        return Embeddings(hidden, self.text_mask(texts).to(hidden.device), pooled)
+
+    def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
+        """The denoiser's output for inputs of its own dtype and device, of the shape of the latents."""
+        raise NotImplementedError
+
+    def _told(self, texts: Embeddings, empty: Embeddings, guidance_scale: float) -> dict[str, Any]:
+        """What the pipeline is told of prompts and guidance, from inputs of the denoiser's dtype and device.
+
+        Args:
+            texts: of the prompts, one an image.
+            empty: of the empty prompt, one an image.
+            guidance_scale: 1 is no guidance.
+        """
+        told = {
+            "prompt_embeds": texts.hidden,
+            "negative_prompt_embeds": empty.hidden,
+            **self.scale(guidance_scale),
+        }
+        if texts.pooled is not None:
+            told |= {"pooled_prompt_embeds": texts.pooled, "negative_pooled_prompt_embeds": empty.pooled}
+        return told
+
+    @classmethod
+    def scale(cls, guidance_scale: float) -> dict[str, Any]:
+        """How the pipeline is told the guidance scale, 1 being none."""
+        return {"guidance_scale": guidance_scale}
+
+    def _stored(self, latents: Tensor, size: int | None) -> Tensor:
+        """Latents ``[batch, channels, height, width]`` from those that the pipeline returns, of images of that side."""
+        return latents
+
+    def _call_mask(self, call: dict[str, Any]) -> Tensor | None:
+        """The text's mask in a call of the denoiser, of a family that says it there.
+
+        A family that calls the denoiser twice a step, or puts prompts before empty ones, says it here: then a
+        mixture's gates see the right mask in each call, whoever runs the pipeline.
+
+        Args:
+            call: the arguments by name.
+        """
         raise NotImplementedError
 
     def _unscaled(self, latents: Tensor) -> Tensor:
@@ -95,14 +118,41 @@ class Backbone:
         return latents / self.pipe.vae.config.scaling_factor
 
     @property
+    def follows_calls(self) -> bool:
+        """Whether the family says the text's mask in each call of the denoiser."""
+        return type(self)._call_mask is not Backbone._call_mask
+
+    def _follow_calls(self) -> None:
+        """Give a mixture, at each call of the denoiser, the mask that the call says."""
+        calls, names_of = ExitStack(), inspect.signature(self.denoiser.forward)
+
+        @torch.compiler.disable
+        def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._mask = self._call_mask(names_of.bind(*args, **kwargs).arguments)
+            calls.close()
+            calls.enter_context(getattr(self.denoiser, MASKING, nullcontext)(self._mask))
+
+        @torch.compiler.disable
+        def leave(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            calls.close()
+
+        self.denoiser.register_forward_pre_hook(enter, with_kwargs=True)
+        self.denoiser.register_forward_hook(leave, always_call=True)
+
+    @property
     def family(self) -> str | None:
-        """`sd1`, `sd2`, `sdxl` or `sd3`; None for a model of none of them."""
+        """What an exported adapter calls it, such as `sdxl`; None for a model of no published family."""
         raise NotImplementedError
 
     @property
     def origin(self) -> dict[str, str]:
         """Metadata for adapters trained on this model: its identity, and its family where it has one."""
         return self.identity | ({"family": self.family} if self.family else {})
+
+    @property
+    def guided(self) -> bool:
+        """Whether the model has guidance; some are distilled to need none."""
+        return True
 
     @property
     def denoiser(self) -> nn.Module:
@@ -121,7 +171,45 @@ class Backbone:
     @cached_property
     def schedule(self) -> Schedule:
         """The noise that the model was trained with, whatever sampler the pipeline uses."""
-        return schedule_of(self.pipe.scheduler)
+        return schedule_of(self.pipe.scheduler, self.shifted_by_size)
+
+    def _shift(self, tokens: int) -> float:
+        """mu, by which a sampler with dynamic shifting shifts the times of an image of so many tokens.
+
+        A line through two sizes, as the pipelines of FLUX.1, Qwen-Image and others have it.
+        """
+        config = self.pipe.scheduler.config
+        low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+        least, most = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+        return least + (most - least) * (tokens - low) / (high - low)
+
+    def _tokens(self, shape: torch.Size) -> int:
+        """How many tokens the denoiser makes of latents."""
+        return shape[-2] * shape[-1] // self.patch**2
+
+    def times(self, quantiles: Tensor, shape: torch.Size) -> Tensor:
+        """Timesteps for latents ``[batch, channels, height, width]``, as `Schedule.times`: shifted as they are drawn.
+
+        Args:
+            quantiles: ``[batch]``, on the CPU.
+            shape: of the latents.
+        """
+        if isinstance(self.schedule, Flow) and self.schedule.by_size:
+            return self.schedule.times(quantiles, self._shift(self._tokens(shape)))
+        return self.schedule.times(quantiles)
+
+    def latent_shape(self, size: int | None) -> tuple[int, int, int]:
+        """Channels, height and width of the latents of an image.
+
+        Args:
+            size: its side in pixels; None: the model's own.
+        """
+        side = self.denoiser.config.sample_size if size is None else size // self.pipe.vae_scale_factor
+        return self.denoiser.config.in_channels, side, side
+
+    def pixels(self, shape: torch.Size) -> int:
+        """The side of the image of latents ``[.., height, width]``."""
+        return int(shape[-1] * self.pipe.vae_scale_factor)
 
     @contextmanager
     def running(self, mask: Tensor | None) -> Iterator[None]:
@@ -132,18 +220,17 @@ class Backbone:
             yield
 
     @torch.no_grad()
-    def embed(self, texts: list[str], batch_size: int = 256) -> Embeddings:
+    def embed(self, texts: list[str], batch_size: int | None = None) -> Embeddings:
         """Prompt embeddings of texts, as the pipeline itself makes them, on the CPU.
 
         Raises:
             ValueError: a text holds a word that the model has never seen (models of a closed vocabulary only).
         """
         self._check_words(texts)
-        parts = []
-        for start in range(0, len(texts), batch_size):
-            batch = texts[start : start + batch_size]
-            hidden, pooled = self._encode(batch)
-            parts.append(Embeddings(hidden.cpu(), self.text_mask(batch), None if pooled is None else pooled.cpu()))
+        size, parts = batch_size or self.texts_at_once, []
+        for start in range(0, len(texts), size):
+            found = self._embed(texts[start : start + size])
+            parts.append(found.to(torch.device("cpu"), found.hidden.dtype))
         return Embeddings.concatenate(parts)
 
     def text_mask(self, texts: list[str]) -> Tensor:
@@ -152,7 +239,7 @@ class Backbone:
 
     def _check_words(self, texts: list[str]) -> None:
         """A model of a closed vocabulary has only seen the words that its tokenizer's config lists."""
-        known = self.pipe.tokenizer.init_kwargs.get("closed_vocabulary")
+        known = getattr(self.pipe.tokenizer, "init_kwargs", {}).get("closed_vocabulary")
         if known is None:
             return
         for text in texts:
@@ -164,7 +251,13 @@ class Backbone:
                     )
 
     def draw(
-        self, embeddings: Embeddings, empty: Embeddings, seeds: list[int], steps: int, guidance_scale: float
+        self,
+        embeddings: Embeddings,
+        empty: Embeddings,
+        seeds: list[int],
+        steps: int,
+        guidance_scale: float,
+        size: int | None = None,
     ) -> Tensor:
         """Final latents, one generator per image: an image's noise depends on its seed alone.
 
@@ -174,29 +267,46 @@ class Backbone:
             seeds: one an image.
             steps: denoising steps.
             guidance_scale: 1 is no guidance.
+            size: the side of the images in pixels; None: the model's own.
 
         Returns:
             latents as the denoiser sees them, ``[batch, channels, height, width]``, on the CPU.
+
+        Raises:
+            ValueError: the model draws no images of that size, or has no guidance.
         """
-        hidden = embeddings.hidden.to(self.device, self.denoiser.dtype)
-        texts = {
-            "prompt_embeds": hidden,
-            "negative_prompt_embeds": empty.hidden.to(hidden).expand(len(seeds), -1, -1),
-        }
-        if embeddings.pooled is not None and empty.pooled is not None:
-            texts["pooled_prompt_embeds"] = embeddings.pooled.to(hidden)
-            texts["negative_pooled_prompt_embeds"] = empty.pooled.to(hidden).expand(len(seeds), -1)
-        mask = embeddings.mask
-        if guidance_scale > 1:  # the pipeline puts the unconditional half first
-            mask = torch.cat([empty.mask.expand(len(seeds), -1), mask])
-        with self.running(mask.to(self.device)):
-            return self.pipe(
-                **texts,
-                generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-                num_inference_steps=steps,
-                guidance_scale=guidance_scale,
-                output_type="latent",
-            ).images.cpu()
+        self._check(size, guidance_scale)
+        device, dtype = self.device, self.denoiser.dtype
+        texts, without = embeddings.to(device, dtype), empty.to(device, dtype).expand(len(seeds))
+        told = self._told(texts, without, guidance_scale)
+        mask = None if self.follows_calls else texts.mask
+        if mask is not None and guidance_scale > 1:  # the pipeline puts the unconditional half first
+            mask = torch.cat([without.mask, mask])
+        with self.running(mask):
+            latents = self._drawn(
+                {
+                    **told,
+                    **({} if size is None else {"height": size, "width": size}),
+                    "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
+                    "num_inference_steps": steps,
+                }
+            )
+        return self._stored(latents, size).cpu()
+
+    def _drawn(self, told: dict[str, Any]) -> Tensor:
+        """The pipeline's last latents."""
+        latents: Tensor = self.pipe(**told, output_type="latent").images
+        return latents
+
+    def _check(self, size: int | None, guidance_scale: float) -> None:
+        step = self.patch * self.pipe.vae_scale_factor
+        if size is not None and size % step:
+            raise ValueError(f"size: {size} pixels; the sides of this model's images are multiples of {step}")
+        if guidance_scale > 1 and not self.guided:
+            raise ValueError(
+                f"guidance_scale: {guidance_scale:g}; this {self.pipeline_class} was distilled to need none. "
+                "Set it to 1"
+            )
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> NDArray[np.uint8]:
@@ -207,6 +317,8 @@ class Backbone:
         """
         vae = self.pipe.vae
         images = vae.decode(self._unscaled(latents.to(self.device, vae.dtype)), return_dict=False)[0]
+        if images.ndim == 5:  # of a decoder of films: of one frame
+            images = images[:, :, 0]
         if not torch.isfinite(images).all():
             raise ValueError("the decoder gave an image that is not finite; try model.dtype: float32")
         array = self.pipe.image_processor.postprocess(images.float(), output_type="np")
@@ -214,12 +326,9 @@ class Backbone:
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Embeddings) -> Tensor:
         """The denoiser's output for noisy latents, in the prediction type of `schedule`."""
-        dtype, device = self.denoiser.dtype, self.device
-        hidden, pooled = embeddings.hidden.to(device, dtype), embeddings.pooled
-        with self.running(embeddings.mask.to(device)):
-            return self._denoise(
-                noisy.to(dtype), timesteps, hidden, None if pooled is None else pooled.to(device, dtype)
-            )
+        texts = embeddings.to(self.device, self.denoiser.dtype)
+        with self.running(texts.mask):
+            return self._denoise(noisy.to(self.denoiser.dtype), timesteps, texts)
 
 
 def token_mask(tokenizer: Any, texts: list[str], length: int) -> Tensor:

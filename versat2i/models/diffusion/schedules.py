@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
@@ -64,18 +65,28 @@ class Flow:
     sigma is that of the scheduler at the share ``sigmoid(n)`` of its timesteps, n standard normal, counted from its
     noisy end (Esser et al. 2024, arXiv 2403.03206, sec. 3.1 and 5.3.2: logit-normal times, shifted for the
     resolution).
+
+    Where the sampler shifts its times by the size of the image, these are shifted alike.
     """
 
     def __init__(self, scheduler: FlowMatchEulerDiscreteScheduler) -> None:
-        self.scheduler = scheduler
+        self.scheduler, self.by_size = scheduler, bool(scheduler.config.use_dynamic_shifting)
 
-    def times(self, quantiles: Tensor) -> Tensor:
+    def times(self, quantiles: Tensor, shift: float | None = None) -> Tensor:
+        """As `Schedule.times`.
+
+        Args:
+            quantiles: ``[batch]``, on the CPU.
+            shift: mu, of a sampler that shifts by the size of the image.
+        """
         from_noise = torch.special.ndtri(1 - quantiles).sigmoid()
         total = self.scheduler.config.num_train_timesteps
+        if shift is not None:
+            self.scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / total, total), mu=shift)
         return self.scheduler.timesteps[(from_noise * total).long().clamp(max=total - 1)]
 
     def diffuse(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-        sigma = (times / self.scheduler.config.num_train_timesteps)[:, None, None, None]
+        sigma = (times / self.scheduler.config.num_train_timesteps).view(-1, *[1] * (latents.ndim - 1))
         return (1 - sigma) * latents + sigma * noise, noise - latents
 
     def weights(self, times: Tensor, gamma: float) -> Tensor:
@@ -95,15 +106,19 @@ def snr_weights(alphas_cumprod: Tensor, timesteps: Tensor, gamma: float, predict
     return snr.clamp(max=gamma) / snr
 
 
-def schedule_of(sampler: Any) -> Schedule:
+def schedule_of(sampler: Any, by_size: bool = False) -> Schedule:
     """The schedule that a model was trained with, from the config of the pipeline's sampler.
+
+    Args:
+        sampler: of the pipeline.
+        by_size: whether times that are shifted by the size of the image are supported: the family says how far.
 
     Raises:
         ValueError: the config does not say it, or says one that is not supported.
     """
     config, name = sampler.config, type(sampler).__name__
     if "flow" in name.lower() or config.get("prediction_type") == "flow_prediction":
-        if config.get("use_dynamic_shifting"):
+        if config.get("use_dynamic_shifting") and not by_size:
             raise ValueError(
                 f"the model's scheduler ({name}) shifts its times by the size of the image (use_dynamic_shifting); "
                 "supported is one shift for all sizes. Set use_dynamic_shifting to false and shift to the model's own "

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from versat2i.models.diffusion import names
 from versat2i.models.diffusion.base import Backbone, token_mask
+from versat2i.models.diffusion.embeddings import Embeddings
 
 T5_TOKENS = 256  # the pipeline's own length of the third encoder's text
 
@@ -17,6 +19,8 @@ class StableDiffusion3(Backbone):
     pipeline_class = "StableDiffusion3Pipeline"
     family = "sd3"
     denoiser_name = "transformer"
+    denoiser_class = "SD3Transformer2DModel"
+    layers = names.Layers(reads=names.STABLE.reads)
 
     def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         hidden, _, pooled, _ = self.pipe.encode_prompt(
@@ -30,8 +34,8 @@ class StableDiffusion3(Backbone):
             return torch.cat([clip, clip.new_zeros(len(texts), T5_TOKENS)], dim=1)
         return torch.cat([clip, token_mask(self.pipe.tokenizer_3, texts, T5_TOKENS)], dim=1)
 
-    def _denoise(self, noisy: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor | None) -> Tensor:
-        return self.denoiser(noisy, hidden, pooled, timesteps, return_dict=False)[0]
+    def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
+        return self.denoiser(noisy, texts.hidden, texts.pooled, timesteps, return_dict=False)[0]
 
     def _unscaled(self, latents: Tensor) -> Tensor:
         return super()._unscaled(latents) + self.pipe.vae.config.shift_factor

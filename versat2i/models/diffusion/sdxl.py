@@ -7,6 +7,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from versat2i.models.diffusion.base import ALONE, Backbone
+from versat2i.models.diffusion.embeddings import Embeddings
 from versat2i.settings.compute import Compute
 
 
@@ -33,9 +34,9 @@ class StableDiffusionXL(Backbone):
             hidden[empty], pooled[empty] = 0, 0
         return hidden, pooled
 
-    def _denoise(self, noisy: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor | None) -> Tensor:
-        added = {"text_embeds": pooled, "time_ids": self._time_ids(noisy).to(hidden)}
-        return self.denoiser(noisy, timesteps, hidden, added_cond_kwargs=added).sample
+    def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
+        added = {"text_embeds": texts.pooled, "time_ids": self._time_ids(noisy).to(texts.hidden)}
+        return self.denoiser(noisy, timesteps, texts.hidden, added_cond_kwargs=added).sample
 
     def _time_ids(self, latents: Tensor) -> Tensor:
         """Original size, crop and target size, as the pipeline says them: a whole image of its own size."""

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from versat2i.models.diffusion.base import Backbone
+from versat2i.models.diffusion.embeddings import Embeddings
 
 TEXT_ENCODERS = {768: "sd1", 1024: "sd2"}  # by the width of their embeddings: CLIP ViT-L/14, OpenCLIP ViT-H/14
 
@@ -25,5 +26,5 @@ class StableDiffusion(Backbone):
         hidden, _ = self.pipe.encode_prompt(texts, self.device, 1, do_classifier_free_guidance=False)
         return hidden, None
 
-    def _denoise(self, noisy: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor | None) -> Tensor:
-        return self.denoiser(noisy, timesteps, hidden).sample
+    def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
+        return self.denoiser(noisy, timesteps, texts.hidden).sample
