@@ -46,7 +46,7 @@ def said(tmp_path_factory):
     root = tmp_path_factory.mktemp("hub")
     model = tiny_families.folder("sd15", root / "model")
     (root / "flux").mkdir()
-    (root / "flux/model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
+    (root / "flux/model_index.json").write_text(json.dumps({"_class_name": "AudioLDMPipeline"}))
     (root / "empty").mkdir()
     repos = {"owner/model": model, "owner/gated": model, "owner/flux": root / "flux", "owner/empty": root / "empty"}
     with Hub(repos, gated=("owner/gated",), broken=("owner/broken",), silent=("owner/silent",)) as hub:
@@ -80,7 +80,7 @@ def test_a_refusal_of_the_hub_says_what_to_do(said, name):
 
 
 def test_a_class_that_is_not_supported_is_named(said):
-    assert said["unknown"][0].startswith("owner/flux: is a FluxPipeline; supported are StableDiffusionPipeline, ")
+    assert said["unknown"][0].startswith("owner/flux: is a AudioLDMPipeline; supported are StableDiffusionPipeline, ")
 
 
 def test_a_repository_without_a_pipeline_is_said_to_lack_a_file(said):

@@ -1,5 +1,8 @@
 """Every family draws what plain diffusers draws, trains by its own formula, and goes through all stages."""
 
+import inspect
+import math
+import re
 import shutil
 from functools import partial
 from importlib import import_module
@@ -9,6 +12,7 @@ import drawn
 import numpy as np
 import pytest
 import tiny_families
+import tiny_flows
 import torch
 from click.testing import CliRunner
 from diffusers import DiffusionPipeline
@@ -26,17 +30,23 @@ from versat2i.train import losses
 from versat2i.work import fingerprint, places
 
 RED, HEARTS = "a red circle", "two pink hearts on a navy background"
-DENOISERS = {"sd15": "unet", "sd21": "unet", "sdxl": "unet", "sd35": "transformer"}
+UNETS = ("sd15", "sd21", "sdxl")
+SIZE = 32  # pixels, of what a flow draws here
+CALLED = {  # what an exported adapter calls the family
+    **{"sd15": "sd1", "sd21": "sd2", "sdxl": "sdxl", "sd35": "sd3"},
+    **{"z_image": "z_image", "qwen_image": "qwen_image", "flux": "flux1", "schnell": "flux1", "klein": "flux2"},
+    **{"flux2": "flux2", "chroma": "chroma", "sana": "sana", "lumina2": "lumina2", "krea2": "krea2"},
+}
 
 
-@pytest.fixture(scope="module", params=tiny_families.FAMILIES)
+@pytest.fixture(scope="module", params=tiny_flows.ALL)
 def family(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
 def folder(family, tmp_path_factory):
-    return tiny_families.folder(family, tmp_path_factory.mktemp("family") / family)
+    return tiny_flows.folder(family, tmp_path_factory.mktemp("family") / family)
 
 
 @pytest.fixture
@@ -55,13 +65,46 @@ def plain(folder):
     return pipe
 
 
-def image(pipe, guidance_scale=3.0, text=RED):
+def kind(pipe):
+    """The name of a pipeline's class, which says how it is called."""
+    return type(pipe).__name__
+
+
+def size(pipe):
+    return None if kind(pipe).startswith("StableDiffusion") else SIZE
+
+
+def possible(pipe, scale):
+    """The guidance scale, or none for a model that has none."""
+    return 1.0 if kind(pipe) == "FluxPipeline" and not pipe.transformer.config.guidance_embeds else scale
+
+
+def told(pipe, scale):
+    """The arguments of a plain pipeline that draws at this guidance scale, 1 being none."""
+    scale = possible(pipe, scale)
+    shape = {} if size(pipe) is None else {"height": SIZE, "width": SIZE}
+    if kind(pipe) in ("ZImagePipeline", "Krea2Pipeline"):  # prompts + s (prompts - empty)
+        return shape | {"guidance_scale": scale - 1}
+    if kind(pipe) == "QwenImagePipeline":
+        return shape | {"true_cfg_scale": scale} | ({"negative_prompt": " "} if scale > 1 else {})
+    if kind(pipe) == "SanaPipeline":  # no binning: images of the size asked for
+        return shape | {"guidance_scale": scale, "use_resolution_binning": False}
+    return shape | {"guidance_scale": scale}
+
+
+def image(pipe, guidance_scale=3.0, text=RED, **options):
     generator = torch.Generator().manual_seed(7)
-    return np.asarray(pipe(text, generator=generator, num_inference_steps=2, guidance_scale=guidance_scale).images[0])
+    asked = told(pipe, guidance_scale) | options
+    return np.asarray(pipe(prompt=text, generator=generator, num_inference_steps=2, **asked).images[0])
+
+
+def drawn_latents(model, texts, seeds, guidance_scale, steps=2):
+    scale = possible(model.pipe, guidance_scale)
+    return model.draw(model.embed(texts), model.embed([""]), seeds, steps, scale, size(model.pipe))
 
 
 def ours(model, guidance_scale=3.0, text=RED):
-    return model.decode(model.draw(model.embed([text]), model.embed([""]), [7], 2, guidance_scale))[0]
+    return model.decode(drawn_latents(model, [text], [7], guidance_scale))[0]
 
 
 def adapter(model, name="colour", seed=0):
@@ -85,20 +128,55 @@ def test_an_image_is_the_one_that_plain_diffusers_draws(loaded, folder, guidance
     assert difference.max() <= 1 and difference.mean() < 0.001  # kernels of some CPUs round a batch otherwise
 
 
+@pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
+def test_latents_are_those_of_the_plain_pipeline_for_the_same_seeds_and_batch(loaded, folder, guidance_scale):
+    other = plain(folder)
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    asked = told(other, guidance_scale)
+    if "negative_prompt" in asked:
+        asked["negative_prompt"] = [asked["negative_prompt"]] * 2
+    options = {"generator": generators, "num_inference_steps": 2, "output_type": "latent"}
+    expected = other(prompt=[RED, HEARTS], **options, **asked).images
+    found = drawn_latents(loaded, [RED, HEARTS], [1, 2], guidance_scale)
+    assert found.std() > 0.5
+    if kind(other) == "Flux2KleinPipeline":  # which returns its latents as the decoder takes them
+        found = loaded._unscaled(found)
+    elif expected.shape != found.shape:  # as tokens
+        expected = loaded._stored(expected, SIZE)
+    torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-6)
+
+
+def arguments(module, args, kwargs):
+    """Noisy latents, as the denoiser is told them, and the scheduler's time."""
+    bound = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+    if "x" in bound:  # Z-Image: a list, and time that runs from noise at 0 to 1
+        return torch.stack(bound["x"])[:, :, 0], 1000 - 1000 * bound["t"]
+    noisy = bound.get("hidden_states", bound.get("sample"))
+    time = bound["timestep"]
+    name = type(module).__name__
+    if name == "Lumina2Transformer2DModel":
+        return noisy, 1000 - 1000 * time
+    told_in_thousands = name.startswith(("UNet", "SD3", "Sana"))
+    return noisy, time if told_in_thousands else 1000 * time
+
+
 def test_the_prediction_is_what_the_denoiser_says_within_the_pipeline(loaded):
     """With all that a family tells its denoiser besides noisy latents, timestep and text."""
     seen = []
     hook = loaded.denoiser.register_forward_hook(
-        lambda module, args, kwargs, out: seen.append((args, kwargs, out)), with_kwargs=True
+        lambda module, args, kwargs, out: seen.append((*arguments(module, args, kwargs), out[0])), with_kwargs=True
     )
-    prompts = loaded.embed([RED, HEARTS])
-    loaded.draw(prompts, loaded.embed([""]), [1, 2], 1, 1.0)
+    # a denoiser that is told its guidance is told the pipeline's own in training
+    drawn_latents(loaded, [RED, HEARTS], [1, 2], {"FluxPipeline": 3.5, "Flux2Pipeline": 4.0}.get(kind(loaded.pipe), 1))
     hook.remove()
-    args, kwargs, out = seen[0]
-    noisy, times = args if args else (kwargs["hidden_states"], kwargs["timestep"])
+    noisy, times, out = seen[0]
+    backwards = {"ZImagePipeline": lambda x: -torch.stack(x)[:, :, 0], "Lumina2Pipeline": lambda x: -x}
+    out = backwards.get(kind(loaded.pipe), lambda x: x)(out)
+    if noisy.ndim == 3:  # tokens
+        noisy, out = loaded._stored(noisy, SIZE), loaded._stored(out, SIZE)
     with torch.no_grad():
-        found = loaded.predict(noisy, times.expand(2), prompts)
-    torch.testing.assert_close(found, out[0], atol=1e-6, rtol=1e-5)
+        found = loaded.predict(noisy, times.expand(2), loaded.embed([RED, HEARTS]))
+    torch.testing.assert_close(found, out, atol=1e-6, rtol=1e-5)
 
 
 def test_embeddings_do_not_depend_on_the_batch_that_they_are_made_in(loaded):
@@ -112,7 +190,7 @@ def test_embeddings_do_not_depend_on_the_batch_that_they_are_made_in(loaded):
 def test_a_dropped_caption_is_the_empty_prompt(loaded):
     prompts, empty = loaded.embed([RED, HEARTS]), loaded.embed([""])
     found = prompts.replaced(torch.tensor([False, True]), empty)
-    expected = loaded.embed([RED, ""])
+    expected = loaded.embed([RED, ""]).lengthened(found.mask.shape[1])
     torch.testing.assert_close(found.hidden, expected.hidden)
     torch.testing.assert_close(found.pooled, expected.pooled)
     assert torch.equal(found.mask, expected.mask)
@@ -124,14 +202,47 @@ def alpha_bars():
     return (1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2).cumprod(0)[:, None, None, None]
 
 
+STATIC = {"sd35": 3.0, "z_image": 3.0, "schnell": 1.0, "sana": 3.0, "lumina2": 6.0}
+LINES = {  # tokens and shift at two sizes; by pipeline or scheduler
+    **dict.fromkeys(("flux", "chroma"), ((256, 0.5), (4096, 1.15))),
+    "qwen_image": ((256, 0.5), (8192, 0.9)),
+    "krea2": ((256, 0.5), (6400, 1.15)),
+}
+TERMINAL = {"qwen_image": 0.02}  # where the times of its scheduler end
+
+
+def shift_of(family, tokens):
+    """The factor of the times' odds."""
+    if family in STATIC:
+        return STATIC[family]
+    if family in ("klein", "flux2"):  # of FLUX.2, at 50 steps: a line between those at 10 and 200
+        few, many = 8.73809524e-05 * tokens + 1.89833333, 0.00016927 * tokens + 0.45666666
+        return math.exp(few + (many - few) * 40 / 190)
+    (low, least), (high, most) = LINES[family]
+    return math.exp(least + (most - least) * (tokens - low) / (high - low))
+
+
+def flow_time(family, unshifted, tokens):
+    """Shifted as the model's own pipeline shifts it (Esser et al. 2024, eq. 23)."""
+    shift = shift_of(family, tokens)
+
+    def shifted(time):
+        return shift * time / (1 + (shift - 1) * time)
+
+    if family not in TERMINAL:
+        return shifted(unshifted)
+    return 1 - (1 - shifted(unshifted)) * (1 - TERMINAL[family]) / (1 - shifted(1 / 1000))
+
+
 def noised(family, latents, noise, generator):
     """Timesteps, one from each equal part of the schedule, noisy latents and target by definition."""
     amount = len(latents)
     quantiles = (torch.arange(amount) + torch.rand(amount, generator=generator)) / amount
-    if family == "sd35":
+    if family not in UNETS:
         normal = torch.tensor([NormalDist().inv_cdf(1 - q) for q in quantiles.tolist()])
         unshifted = 1 - (normal.sigmoid() * 1000).floor() / 1000  # the scheduler's times fall from 1 to 1/1000
-        sigma = 3 * unshifted / (1 + 2 * unshifted)  # shift 3 (Esser et al. 2024, eq. 23)
+        squares = 1 if family in ("klein", "flux2") else 4  # latents in a token
+        sigma = flow_time(family, unshifted, latents.shape[-1] * latents.shape[-2] / squares)
         part = sigma[:, None, None, None]
         return 1000 * sigma, (1 - part) * latents + part * noise, noise - latents
     times = (quantiles * 1000).long()
@@ -141,8 +252,7 @@ def noised(family, latents, noise, generator):
 
 
 def clean(model, *shape):
-    channels = model.pipe.vae.config.latent_channels
-    return torch.randn(*shape, channels, 16, 16, generator=torch.Generator().manual_seed(1))
+    return torch.randn(*shape, *model.latent_shape(size(model.pipe)), generator=torch.Generator().manual_seed(1))
 
 
 def test_the_loss_is_its_formula(loaded, family):
@@ -177,7 +287,7 @@ def test_the_contrast_is_its_formula(loaded, settings, family):
 
 def test_a_flow_has_no_signal_to_noise_weights(loaded, family):
     weigh = partial(losses.diffusion_loss, loaded, clean(loaded, 1), loaded.embed([RED]))
-    if family == "sd35":
+    if family not in UNETS:
         with pytest.raises(ValueError, match=r"this model is a flow\. Leave min_snr out"):
             weigh(torch.Generator(), 5.0)
     else:
@@ -194,14 +304,14 @@ def test_plain_diffusers_draws_the_same_with_the_lora(expert, settings, folder, 
     assert not np.array_equal(base, expected)
     np.testing.assert_array_equal(image(other), expected)
     layers = lora.read(expert, "colour").down
-    assert names.denoiser_of(layers) == DENOISERS[family]
+    assert names.denoiser_of(layers) == ("unet" if family in UNETS else "transformer")
 
 
 def test_what_is_made_from_a_model_names_its_family(loaded, family):
     if family in ("sd15", "sd21"):
         assert loaded.family is None and loaded.origin == loaded.identity  # the text of the tiny ones has 16 numbers
         loaded.denoiser.register_to_config(cross_attention_dim={"sd15": 768, "sd21": 1024}[family])
-    assert loaded.origin["family"] == {"sd15": "sd1", "sd21": "sd2", "sdxl": "sdxl", "sd35": "sd3"}[family]
+    assert loaded.origin["family"] == CALLED[family]
     assert loaded.origin["revision"] == loaded.identity["revision"]
 
 
@@ -210,7 +320,8 @@ def test_every_attention_layer_is_adapted(loaded):
     linear = {
         name.removesuffix(".base_layer")
         for name, module in loaded.denoiser.named_modules()
-        if isinstance(module, torch.nn.Linear) and ".attn" in name and "lora_" not in name
+        if isinstance(module, torch.nn.Linear) and ".att" in name and "lora_" not in name
+        if not name.startswith("text_fusion")  # Krea 2's, of its text alone
     }
     assert adapted == linear
 
@@ -221,7 +332,7 @@ def test_the_exported_lora_draws_the_same(expert, folder, family, tmp_path):
         state, metadata = tensors.read(path)
         assert not any(value.item() != 2 for key, value in state.items() if key.endswith(".alpha"))
         tensors.write(state, path, {k: v for k, v in metadata.items() if k != "lora_adapter_metadata"})
-    assert len(files) == (1 if family == "sd35" else 2)  # kohya has no names for a transformer
+    assert len(files) == (2 if family in UNETS else 1)  # kohya has no names for a transformer
     for path in files:
         pipe, reference = plain(folder), plain(folder)
         reference.load_lora_weights(str(expert))
@@ -249,18 +360,59 @@ def test_a_mixture_draws_the_same_in_the_pipeline_and_in_ours(settings, tmp_path
     np.testing.assert_array_equal(image(pipe), expected)
 
 
-def test_gates_that_read_text_leave_its_padding_out(settings, family):
+def reads_both(module):
+    """Whether a layer reads text and image in one sequence: single-stream blocks, and all of Krea 2's."""
+    own = r"transformer_blocks\.\d+\.attn\.to_([qkv]|gate|out\.0)$"  # elsewhere they read the image alone
+    return module.startswith(("single_transformer_blocks.", "layers.")) or re.match(own, module) is not None
+
+
+def test_gates_that_read_text_leave_its_padding_out(settings):
+    """Their mask has the text's tokens, and those of the image where a layer reads both in one sequence."""
     model, made = mixed(settings)
-    prompts = model.embed([RED, HEARTS])
-    readers = [layer for module, layer in made.layers.items() if names.reads_text(module)]
-    seen = []
-    for layer in readers:
-        layer.gate.register_forward_pre_hook(lambda gate, args: seen.append((args[0].shape[1], args[1])))
+    prompts, latents = model.embed([RED, HEARTS]), clean(model, 2)
+    text = prompts.mask.sum(1)
+    image = latents.shape[-1] * latents.shape[-2] // (1 if kind(model.pipe).startswith("Flux2") else 4)
+    readers = {m: layer for m, layer in made.layers.items() if names.of(model.denoiser).layout(m)}
+    seen = {}
+    for name, layer in readers.items():
+        layer.gate.register_forward_pre_hook(partial(lambda name, gate, args: seen.update({name: args}), name))
     with torch.no_grad():
-        model.predict(clean(model, 2), torch.tensor([10, 900]), prompts)
-    assert len(seen) == len(readers) > 0
-    for tokens, mask in seen:
-        assert tokens == prompts.hidden.shape[1] and torch.equal(mask, prompts.mask)
+        model.predict(latents, torch.tensor([10, 900]), prompts)
+    assert seen.keys() == readers.keys() and seen
+    for name, (tokens, mask) in seen.items():
+        assert mask.shape == tokens.shape[:2]
+        assert mask.sum(1).tolist() == (text + image * reads_both(name)).tolist(), name
+
+
+TOGETHER = {  # the texts of a step with guidance in one call, in their order; else a call each, prompts first
+    **{name: ["", RED] for name in ("sd15", "sd21", "sdxl", "sd35", "sana")},
+    "z_image": [RED, ""],
+    "flux": [RED],
+    "schnell": [RED],
+    "flux2": [RED],
+}
+
+
+def test_in_each_call_of_a_guided_step_gates_know_the_texts_of_that_call(settings, tmp_path, family):
+    """Drawn by us, and by the pipeline that `versat2i.load` gives."""
+    model, made = mixed(settings)
+    mixture_files.save(made, tmp_path / "mixture", model.identity)
+    pipe = versat2i.load(tmp_path / "mixture")
+    readers = [module for module in made.layers if names.of(model.denoiser).layout(module)]
+    reader = min(readers, key=reads_both)
+    image_tokens = reads_both(reader) * model._tokens(clean(model, 1).shape)
+    length = {text: int(model.embed([text]).mask.sum()) for text in (RED, "")}
+    calls = [[length[text] for text in TOGETHER[family]]] if family in TOGETHER else [[length[RED]], [length[""]]]
+    for denoiser, draw in (
+        (model.denoiser, lambda: drawn_latents(model, [RED], [7], 3.0)),
+        (getattr(pipe, model.denoiser_name), lambda: image(pipe)),
+    ):
+        seen = []
+        gate = denoiser.get_submodule(reader).gate
+        gate.register_forward_pre_hook(lambda gate, args, seen=seen: seen.append((args[0], args[1])))
+        draw()
+        found = [[x.shape[1]] * len(x) if mask is None else mask.sum(1).tolist() for x, mask in seen]
+        assert [[count - image_tokens for count in counts] for counts in found] == 2 * calls  # steps
 
 
 class Darkness:
@@ -290,9 +442,12 @@ compare
 """
 
 
-def test_all_stages_run(settings, tmp_path, monkeypatch):
+def run_stages(settings, family, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     params = drawn.settings(settings, ("aesthetic", "low_level")).model_dump()
+    if family in tiny_flows.FAMILIES:
+        for section in ("generate", "evaluate"):
+            params[section] |= {"size": SIZE, "steps": 2}
     variants = ["base", "aesthetic", "mixture"]
     params["rewards"]["low_level"] = {"evaluator": "darkness"}
     params["evaluate"]["variants"] = variants
@@ -307,9 +462,23 @@ def test_all_stages_run(settings, tmp_path, monkeypatch):
     assert {"random", "darkness"} <= found["mixture"].keys()
 
 
+# One of each way to hold latents and to be guided; the others go through the same code.
+FAST = (*tiny_families.FAMILIES, "z_image", "qwen_image", "flux", "klein")
+
+
+@pytest.mark.parametrize("family", FAST, scope="module")
+def test_all_stages_run(family, settings, tmp_path, monkeypatch):
+    run_stages(settings, family, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(tiny_flows.FAMILIES.keys() - set(FAST)), scope="module")
+def test_all_stages_run_of_the_other_families(family, settings, tmp_path, monkeypatch):
+    run_stages(settings, family, tmp_path, monkeypatch)
+
+
 def test_the_noise_of_an_image_comes_from_its_seed_alone(loaded):
-    prompts, empty = loaded.embed([RED, HEARTS]), loaded.embed([""])
     seeds = [stable_seed(0, "p0", 0), stable_seed(0, "p1", 0)]
-    together = loaded.draw(prompts, empty, seeds, 2, 3.0)
-    alone = loaded.draw(prompts[torch.tensor([1])], empty, seeds[1:], 2, 3.0)
+    together = drawn_latents(loaded, [RED, HEARTS], seeds, 3.0)
+    alone = drawn_latents(loaded, [HEARTS], seeds[1:], 3.0)
     torch.testing.assert_close(together[1:], alone, atol=1e-4, rtol=1e-4)

@@ -50,11 +50,19 @@ def test_a_folder_without_a_pipeline_is_said_to_be_none(tmp_path):
 
 def test_a_class_that_is_not_supported_is_named_with_those_that_are(copied):
     index = json.loads((copied / "model_index.json").read_text())
-    (copied / "model_index.json").write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
+    (copied / "model_index.json").write_text(json.dumps(index | {"_class_name": "AudioLDMPipeline"}))
     assert complaint(copied) == (
-        f"{copied}: is a FluxPipeline; supported are StableDiffusionPipeline, StableDiffusionXLPipeline, "
-        "StableDiffusion3Pipeline"
+        f"{copied}: is a AudioLDMPipeline; supported are StableDiffusionPipeline, StableDiffusionXLPipeline, "
+        "StableDiffusion3Pipeline, ZImagePipeline, QwenImagePipeline, FluxPipeline, Flux2KleinPipeline, Flux2Pipeline, "
+        "ChromaPipeline, SanaPipeline, Lumina2Pipeline, Krea2Pipeline"
     )
+
+
+def test_numbers_in_a_models_index_are_no_part_of_another_library(copied):
+    """Krea 2 names the layers of its encoder there."""
+    index = json.loads((copied / "model_index.json").read_text())
+    (copied / "model_index.json").write_text(json.dumps(index | {"text_encoder_select_layers": [0, 1, 2]}))
+    assert load(copied).pipeline_class == "StableDiffusionPipeline"
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:1000])])

@@ -15,17 +15,29 @@ from transformers.utils import logging as transformers_logging
 from versat2i.models import identity as identities
 from versat2i.models.diffusion import running
 from versat2i.models.diffusion.base import Backbone
+from versat2i.models.diffusion.chroma import Chroma
+from versat2i.models.diffusion.flux import Flux
+from versat2i.models.diffusion.flux2 import Flux2, Klein
+from versat2i.models.diffusion.krea2 import Krea2
+from versat2i.models.diffusion.lumina2 import Lumina2
+from versat2i.models.diffusion.qwen_image import QwenImage
+from versat2i.models.diffusion.sana import Sana
 from versat2i.models.diffusion.schedules import schedule_of
 from versat2i.models.diffusion.sd3 import StableDiffusion3
 from versat2i.models.diffusion.sdxl import StableDiffusionXL
 from versat2i.models.diffusion.stable_diffusion import StableDiffusion
+from versat2i.models.diffusion.z_image import ZImage
 from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Model
 from versat2i.work import hub
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.generate.safety` loads
-FAMILIES: tuple[type[Backbone], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3)
+FAMILIES: tuple[type[Backbone], ...] = (
+    *(StableDiffusion, StableDiffusionXL, StableDiffusion3),
+    *(ZImage, QwenImage, Flux, Klein, Flux2),
+    *(Chroma, Sana, Lumina2, Krea2),
+)
 LIBRARIES = ("diffusers", "transformers", "stable_diffusion")  # the last: safety checkers of old folders
 MOST = 400  # characters of what a library says
 
@@ -44,7 +56,8 @@ class UnsupportedModel(ValueError):
 def _check_libraries(config: dict[str, Any], where: str) -> None:
     """Refuse parts of other libraries: a module that a model names would be imported, and that runs its code."""
     for part, value in config.items():
-        if isinstance(value, list | tuple) and value and value[0] not in (None, *LIBRARIES):
+        named = isinstance(value, list | tuple) and value and not isinstance(value[0], int)  # numbers: a setting
+        if named and value[0] not in (None, *LIBRARIES):
             raise UnsupportedModel(f"{where}: {part} is of {value[0]!r}, expected one of {', '.join(LIBRARIES)}")
 
 
@@ -55,10 +68,10 @@ def _check_tokenizers(pipe: DiffusionPipeline) -> None:
             raise OSError(f"{part} knows no words: its file of words is missing")
 
 
-def _check_schedule(pipe: DiffusionPipeline, where: str) -> None:
+def _check_schedule(pipe: DiffusionPipeline, family: type[Backbone], where: str) -> None:
     """Refuse a model that cannot be trained before anything is drawn from it."""
     try:
-        schedule_of(pipe.scheduler)
+        schedule_of(pipe.scheduler, family.shifted_by_size)
     except ValueError as error:
         raise UnsupportedModel(f"{where}: {error}") from None
 
@@ -140,7 +153,7 @@ def load(model: Model, machine: Compute = CPU) -> Backbone:
                 **family.options,
             )
         _check_tokenizers(pipe)
-        _check_schedule(pipe, source)
+        _check_schedule(pipe, family, source)
     pipe.set_progress_bar_config(disable=True)
     device = machine.torch_device()
     running.place(pipe, device, machine, model.vae_tiling)

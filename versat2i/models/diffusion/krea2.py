@@ -1,0 +1,66 @@
+"""Krea 2, Raw and Turbo."""
+
+from typing import Any
+
+from torch import Tensor
+
+from versat2i.models.diffusion import names
+from versat2i.models.diffusion.embeddings import Embeddings
+from versat2i.models.diffusion.packed import Packed, pack, unpack
+from versat2i.models.diffusion.qwen_image import film
+
+DISTILLED_SHIFT = 1.15  # mu of Turbo, whatever the size
+
+
+class Krea2(Packed):
+    """Twelve layers of Qwen3-VL, which the denoiser fuses itself; Qwen-Image's decoder."""
+
+    pipeline_class = "Krea2Pipeline"
+    family = "krea2"
+    denoiser_class = "Krea2Transformer2DModel"
+    layers = names.Layers(
+        attention=("to_q", "to_k", "to_v", "to_gate", "to_out.0"),
+        feed_forward=("ff.gate", "ff.up", "ff.down"),
+        reads=((r"^transformer_blocks\.", names.text_then_image),),
+    )
+    texts_at_once = 16
+    default_size = 1024
+
+    def _embed(self, texts: list[str]) -> Embeddings:
+        hidden, mask = self.pipe.encode_prompt(texts, device=self.device)
+        return Embeddings(hidden, mask.bool())
+
+    def _told(self, texts: Embeddings, empty: Embeddings, guidance_scale: float) -> dict[str, Any]:
+        told = {"prompt_embeds": texts.hidden, "prompt_embeds_mask": texts.mask, **self.scale(guidance_scale)}
+        if guidance_scale > 1:
+            told |= {"negative_prompt_embeds": empty.hidden, "negative_prompt_embeds_mask": empty.mask}
+        return told
+
+    @classmethod
+    def scale(cls, guidance_scale: float) -> dict[str, Any]:
+        """The pipeline adds its scale times the difference to the prediction of the prompts: 0 is no guidance."""
+        return {"guidance_scale": guidance_scale - 1}
+
+    def _call_mask(self, call: dict[str, Any]) -> Tensor:
+        mask: Tensor = call["encoder_attention_mask"].bool()
+        return mask
+
+    def _shift(self, tokens: int) -> float:
+        return DISTILLED_SHIFT if self.pipe.config.is_distilled else super()._shift(tokens)
+
+    def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
+        height, width = noisy.shape[-2:]
+        found = self.denoiser(
+            hidden_states=pack(noisy),
+            encoder_hidden_states=texts.hidden,
+            timestep=(timesteps / 1000).to(noisy.dtype),
+            position_ids=self.pipe.prepare_position_ids(
+                texts.hidden.shape[1], height // self.patch, width // self.patch, noisy.device
+            ),
+            encoder_attention_mask=texts.mask,
+            return_dict=False,
+        )[0]
+        return unpack(found, height, width)
+
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        return film(latents, self.pipe.vae.config)
