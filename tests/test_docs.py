@@ -182,7 +182,7 @@ def finished(tmp_path_factory, model_folder):
         shutil.copy(ROOT / name, root)
     (root / "params.yaml").write_text(drawn.yaml_text(settings))
     numbers = {"mean": 0.6, "gain": 0.1, "low": 0.0, "high": 0.2, "win_rate": 0.6, "abstained": 0}
-    results = json.dumps({"base": {"tifa": {"mean": 0.5, "abstained": 0}}, "mixture": {"tifa": numbers}})
+    results = json.dumps({"base": {"tifa": {"mean": 0.5, "abstained": 0}}, "mixture": {"tifa": numbers}, "summary": {}})
     (root / "metrics").mkdir()
     (root / "metrics/evaluate.json").write_text(results)
     (root / "samples").mkdir()

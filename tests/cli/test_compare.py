@@ -7,16 +7,20 @@ import pytest
 from commands import run
 
 
+def cell(mean):
+    return {"mean": mean, "abstained": 0}
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """Base at 0.5 in the commit, at 0.625 in the workspace."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "metrics/evaluate.json"
     path.parent.mkdir()
-    path.write_text(json.dumps({"base": {"tifa": {"mean": 0.5}, "piqe": {"mean": 3.0}}}))
+    path.write_text(json.dumps({"base": {"tifa": cell(0.5), "piqe": cell(3.0)}, "summary": {}}))
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], check=True)
-    path.write_text(json.dumps({"base": {"tifa": {"mean": 0.625}}}))
+    path.write_text(json.dumps({"base": {"tifa": cell(0.625)}, "summary": {}}))
     return path
 
 

@@ -69,7 +69,9 @@ def test_without_metrics_it_says_so(run, settings):
 
 def test_gains_stand_there_with_their_intervals(run, settings):
     entry = {"mean": 0.75, "gain": 0.05, "low": 0.01, "high": 0.09, "win_rate": 0.6, "abstained": 0}
-    metrics(run, "evaluate", {"base": {"tifa": {"mean": 0.7, "abstained": 0}}, "mixture": {"tifa": entry}})
+    metrics(
+        run, "evaluate", {"base": {"tifa": {"mean": 0.7, "abstained": 0}}, "mixture": {"tifa": entry}, "summary": {}}
+    )
     metrics(run, "prompts", {"train": {"prompts": 160}})
     metrics(run, "select/colour", {"picks": 12, "candidates": 320})
     _, body = parts(card.card("mixture", recipes.read(run / "mixture"), settings))
