@@ -18,12 +18,12 @@ from torch import nn
 
 from versat2i import rewards
 from versat2i.rewards.aesthetic import laion
+from versat2i.rewards.common.levels import quality
 from versat2i.rewards.faithfulness import dsg_score
 from versat2i.rewards.faithfulness.vqa.embedding import Embedder
 from versat2i.rewards.geometry import pointnet
 from versat2i.rewards.judges import image_reward
 from versat2i.rewards.judges.preference import letterbox
-from versat2i.rewards.low_level.q_instruct import quality
 
 RECORDED = json.loads((Path(__file__).parent / "recorded.json").read_text())
 CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])  # mean, deviation

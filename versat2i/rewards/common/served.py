@@ -4,6 +4,7 @@ The server's address is the machine's: compute.yaml, ``servers``. What is asked,
 """
 
 import base64
+import io
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import cv2
+import PIL.Image
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
@@ -88,8 +89,8 @@ class Served:
 
     def _body(self, question: Question, tokens: int, ranked: bool) -> dict[str, Any]:
         """A request in the API's form, for the most probable answer."""
-        _, png = cv2.imencode(".png", cv2.cvtColor(question.image, cv2.COLOR_RGB2BGR))
-        picture = {"url": f"data:image/png;base64,{base64.b64encode(png.tobytes()).decode()}"}
+        PIL.Image.fromarray(question.image).save(png := io.BytesIO(), "PNG", compress_level=1)
+        picture = {"url": f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"}
         asked = [{"type": "image_url", "image_url": picture}, {"type": "text", "text": question.text}]
         messages: list[dict[str, Any]] = [{"role": "user", "content": asked}]
         if self._system:
