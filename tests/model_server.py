@@ -78,6 +78,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
+    def do_GET(self):
+        """A list of the one model that is served."""
+        text = json.dumps({"object": "list", "data": [{"id": "a/model", "object": "model"}]})
+        self.send_response(200 if self.path == "/v1/models" else 404)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
     def completion(self, body):
         said = self.server.says(body, *shown(body))
         if isinstance(said, str):

@@ -52,3 +52,14 @@ def tokenizer(kind: str) -> transformers.PreTrainedTokenizerFast:
         additional_special_tokens=SPECIAL[IMAGE:],
         model_max_length=400,
     )
+
+
+def ending_last() -> transformers.PreTrainedTokenizerFast:
+    """A token a word, ``w1`` to ``w21``; a text begins with 22 and ends with 23, the largest, as in CLIP."""
+    vocabulary = {"[PAD]": 0, **{f"w{number}": number for number in range(1, 22)}, "[BOS]": 22, "[EOS]": 23}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[PAD]"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.post_processor = processors.TemplateProcessing("[BOS] $A [EOS]", None, [("[BOS]", 22), ("[EOS]", 23)])
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="[PAD]", bos_token="[BOS]", eos_token="[EOS]", model_max_length=12
+    )

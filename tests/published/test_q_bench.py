@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from published import fetched
 
-from versat2i.rewards.low_level.q_instruct import quality
+from versat2i.rewards.common.levels import quality
 
 pytestmark = pytest.mark.slow  # what it reads may have to be downloaded
 

@@ -11,6 +11,7 @@ import pandas as pd
 import published_image_reward
 import pytest
 import tiny_vision
+import tiny_words
 import torch
 import transformers
 from made_up import filled, noise, weight
@@ -18,12 +19,12 @@ from torch import nn
 
 from versat2i import rewards
 from versat2i.rewards.aesthetic import laion
+from versat2i.rewards.common.levels import quality
 from versat2i.rewards.faithfulness import dsg_score
 from versat2i.rewards.faithfulness.vqa.embedding import Embedder
 from versat2i.rewards.geometry import pointnet
 from versat2i.rewards.judges import image_reward
 from versat2i.rewards.judges.preference import letterbox
-from versat2i.rewards.low_level.q_instruct import quality
 
 RECORDED = json.loads((Path(__file__).parent / "recorded.json").read_text())
 CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])  # mean, deviation
@@ -57,6 +58,26 @@ def test_hpsv2_prepares_an_image_as_its_authors(name, turned, place):
     image = ((noise(5, 24, 40, 3) + 1) * 127.5).astype(np.uint8)
     image = image.transpose(1, 0, 2) if turned else image
     np.testing.assert_allclose(letterbox(image[None], 16, *CLIP)[0][place], RECORDED[name], atol=1e-5)
+
+
+def test_hpsv2_is_the_cosine_of_its_authors_clip(tmp_path):
+    """Their CLIP is open_clip's; its text ends where the largest token stands. One text is cut."""
+    size = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "gelu"}
+    words = {"vocab_size": 24, "max_position_embeddings": 12, "bos_token_id": 22, "eos_token_id": 23}
+    config = transformers.CLIPConfig(
+        text_config=size | words | {"hidden_size": 16, "intermediate_size": 64},
+        vision_config=size | {"hidden_size": 128, "intermediate_size": 512, "image_size": 32, "patch_size": 8},
+        projection_dim=12,
+    )
+    filled(transformers.CLIPModel(config), 2.0).save_pretrained(tmp_path)
+    seen = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    transformers.CLIPProcessor(seen, tiny_words.ending_last()).save_pretrained(tmp_path)
+    reward = rewards.load("judges", "hpsv2", model=str(tmp_path))
+    texts = ["w3 w4 w5", "w7", " ".join(f"w{number}" for number in range(9, 22)), "w1 w2"]
+    images = ((noise(10, 4, 24, 40, 3) + 1) * 127.5).astype(np.uint8)
+    found = reward.score(images, [rewards.Prompt("p", text) for text in texts])
+    np.testing.assert_allclose(found, RECORDED["hpsv2"], atol=1e-5)
+    assert np.ptp(RECORDED["hpsv2"]) > 0.05
 
 
 def test_image_reward_is_that_of_its_authors(tmp_path):

@@ -7,6 +7,7 @@ import drawn
 import pytest
 import yaml
 from huggingface_hub import constants
+from model_server import ModelServer
 
 from versat2i.tools import doctor
 from versat2i.work import fingerprint
@@ -49,6 +50,16 @@ def test_a_model_that_is_not_there_is_a_problem_with_its_remedy(empty):
     (empty / "versat2i/shapes/model").mkdir(parents=True)
     (empty / "versat2i/shapes/model/model_index.json").write_text("{}")
     assert by_name()["model"].advice is None
+
+
+def test_a_model_that_is_not_served_is_told(empty):
+    settings = yaml.safe_load((fingerprint.ROOT / "params.yaml").read_text())
+    settings["evaluate"]["judges"] = [{"evaluator": "vqascore", "model": "a/model", "server": "here"}]
+    (empty / "params.yaml").write_text(drawn.yaml_text(settings))
+    assert "compute.yaml: servers has no 'here'" in by_name()["rewards"].advice
+    with ModelServer(lambda *_: "yes") as server:
+        (empty / "compute.yaml").write_text(f'servers: {{here: {{url: "{server.url}"}}}}\n')
+        assert by_name()["rewards"].found == "a/model at server 'here'" and by_name()["rewards"].advice is None
 
 
 def test_an_environment_of_a_reward_that_is_not_there_is_told(empty):

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from versat2i.rewards.common import isolated
+from versat2i.rewards.common.served import Served
 from versat2i.settings import compute, environment, params
 from versat2i.work import commands, hub
 
@@ -135,7 +136,12 @@ def _rewards() -> Finding:
     chosen = [settings.rewards[aspect] for aspect in settings.aspects] + settings.evaluate.judges
     apart = {reward.environment.name: reward.environment for reward in chosen if reward.environment}
     places = [f"{name} at {isolated.python_of(environment, machine)}" for name, environment in sorted(apart.items())]
-    return Finding("rewards", ", ".join(places) or "none runs in an environment of its own")
+    served = [reward.options for reward in chosen if reward.options.get("server") is not None]
+    for model, server in sorted({(options["model"], options["server"]) for options in served}):
+        asked = Served(model, server, machine.servers)
+        asked.expect()
+        places.append(str(asked))
+    return Finding("rewards", ", ".join(places) or "none runs in an environment of its own or is served")
 
 
 def _dvc() -> Finding:

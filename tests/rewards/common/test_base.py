@@ -14,7 +14,7 @@ from versat2i.settings.params import Reward
 
 FAMILIES = [(aspect, name) for aspect, name in rewards.catalogue() if name.endswith(":")]
 PRETRAINED = [  # tested with models of their own
-    *((aspect, name) for aspect, name in rewards.catalogue() if name == "http"),
+    *((aspect, name) for aspect, name in rewards.catalogue() if name in ("http", "levels")),
     ("aesthetic", "laion"),
     ("faithfulness", "clipscore"),
     ("faithfulness", "soft_tifa"),

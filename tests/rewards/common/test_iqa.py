@@ -97,7 +97,8 @@ def test_a_weights_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
 
 def named():
     """The metrics that docs and presets name."""
-    pages = [fingerprint.ROOT / "README.md", *fingerprint.ROOT.glob("docs/*.md"), *fingerprint.ROOT.glob("presets/*")]
+    root = fingerprint.ROOT
+    pages = [root / "README.md", *root.glob("docs/**/*.md"), *root.glob("presets/*")]
     return sorted({name for page in pages for name in re.findall(r"pyiqa:([\w+-]+)", page.read_text())})
 
 

@@ -131,3 +131,13 @@ def test_the_key_comes_from_the_environment(monkeypatch):
 def test_a_server_that_compute_yaml_does_not_name_is_one_line():
     with pytest.raises(ValueError, match=r"compute\.yaml: servers has no 'here'\. Say where a/model is served"):
         Served("a/model", "here").replies([Question(IMAGES[0], "x")], 5)
+
+
+def test_a_server_without_the_model_says_which_it_has():
+    with ModelServer(brightness) as server:
+        model(server).expect()
+        other = Served("a/modell", "here", {"here": Server(url=server.url)})
+        with pytest.raises(
+            ValueError, match=r"a/modell at server 'here': it serves a/model\. Did you mean 'a/model'\?"
+        ):
+            other.expect()

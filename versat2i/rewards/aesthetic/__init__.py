@@ -5,4 +5,5 @@ EVALUATORS = {
     "laion": "versat2i.rewards.aesthetic.laion:Laion",
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
     "http": "versat2i.rewards.common.http:Http",
+    "levels": "versat2i.rewards.common.levels:Levels",
 }

@@ -4,6 +4,7 @@ The server's address is the machine's: compute.yaml, ``servers``. What is asked,
 """
 
 import base64
+import io
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -12,12 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import cv2
+import PIL.Image
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from versat2i.rewards.common.base import Image
+from versat2i.settings.complaints import hint
 from versat2i.settings.compute import NOWHERE, Server
 
 BACKOFF = 0.5  # seconds before the second repetition, doubled for each further one; the first comes at once
@@ -86,10 +88,40 @@ class Served:
             session.headers["Authorization"] = f"Bearer {os.environ[server.key]}"
         return session
 
+    def expect(self) -> None:
+        """Raise a ValueError, of one line, unless the server answers and has a model of this name."""
+        answer = self._answered("GET", "models")
+        try:
+            known = [str(each["id"]) for each in answer.json()["data"]]
+        except (ValueError, LookupError, TypeError):
+            raise ValueError(f"{self}: {answer.url} answers {answer.text[:80]!r}, expected a list of models") from None
+        if self.model not in known:
+            raise ValueError(f"{self}: it serves {', '.join(known) or 'nothing'}{hint(self.model, known)}")
+
+    def _answered(self, method: str, page: str, body: dict[str, Any] | None = None) -> requests.Response:
+        """Send a request, again where the server is busy, and return its answer.
+
+        Raises:
+            ValueError: the server refuses or does not answer; in one line.
+        """
+        server, session = self._server, self._session
+        address = f"{server.url.rstrip('/')}/{page}"
+        try:
+            answer = session.request(method, address, json=body, timeout=server.timeout)
+        except requests.RequestException as error:
+            raise ValueError(
+                f"{self}: {address} gave no answer in {server.attempts} attempts of {server.timeout:g} s at most "
+                f"({_reason(error)}). Does it run?"
+            ) from None
+        if answer.status_code != requests.codes.ok:
+            said = " ".join(answer.text.split())[:300]
+            raise ValueError(f"{self}: {address} answers {answer.status_code} {answer.reason}: {said}")
+        return answer
+
     def _body(self, question: Question, tokens: int, ranked: bool) -> dict[str, Any]:
         """A request in the API's form, for the most probable answer."""
-        _, png = cv2.imencode(".png", cv2.cvtColor(question.image, cv2.COLOR_RGB2BGR))
-        picture = {"url": f"data:image/png;base64,{base64.b64encode(png.tobytes()).decode()}"}
+        PIL.Image.fromarray(question.image).save(png := io.BytesIO(), "PNG", compress_level=1)
+        picture = {"url": f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"}
         asked = [{"type": "image_url", "image_url": picture}, {"type": "text", "text": question.text}]
         messages: list[dict[str, Any]] = [{"role": "user", "content": asked}]
         if self._system:
@@ -104,24 +136,13 @@ class Served:
         """Send one request and return the answer's first choice.
 
         Raises:
-            ValueError: the server refuses, does not answer, or answers something else; in one line.
+            ValueError: as `_answered`, or it answers something else.
         """
-        server, session = self._server, self._session
-        address = f"{server.url.rstrip('/')}/chat/completions"
-        try:
-            answer = session.post(address, json=self._body(question, tokens, ranked), timeout=server.timeout)
-        except requests.RequestException as error:
-            raise ValueError(
-                f"{self}: {address} gave no answer in {server.attempts} attempts of {server.timeout:g} s at most "
-                f"({_reason(error)}). Does it run?"
-            ) from None
-        if answer.status_code != requests.codes.ok:
-            said = " ".join(answer.text.split())[:300]
-            raise ValueError(f"{self}: {address} answers {answer.status_code} {answer.reason}: {said}")
+        answer = self._answered("POST", "chat/completions", self._body(question, tokens, ranked))
         try:
             return dict(answer.json()["choices"][0])
         except (ValueError, LookupError, TypeError):
-            raise ValueError(f"{self}: {address} answers {answer.text[:80]!r}, expected a chat completion") from None
+            raise ValueError(f"{self}: {answer.url} answers {answer.text[:80]!r}, expected a chat completion") from None
 
     def _all(self, questions: Iterable[Question], tokens: int, ranked: bool) -> list[dict[str, Any]]:
         """The answers in the order of the questions, several requests at a time: the server makes batches of them."""

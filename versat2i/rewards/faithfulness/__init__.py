@@ -11,4 +11,5 @@ EVALUATORS = {
     "vqascore": "versat2i.rewards.faithfulness.vqascore:VqaScore",
     "clipscore": "versat2i.rewards.faithfulness.clipscore:ClipScore",
     "http": "versat2i.rewards.common.http:Http",
+    "levels": "versat2i.rewards.common.levels:Levels",
 }

@@ -1,8 +1,12 @@
 """VQAScore (Lin et al. 2024): is the whole prompt shown, by one question and the probability of "Yes"."""
 
+from collections.abc import Mapping
+
 from versat2i.models.pretrained import weights
 from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
+from versat2i.rewards.common.served import Question, Served
 from versat2i.rewards.common.vlm import VICUNA_V1, Asked, VisionLanguage
+from versat2i.settings.compute import NOWHERE, Server
 
 QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
 ANSWER = "Yes"
@@ -30,22 +34,34 @@ class VqaScore:
         end: bool | None = None,
         system: str | None = None,
         trust_remote_code: bool = False,
+        server: str | None = None,
         device: str = "cpu",
+        servers: Mapping[str, Server] = NOWHERE,
     ) -> None:
         """Make one.
 
         Args:
-            model: a vision-language model, a folder or ``repository@revision``.
+            model: a vision-language model, a folder or ``repository@revision``; with `server` its name there.
             dtype: float32, float16 or bfloat16.
             batch_size: images at once.
             end: whether the token that ends the answer counts; None: as the published code has it for the model.
             system: what the chat begins with; None: as the published code has it for the model, "": nothing.
             trust_remote_code: whether code that comes with the model may be run.
+            server: where the model is served, by its name in compute.yaml; None: it is loaded here.
             device: to compute on.
+            servers: where models are served.
+
+        Raises:
+            ValueError: the end of the answer is to count at a server, which does not give its probability.
         """
-        self.model = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1, device=device)
-        self.batch_size, self.weights = batch_size, [self.model.weights]
-        self._end = end
+        self.batch_size, self._end = batch_size, end
+        self._served = None if server is None else Served(model, server, servers, system or "")
+        self.weights: list[weights.Pretrained] = []
+        if self._served is None:
+            self.model = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1, device=device)
+            self.weights = [self.model.weights]
+        elif end:
+            raise ValueError('vqascore: end: true needs a model that is loaded here; a server gives P("Yes") alone')
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
 
     def asks(self, prompt: str) -> Asked:
@@ -57,6 +73,10 @@ class VqaScore:
         return self.model.answer_tokens(ANSWER, text) + [self.model.end] * ends
 
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
+        if self._served is not None:
+            rows = zip(images, prompts, strict=True)
+            said = self._served.first_words(Question(image, QUESTION.format(prompt.text)) for image, prompt in rows)
+            return [min(1.0, words.get(ANSWER, 0.0)) for words in said]
         scores: Verdicts = []
         for some, theirs in batches(self.batch_size, images, prompts):
             asked = [QUESTION.format(prompt.text) for prompt in theirs]

@@ -8,4 +8,5 @@ EVALUATORS = {
     "image_reward": "versat2i.rewards.judges.image_reward:ImageReward",
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
     "http": "versat2i.rewards.common.http:Http",
+    "levels": "versat2i.rewards.common.levels:Levels",
 }

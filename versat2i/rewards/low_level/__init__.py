@@ -5,4 +5,5 @@ EVALUATORS = {
     "q_instruct": "versat2i.rewards.low_level.q_instruct:QInstruct",
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
     "http": "versat2i.rewards.common.http:Http",
+    "levels": "versat2i.rewards.common.levels:Levels",
 }

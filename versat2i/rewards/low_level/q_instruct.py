@@ -1,13 +1,9 @@
 """Q-Instruct (Wu et al. 2024): a vision-language model's next word about the quality of an image."""
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
 from versat2i.models.pretrained import weights
-from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
-from versat2i.rewards.common.vlm import LLAVA_V1, Asked, VisionLanguage
+from versat2i.rewards.common.base import OWN_LICENCE
+from versat2i.rewards.common.levels import Scale
+from versat2i.rewards.common.vlm import LLAVA_V1, VisionLanguage
 
 QUESTION = "Rate the quality of the image."
 LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
@@ -17,22 +13,7 @@ LEVELS = {  # Q-Boost (Zhang et al. 2024) adds the synonyms
 }
 
 
-def quality(logits: NDArray[np.float64], weights: Sequence[float]) -> NDArray[np.float64]:
-    """``sum_i w_i softmax_i(l)``, l_i the mean over the words of level i.
-
-    Args:
-        logits: of the words as next token, ``float64 [images, levels, words]``.
-        weights: w, one a level.
-
-    Returns:
-        ``float64 [images]``.
-    """
-    levels = logits.mean(-1)
-    share = np.exp(levels - levels.max(-1, keepdims=True))
-    return share @ np.array(weights) / share.sum(-1)
-
-
-class QInstruct:
+class QInstruct(Scale):
     """``sum_i w_i softmax_i(l)`` with l the logits of "good", "average", "poor" as next word and w = 1, 1/2, 0.
 
     Models tuned by Q-Instruct begin their answer with one of them. One that is not is helped along by the beginning of
@@ -73,20 +54,7 @@ class QInstruct:
         """
         self.model = VisionLanguage(model, dtype, trust_remote_code, system, LLAVA_V1, device=device)
         self.batch_size, self.weights = batch_size, [self.model.weights]
-        self.stem = stem
-        self.levels = [level for level in LEVELS if average or level != 0.5]
-        self.words = [LEVELS[level][: 3 if synonyms else 1] for level in self.levels]
+        self.question, self.stem = QUESTION, stem
+        self.values = [level for level in LEVELS if average or level != 0.5]
+        self.words = [LEVELS[level][: 3 if synonyms else 1] for level in self.values]
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}, Q-Instruct's own are non-commercial"
-
-    def asks(self, prompt: str) -> Asked:
-        return Asked(QUESTION, self.stem, [word for words in self.words for word in words])
-
-    def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        return [
-            score for some, _ in batches(self.batch_size, images, prompts) for score in self._quality(some).tolist()
-        ]
-
-    def _quality(self, images: Images) -> NDArray[np.float64]:
-        tokens = self.model.first_tokens(self.asks("").words, QUESTION, self.stem)
-        logits = self.model.next_logits(images, [QUESTION] * len(images), self.stem)[:, tokens].double()
-        return quality(logits.reshape(len(images), len(self.words), -1).numpy(), self.levels)
