@@ -13,11 +13,11 @@ from versat2i.adapters import lora, mixture_files
 from versat2i.adapters.mixture import Mixture
 from versat2i.formats import recipe
 from versat2i.models import diffusion
-from versat2i.models import identity as identities
 from versat2i.models.diffusion import Backbone
 from versat2i.settings.compute import CPU
 from versat2i.settings.params import Model
 from versat2i.work import fingerprint
+from versat2i.work import identity as identities
 
 
 def put(model: Backbone, folder: Path) -> Mixture | None:

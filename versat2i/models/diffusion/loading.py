@@ -13,7 +13,6 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from versat2i.models import identity as identities
 from versat2i.models.diffusion import forms, running, single_file
 from versat2i.models.diffusion.base import Backbone
 from versat2i.models.diffusion.forms import UnsupportedModel
@@ -24,6 +23,7 @@ from versat2i.models.diffusion.stable_diffusion import StableDiffusion
 from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Model
 from versat2i.work import files, hub
+from versat2i.work import identity as identities
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.generate.safety` loads
