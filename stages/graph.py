@@ -37,7 +37,7 @@ def inputs(settings: Params) -> dict[str, list[str]]:
     prompts, questions = str(places.prompts(SPLIT)), str(places.questions(SPLIT))
     aspect = "${item.aspect}"
     return {
-        "prompts": prompt_files(settings.prompts),
+        "prompts": [*prompt_files(settings.prompts), *model],
         "generate": [*model, TRAIN],
         "score": ["${item}", str(places.IMAGES), TRAIN, str(places.questions("train")), *locks(settings)],
         "select": [str(places.IMAGES), TRAIN, *(str(places.scores(name)) for name in (aspect, *guards(settings)))],
@@ -225,12 +225,17 @@ def write(settings: Params, file: Path = FILE) -> bool:
     if pipeline == before:
         return False
     for section, text in COMMENTS.items():
-        pipeline.yaml_set_comment_before_after_key(section, before=f"\n{text}")
-    out = io.StringIO()
-    yaml.dump(pipeline, out)
+        if text not in _dumped(yaml, pipeline):  # it stays where the section before it has not changed
+            pipeline.yaml_set_comment_before_after_key(section, before=f"\n{text}")
     with files.new_file(file) as partial:
-        partial.write_text(out.getvalue())
+        partial.write_text(_dumped(yaml, pipeline))
     return True
+
+
+def _dumped(yaml: YAML, content: Any) -> str:
+    out = io.StringIO()
+    yaml.dump(content, out)
+    return out.getvalue()
 
 
 @click.command()

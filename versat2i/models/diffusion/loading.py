@@ -29,6 +29,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.generate.safety` loads
 FAMILIES: tuple[type[Backbone], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3)
 LIBRARIES = ("diffusers", "transformers", "stable_diffusion")  # the last: safety checkers of old folders
+TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"  # what transformers calls its warning
 MOST = 400  # characters of what a library says
 
 
@@ -52,7 +53,10 @@ def _check_libraries(config: dict[str, Any], where: str) -> None:
 def _check_tokenizers(pipe: DiffusionPipeline) -> None:
     """Refuse a tokenizer without words: that is what transformers makes of one whose file is missing."""
     for part, tokenizer in pipe.components.items():
-        if isinstance(tokenizer, PreTrainedTokenizerBase) and len(tokenizer) <= len(tokenizer.all_special_tokens):
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            continue
+        tokenizer.deprecation_warnings[TOO_LONG] = True  # said already: `prompts.lengths` says it truly
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise OSError(f"{part} knows no words: its file of words is missing")
 
 
