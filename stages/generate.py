@@ -4,6 +4,7 @@ import click
 
 from stages.command import stage
 from versat2i.formats import metrics, shards, tables
+from versat2i.prompts import lengths
 from versat2i.settings import compute, params
 from versat2i.work import files, places, pool, progress, store
 
@@ -40,6 +41,9 @@ def main() -> str:
             store.assemble(piece, out)
             drawn += new * len(shard.keys)
     counts = shards.count(places.IMAGES)
+    if cuts := lengths.cut(texts, lengths.readers(settings.model)):
+        counts["cut"] = len(cuts)
+        click.echo(f"generate: {lengths.warning(cuts)}", err=True)
     metrics.write_json(counts, places.metrics("generate"))
     flagged = f" and {counts['flagged']} flagged as unsafe" if settings.generate.safety == "drop" else ""
     return f"{counts['candidates']} candidates of {len(texts)} prompts, {drawn} of them drawn now{flagged},"

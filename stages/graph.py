@@ -30,14 +30,14 @@ COMMENTS = {
 
 def inputs(settings: Params) -> dict[str, list[str]]:
     """List the inputs of each stage besides code, in the order of the stages."""
-    model = model_folders(settings.model.path) if settings.model.path else []
+    model = model_files(settings.model)
     experts = [str(places.adapter(aspect)) for aspect in settings.aspects]
     selected = [str(places.selected(aspect)) for aspect in settings.aspects]
     evaluated = [str(places.evaluation(variant)) for variant in settings.evaluate.variants]
     prompts, questions = str(places.prompts(SPLIT)), str(places.questions(SPLIT))
     aspect = "${item.aspect}"
     return {
-        "prompts": prompt_files(settings.prompts),
+        "prompts": [*prompt_files(settings.prompts), *model],
         "generate": [*model, TRAIN],
         "score": ["${item}", str(places.IMAGES), TRAIN, str(places.questions("train")), *locks(settings)],
         "select": [str(places.IMAGES), TRAIN, *(str(places.scores(name)) for name in (aspect, *guards(settings)))],
@@ -49,11 +49,18 @@ def inputs(settings: Params) -> dict[str, list[str]]:
     }
 
 
-def model_folders(path: str) -> list[str]:
-    """A model's folder, and the folders that it links to: DVC looks through links to files alone."""
+def model_files(model: params.Model) -> list[str]:
+    """What is read of a model on this machine.
+
+    A folder with those that it links to, since DVC looks through links to files alone; or a file and its configs.
+    """
+    if model.file is not None:
+        return [model.file, *(str(place) for place, revision in [model.place] if revision is None)]
+    if model.path is None:
+        return []
     here = Path.cwd()
-    linked = files.linked(Path(path))
-    return [path, *(str(folder.relative_to(here) if folder.is_relative_to(here) else folder) for folder in linked)]
+    linked = [path.relative_to(here) if path.is_relative_to(here) else path for path in files.linked(Path(model.path))]
+    return [model.path, *map(str, linked)]
 
 
 def prompt_files(prompts: params.Prompts) -> list[str]:
@@ -102,7 +109,7 @@ def code_of_aspects(settings: Params) -> dict[str, str]:
 
 def adapters(settings: Params) -> dict[str, str]:
     """variant -> its adapter; base has none and names the model, or of a model of the hub the prompts once more."""
-    base = settings.model.path or str(places.prompts(SPLIT))
+    base = settings.model.path or settings.model.file or str(places.prompts(SPLIT))
     return {v: base if v == params.BASE else str(places.adapter(v)) for v in settings.evaluate.variants}
 
 
@@ -227,12 +234,17 @@ def write(settings: Params, file: Path = FILE) -> bool:
     if pipeline == before:
         return False
     for section, text in COMMENTS.items():
-        pipeline.yaml_set_comment_before_after_key(section, before=f"\n{text}")
-    out = io.StringIO()
-    yaml.dump(pipeline, out)
+        if text not in _dumped(yaml, pipeline):  # it stays where the section before it has not changed
+            pipeline.yaml_set_comment_before_after_key(section, before=f"\n{text}")
     with files.new_file(file) as partial:
-        partial.write_text(out.getvalue())
+        partial.write_text(_dumped(yaml, pipeline))
     return True
+
+
+def _dumped(yaml: YAML, content: Any) -> str:
+    out = io.StringIO()
+    yaml.dump(content, out)
+    return out.getvalue()
 
 
 @click.command()

@@ -6,7 +6,7 @@ import click
 
 from stages.command import stage
 from versat2i.formats import metrics, tables
-from versat2i.prompts import sources
+from versat2i.prompts import lengths, sources
 from versat2i.settings import compute, params
 from versat2i.work import files, places, progress
 
@@ -20,12 +20,19 @@ def main() -> str:
     Example:
         python -m stages.prompts
     """
-    splits = sources.collect(params.load().prompts, partial(progress.track, every=50), compute.load())
+    settings = params.load()
+    readers = lengths.readers(settings.model)  # first: writing prompts may take hours
+    splits = sources.collect(settings.prompts, partial(progress.track, every=50), compute.load())
     with files.replaced(places.DATA / "prompts") as prompts, files.replaced(places.DATA / "questions") as questions:
         for split, (texts, asked, _) in splits.items():
             tables.write("prompts", texts, prompts / f"{split}.parquet")
             tables.write("questions", asked, questions / f"{split}.parquet")
-    counts = {split: numbers for split, (_, _, numbers) in splits.items()}
+    counts = {}
+    for split, (texts, asked, numbers) in splits.items():
+        cuts = lengths.cut(dict(zip(texts["prompt_id"], texts["text"], strict=True)), readers)
+        counts[split] = numbers | (lengths.counts(asked, cuts) if cuts else {})
+        if cuts:
+            click.echo(f"prompts: {split}: {lengths.warning(cuts)}", err=True)
     metrics.write_json(counts, places.metrics("prompts"))
     return ", ".join(f"{numbers['prompts']} {split} prompts" for split, numbers in counts.items())
 

@@ -143,7 +143,8 @@ def test_a_base_that_has_changed_since_is_refused(model_folder, tmp_path):
     loaded = diffusion.load(Model(path=str(base), dtype="float32", threads=1))
     adapter = dataclasses.replace(tiny.adapter(loaded.denoiser, "colour"), metadata=loaded.identity)
     lora.write(adapter, tmp_path / "colour")
-    (base / "README.md").write_text("changed")
+    with (base / "vae/config.json").open("a") as config:
+        config.write(" ")
     with pytest.raises(ValueError, match=r"colour: made for .*base at revision"):
         versat2i.load(tmp_path / "colour")
 

@@ -165,3 +165,10 @@ def test_folders_that_a_models_folder_links_to_are_read_too(dvc, tmp_path, monke
     for stage in ("generate", "train_lora", "mix", "evaluate"):
         assert deps(found, stage).count("model") == 1
         assert [dep for dep in deps(found, stage) if "shared" in dep] == ["shared/unet", "shared/vae"]
+
+
+def test_comments_stand_once_however_often_it_is_written(dvc):
+    for limits in (["base"], ["base", "geometry"], ["base"]):
+        dvc(changed(evaluate__variants=limits))
+        text = dvc.path.read_text()
+        assert [text.count(comment) for comment in graph.COMMENTS.values()] == [1, 1]

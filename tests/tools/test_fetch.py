@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import checkpoints
 import drawn
 import hub_server
 import pytest
@@ -68,6 +69,35 @@ def test_what_was_fetched_is_enough_without_a_hub(hub, tmp_path):
     assert not ran.returncode, ran.stdout + ran.stderr
     counts = json.loads((tmp_path / "metrics/generate.json").read_text())
     assert 0 < counts["flagged"] < counts["candidates"]
+
+
+OTHER_FORMS = """
+import sys
+from versat2i.models import diffusion
+from versat2i.models.diffusion import loading
+from versat2i.settings.params import Model
+source = {"file": sys.argv[1], "config": sys.argv[2]} if sys.argv[1:] else {"repo": "owner/half", "revision": REVISION}
+model = Model(**source, dtype="float32", threads=1)
+loading.fetch(model, checker=False) if FETCHES else print(diffusion.load(model).identity["revision"])
+"""
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_repository_of_half_precision_or_with_the_configs_of_a_file_is_enough_without_a_hub(single, tmp_path):
+    pipe = tiny_families.FAMILIES["sd15"]()
+    pipe.save_pretrained(tmp_path / "half", variant="fp16")
+    file = checkpoints.write(pipe, tmp_path / "model.safetensors")
+    arguments = f"'', {str(file)!r}, 'owner/half@{REVISION}'" if single else "''"
+    script = f"import sys; sys.argv = [{arguments}]; REVISION = {REVISION!r}; FETCHES = %s\n{OTHER_FORMS}"
+    with Hub({"owner/half": tmp_path / "half"}) as hub:
+        environment = hub.environment(tmp_path / "home")
+        done = hub_server.run(script % True, environment, tmp_path)
+        assert not done.returncode, done.stderr
+    weights = {name for _, name in hub.files if name.endswith(".safetensors")}
+    parts = {"unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"}
+    assert weights == (set() if single else {f"{part}.fp16.safetensors" for part in parts})
+    loaded = hub_server.run(script % False, environment | {"HF_HUB_OFFLINE": "1"}, tmp_path)
+    assert not loaded.returncode, loaded.stdout + loaded.stderr
 
 
 def test_params_of_local_folders_need_nothing(model):

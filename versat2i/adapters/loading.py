@@ -13,11 +13,11 @@ from versat2i.adapters import lora, mixture_files
 from versat2i.adapters.mixture import Mixture
 from versat2i.formats import recipe
 from versat2i.models import diffusion
-from versat2i.models import identity as identities
 from versat2i.models.diffusion import Backbone
 from versat2i.settings.compute import CPU
 from versat2i.settings.params import Model
 from versat2i.work import fingerprint
+from versat2i.work import identity as identities
 
 
 def put(model: Backbone, folder: Path) -> Mixture | None:
@@ -92,8 +92,12 @@ def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
         raise ValueError(
             f"{folder}: does not say which base model it was made for; expected a folder of train_lora or mix"
         )
-    local = next((path for path in (Path(name), fingerprint.ROOT / name) if path.is_dir()), None)
-    source = {"path": str(local)} if local else {"repo": name, "revision": revision}
+    local = next((path for path in (Path(name), fingerprint.ROOT / name) if path.exists()), None)
+    if "config" in base:
+        source = {"file": str(local or name), "config": base["config"]}
+    else:
+        source = {"path": str(local)} if local else {"repo": name, "revision": str(revision)}
+        source |= {"variant": base["variant"]} if "variant" in base else {}
     chosen = Model(**source, dtype=dtype, threads=torch.get_num_threads())  # type: ignore[arg-type]
     model = diffusion.load(chosen, CPU.model_copy(update={"device": device}))
     mixed = put(model, folder)

@@ -37,12 +37,13 @@ def load(model: Model, device: str) -> Checker:
     Raises:
         ValueError: the model has none, or it cannot be loaded.
     """
-    source = {"pretrained_model_name_or_path": model.path or model.repo, "revision": model.revision}
+    place, revision = model.place
+    source = {"pretrained_model_name_or_path": place, "revision": revision}
     with loading.explained(model):
         index = DiffusionPipeline.load_config(**source)
         if index.get(loading.CHECKER, [None, None])[1] != StableDiffusionSafetyChecker.__name__:
             raise loading.UnsupportedModel(
-                f"generate.safety: drop needs a model with a safety checker, and {model.path or model.repo} (a "
+                f"generate.safety: drop needs a model with a safety checker, and {place} (a "
                 f"{index['_class_name']}) has none; Stable Diffusion 1.5 has one. Write `safety: off` in params.yaml"
             )
         processor = CLIPImageProcessor.from_pretrained(**source, subfolder="feature_extractor")

@@ -9,7 +9,6 @@ from versat2i.adapters import lora, merges, mixture_files
 from versat2i.formats import tables
 from versat2i.mix import gates
 from versat2i.models import diffusion
-from versat2i.models import identity as identities
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Gates, Joint, Merge, Model, Params, TrainLora, entry
 from versat2i.train import expert, loop
@@ -17,6 +16,7 @@ from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.kept import Result
 from versat2i.work import files, store
 from versat2i.work import fingerprint as fingerprints
+from versat2i.work import identity as identities
 
 
 def unite(

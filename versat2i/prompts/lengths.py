@@ -68,7 +68,7 @@ def readers(model: Model) -> list[Reader]:
     Raises:
         ValueError: they are not there, or cannot be reached.
     """
-    place = Pretrained(str(model.path or model.repo), model.revision, model.dtype)
+    place = Pretrained(*model.place, model.dtype)
     found = []
     for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
         if name in _parts(place):

@@ -72,9 +72,9 @@ def spreads(scores: statistics.Scores) -> dict[str, float]:
 
 def model_name(model: Model) -> str:
     """The base model as params name it; of a folder outside the project the name alone."""
-    if model.path is None:
+    if model.repo is not None:
         return f"{model.repo} at revision {model.revision}"
-    return Path(model.path).name if Path(model.path).is_absolute() else model.path
+    return Path(model.name).name if Path(model.name).is_absolute() else model.name
 
 
 def model_licence(model: Model) -> str:

@@ -42,7 +42,7 @@ class _Section(BaseModel):
 
 
 class Model(_Section):
-    """The base model: a local folder, or a hub repository at a pinned revision.
+    """The base model: a local folder, a hub repository at a pinned revision, or a checkpoint in one file.
 
     The last two have defaults for models that code loads; `Params` asks for them.
     """
@@ -54,11 +54,36 @@ class Model(_Section):
     mixed_precision: Literal["float16", "bfloat16"] | None = None  # of the denoiser's products, where dtype is float32
     threads: Positive  # CPU threads change the last bits, so they belong to the result
     vae_tiling: bool = False  # decode large images in tiles, blended at their seams, which may show
+    variant: str | None = None  # of the weight files, e.g. fp16; null: the only one that there is
+    file: str | None = None  # a checkpoint in one file
+    config: str | None = None  # of a file: a folder or owner/name@commit, for the tokenizers and configs
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """Where its tokenizers and configs lie: a folder, or a repository and its revision."""
+        if self.config is None:
+            return str(self.path or self.repo), self.revision
+        repo, _, revision = self.config.rpartition("@")
+        return (repo, revision) if COMMIT.fullmatch(revision) and repo else (self.config, None)
+
+    @property
+    def name(self) -> str:
+        """What its weights are called: a folder, a file or a repository."""
+        return str(self.path or self.file or self.repo)
 
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
-        if (self.path is None) == (self.repo is None):
-            raise ValueError("give either 'path' or 'repo' with 'revision'")
+        if [self.path, self.repo, self.file].count(None) != 2:
+            raise ValueError("give either 'path' or 'repo' with 'revision', or 'file' with 'config'")
+        if (self.file is None) != (self.config is None):
+            raise ValueError(
+                "'file' and 'config' belong together: a checkpoint in one file, and a folder or owner/name@commit of a "
+                "model of its kind in diffusers' format, for the tokenizers and configs"
+            )
+        if self.config is not None and "@" in self.config and self.place[1] is None:
+            raise ValueError(f"config {self.config!r} has no commit hash after its @: a branch may be another tomorrow")
+        if self.file is not None and self.variant is not None:
+            raise ValueError("'variant' belongs to a folder or a repository, which may hold several")
         if self.repo is not None and not self.revision:
             raise ValueError("'repo' needs a 'revision' (a commit hash), so that results can be reproduced")
         if self.revision is not None and not COMMIT.fullmatch(self.revision):

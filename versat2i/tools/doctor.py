@@ -75,13 +75,16 @@ def _versions() -> Finding:
 
 def _params() -> Finding:
     settings = params.load()
-    return Finding("params", f"{', '.join(settings.aspects)}; model {settings.model.path or settings.model.repo}")
+    return Finding("params", f"{', '.join(settings.aspects)}; model {settings.model.name}")
 
 
 def _model() -> Finding:
     model = params.load().model
-    if model.path is None:
+    if model.repo is not None:
         return Finding("model", f"{model.repo} at {model.revision}, from the hub")
+    if model.path is None:
+        missing = None if Path(model.name).is_file() else "set model.file in params.yaml to a checkpoint in one file"
+        return Finding("model", f"{model.name}{', a single file' if missing is None else ': no such file'}", missing)
     index = Path(model.path) / "model_index.json"
     if not index.is_file():
         advice = "run `make model` (it trains the embedded one), or set model.path in params.yaml to a diffusers folder"
@@ -123,8 +126,8 @@ def _disk() -> Finding:
 
 
 def _hub() -> Finding:
-    if params.load().model.repo is None:
-        return Finding("hub", "not needed: the model is a local folder")
+    if params.load().model.place[1] is None:
+        return Finding("hub", "not needed: the model is on this machine")
     from huggingface_hub import get_token  # not instant
 
     token = "with" if get_token() else "without"

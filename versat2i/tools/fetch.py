@@ -64,7 +64,8 @@ def everything(settings: Params, machine: Compute, note: Callable[[str], None]) 
 
 def _model(settings: Params) -> Iterator[Need]:
     model = settings.model
-    if model.repo is None:
+    place, revision = model.place
+    if revision is None:
         return
 
     def fetch() -> None:
@@ -72,7 +73,7 @@ def _model(settings: Params) -> Iterator[Need]:
 
         loading.fetch(model, checker=settings.generate.safety == "drop")
 
-    yield Need(f"model {model.repo} at revision {model.revision}", f"model {model.repo}@{model.revision}", fetch)
+    yield Need(f"model {place} at revision {revision}", f"model {place}@{revision}", fetch)
 
 
 def _evaluators(settings: Params, machine: Compute) -> Iterator[Need]:

@@ -8,15 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
 from versat2i.adapters import lora
 from versat2i.formats import tensors
 from versat2i.models import diffusion
-from versat2i.models.diffusion import Backbone, running, schedules
-from versat2i.models.diffusion.loading import DTYPES
+from versat2i.models.diffusion import Backbone, loading, running, schedules
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model, Params, Sampling, TrainLora
 from versat2i.tools import export
@@ -242,10 +240,8 @@ def _latents(model: Backbone, sampling: Sampling) -> Tensor:
 
 def _drawn_elsewhere(settings: Params, tried: Tried, machine: Compute) -> Finding:
     """Load the exported files into a pipeline of plain diffusers, and compare what it draws."""
-    model, family, source = settings.model, tried.family, settings.model.path or str(settings.model.repo)
-    pipe = DiffusionPipeline.from_pretrained(
-        source, revision=model.revision, dtype=DTYPES[model.dtype], use_safetensors=True, **family.options
-    )
+    model, family = settings.model, tried.family
+    pipe = loading.pipeline(model, family)
     pipe.set_progress_bar_config(disable=True)
     device = machine.torch_device()
     running.place(pipe, device, machine)

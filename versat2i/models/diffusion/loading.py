@@ -5,19 +5,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from versat2i.models import identity as identities
-from versat2i.models.diffusion import running
+from versat2i.models.diffusion import forms, running, single_file
 from versat2i.models.diffusion.base import Backbone
 from versat2i.models.diffusion.chroma import Chroma
 from versat2i.models.diffusion.flux import Flux
 from versat2i.models.diffusion.flux2 import Flux2, Klein
+from versat2i.models.diffusion.forms import UnsupportedModel
 from versat2i.models.diffusion.krea2 import Krea2
 from versat2i.models.diffusion.lumina2 import Lumina2
 from versat2i.models.diffusion.qwen_image import QwenImage
@@ -29,7 +30,8 @@ from versat2i.models.diffusion.stable_diffusion import StableDiffusion
 from versat2i.models.diffusion.z_image import ZImage
 from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Model
-from versat2i.work import hub
+from versat2i.work import files, hub
+from versat2i.work import identity as identities
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 CHECKER = "safety_checker"  # the part of a pipeline that `versat2i.generate.safety` loads
@@ -39,18 +41,18 @@ FAMILIES: tuple[type[Backbone], ...] = (
     *(Chroma, Sana, Lumina2, Krea2),
 )
 LIBRARIES = ("diffusers", "transformers", "stable_diffusion")  # the last: safety checkers of old folders
+TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"  # what transformers calls its warning
 MOST = 400  # characters of what a library says
 
 
 def identity(model: Model) -> dict[str, str]:
     """Identify a base model, for metadata and fingerprints."""
+    if model.file is not None:
+        return single_file.identity(model)
+    chosen = {"variant": model.variant} if model.variant else {}
     if model.path is not None:
-        return {"base_model": model.path, "revision": identities.of(Path(model.path))[:16]}
-    return {"base_model": str(model.repo), "revision": str(model.revision)}
-
-
-class UnsupportedModel(ValueError):
-    """A model that this package has no class for."""
+        return {"base_model": model.path, "revision": identities.of(Path(model.path))[:16]} | chosen
+    return {"base_model": str(model.repo), "revision": str(model.revision)} | chosen
 
 
 def _check_libraries(config: dict[str, Any], where: str) -> None:
@@ -64,7 +66,10 @@ def _check_libraries(config: dict[str, Any], where: str) -> None:
 def _check_tokenizers(pipe: DiffusionPipeline) -> None:
     """Refuse a tokenizer without words: that is what transformers makes of one whose file is missing."""
     for part, tokenizer in pipe.components.items():
-        if isinstance(tokenizer, PreTrainedTokenizerBase) and len(tokenizer) <= len(tokenizer.all_special_tokens):
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            continue
+        tokenizer.deprecation_warnings[TOO_LONG] = True  # said already: `prompts.lengths` says it truly
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise OSError(f"{part} knows no words: its file of words is missing")
 
 
@@ -87,12 +92,8 @@ def _family(name: str, where: str) -> type[Backbone]:
 @contextmanager
 def explained(model: Model) -> Iterator[None]:
     """Load quietly; whatever keeps a model from being loaded is a ValueError of one line that says what to do."""
-    source = model.path or str(model.repo)
-    if model.path is not None and not (Path(model.path) / "model_index.json").is_file():
-        raise ValueError(
-            f"model.path: {model.path} is no diffusers folder (it has no model_index.json). Name the folder that "
-            "holds that file, or a repository of the hub by `repo` and `revision`"
-        )
+    if model.path is not None:
+        forms.check_folder(model.path)
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
@@ -101,9 +102,10 @@ def explained(model: Model) -> Iterator[None]:
     except (UnsupportedModel, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # each library has its own for a damaged file, tokenizers a bare Exception
-        if model.repo is not None and (why := hub.reason(error, model.repo, model.revision)):
-            raise ValueError(f"model.repo: {why}") from None
-        where = source if model.path is not None else f"{source} at revision {model.revision}"
+        place, revision = model.place
+        if revision is not None and (why := hub.reason(error, place, revision)):
+            raise ValueError(f"model.{'config' if model.file else 'repo'}: {why}") from None
+        where = model.name if model.repo is None else f"{model.repo} at revision {model.revision}"
         kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
         problem = f"{kind}{' '.join(str(error).split())}"[:MOST]
         raise ValueError(f"{where}: cannot be loaded ({problem}). Is it whole?") from None
@@ -119,13 +121,50 @@ def fetch(model: Model, checker: bool) -> None:
     Raises:
         ValueError: it is not there, may not be read, or its class is not supported.
     """
-    repo, revision = str(model.repo), model.revision
+    repo, revision = model.place
     with explained(model), hub.progress():
         family = _family(DiffusionPipeline.load_config(repo, revision=revision)["_class_name"], repo)
-        DiffusionPipeline.download(repo, revision=revision, **family.options)
+        if model.file is not None:
+            single_file.fetch(model)
+            return
+        DiffusionPipeline.download(repo, revision=revision, variant=_variant(model), **family.options)
         if checker:
             files = [f"{CHECKER}/config.json", f"{CHECKER}/model.safetensors"]
             snapshot_download(repo, revision=revision, allow_patterns=files)
+
+
+def _variant(model: Model) -> str | None:
+    """The kind of weights that params name, else the only one that there is."""
+    if model.variant is not None:
+        return model.variant
+    if model.path is not None:
+        return forms.variant(_names(Path(model.path)), model.name)
+    try:
+        names = HfApi().list_repo_files(str(model.repo), revision=model.revision)
+    except hub.failures():  # the hub is switched off or away: what was downloaded before counts
+        index = hf_hub_download(str(model.repo), "model_index.json", revision=model.revision, local_files_only=True)
+        names = _names(Path(index).parent)
+    return forms.variant(names, model.name)
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in files.below(folder)]
+
+
+def pipeline(model: Model, family: type[Backbone]) -> DiffusionPipeline:
+    """The model of params in diffusers' own class."""
+    with torch.random.fork_rng(devices=[]):  # some layers draw their first weights before they are loaded
+        if model.file is not None:
+            kind = getattr(diffusers, family.pipeline_class)
+            return single_file.load(model, kind, DTYPES[model.dtype], family.options)
+        return DiffusionPipeline.from_pretrained(
+            model.name,
+            revision=model.revision,
+            variant=_variant(model),
+            dtype=DTYPES[model.dtype],
+            use_safetensors=True,  # the other kind of weights is a pickle
+            **family.options,
+        )
 
 
 def load(model: Model, machine: Compute = CPU) -> Backbone:
@@ -139,20 +178,14 @@ def load(model: Model, machine: Compute = CPU) -> Backbone:
         ValueError: the folder or revision is missing or no whole diffusers pipeline, or its class is not supported.
     """
     torch.set_num_threads(model.threads)
-    source = model.path or str(model.repo)
+    source, revision = model.place
     with explained(model):
-        config = DiffusionPipeline.load_config(source, revision=model.revision)
+        config = DiffusionPipeline.load_config(source, revision=revision)
         family = _family(str(config.get("_class_name")), source)
         _check_libraries(config, source)
-        with torch.random.fork_rng(devices=[]):  # some layers draw their first weights before they are loaded
-            pipe = DiffusionPipeline.from_pretrained(
-                source,
-                revision=model.revision,
-                dtype=DTYPES[model.dtype],
-                use_safetensors=True,  # the other kind of weights is a pickle
-                **family.options,
-            )
+        pipe = pipeline(model, family)
         _check_tokenizers(pipe)
+        forms.check_task(pipe, model.name)
         _check_schedule(pipe, family, source)
     pipe.set_progress_bar_config(disable=True)
     device = machine.torch_device()

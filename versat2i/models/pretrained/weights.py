@@ -6,9 +6,9 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from versat2i.models import identity as identities
 from versat2i.settings.params import COMMIT
 from versat2i.work import hub
+from versat2i.work import identity as identities
 
 LICENCE = "weights as their model card says"
 # of a repository, what is not downloaded: weights for other programs, and those that are there as safetensors too

@@ -5,9 +5,10 @@ import shutil
 import pytest
 
 from versat2i.adapters.loading import Put
-from versat2i.models import diffusion, identity
+from versat2i.models import diffusion
 from versat2i.models.pretrained import weights
 from versat2i.settings.params import Model
+from versat2i.work import identity
 
 
 @pytest.fixture

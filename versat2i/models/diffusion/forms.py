@@ -1,0 +1,97 @@
+"""The forms in which people have models: which weight files to read, and what is no text-to-image model."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from diffusers import DiffusionPipeline
+
+WEIGHTS = re.compile(
+    r"(diffusion_pytorch_|pytorch_)?model(-\d+-of-\d+)?(\.(?P<variant>[\w-]+?))?(-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
+)
+SINGLE = (".safetensors", ".ckpt", ".pt", ".pth", ".gguf")
+# what denoisers see beside the latents, by how many channels more than the latents have
+OTHER_TASKS = {
+    1: "a depth map",
+    3: "an image to enlarge",
+    4: "an image to change",
+    5: "an image to fill in with its mask",
+}
+
+
+class UnsupportedModel(ValueError):
+    """A model that this package has no class for."""
+
+
+def variant(names: Iterable[str], where: str) -> str | None:
+    """Which kind of weights a folder has, where it has but one: None for files without a word before their ending.
+
+    Args:
+        names: files of a pipeline's folder, ``unet/diffusion_pytorch_model.fp16.safetensors``.
+        where: the folder or repository.
+
+    Raises:
+        UnsupportedModel: a part has pickles alone; or there are several kinds, and none that all parts have.
+    """
+    found: dict[str, set[str | None]] = {}
+    pickled = {}
+    for name in sorted(names):
+        part, _, file = name.rpartition("/")
+        if (match := WEIGHTS.fullmatch(file)) and "/" not in part and part:
+            if match["kind"] == "bin":
+                pickled[part] = name
+            else:
+                found.setdefault(part, set()).add(match["variant"])
+    if left := sorted(pickled.keys() - found.keys() - {"safety_checker"}):
+        raise UnsupportedModel(
+            f"{where}: {pickled[left[0]]} is a pickle, which may run code when it is read, so only safetensors are. "
+            'Take a revision that has them, or write them once where you trust the file: python -c "import diffusers; '
+            f"diffusers.DiffusionPipeline.from_pretrained('{where}', use_safetensors=False).save_pretrained('FOLDER')\""
+        )
+    without = [kinds for kinds in found.values() if None not in kinds]
+    if not without:
+        return None
+    common = sorted(filter(None, set.intersection(*without)))
+    if len(common) == 1:
+        return common[0]
+    kinds = sorted({kind for each in without for kind in each if kind})
+    raise UnsupportedModel(
+        f"{where}: has its weights as {', '.join(kinds)}. Say in params.yaml which to read, e.g. `model.variant: "
+        f"{kinds[0]}`"
+    )
+
+
+def check_folder(path: str) -> None:
+    """Refuse what is no folder of diffusers.
+
+    Raises:
+        ValueError: says what it is and what to do.
+    """
+    if Path(path).is_file() and Path(path).suffix in SINGLE:
+        raise ValueError(
+            f"model.path: {path} is a single file. Write `file: {path}` in place of `path`, with `config`: a folder or "
+            "owner/name@commit of a model of the same kind in diffusers' format, for the tokenizers and configs"
+        )
+    if not (Path(path) / "model_index.json").is_file():
+        raise ValueError(
+            f"model.path: {path} is no diffusers folder (it has no model_index.json). Name the folder that "
+            "holds that file, or a repository of the hub by `repo` and `revision`"
+        )
+
+
+def check_task(pipe: DiffusionPipeline, where: str) -> None:
+    """Refuse a UNet that draws from more than a text.
+
+    Raises:
+        UnsupportedModel: it takes more channels than the latents have.
+    """
+    unet, vae = getattr(pipe, "unet", None), getattr(pipe, "vae", None)
+    if unet is None or vae is None:
+        return
+    seen, latents = unet.config.in_channels, vae.config.latent_channels
+    if seen != latents:
+        also = OTHER_TASKS.get(seen - latents, "something else")
+        raise UnsupportedModel(
+            f"{where}: its UNet takes {seen} channels, the {latents} of the latents and {also}: it is no text-to-image "
+            "model. Name the model that it was made from"
+        )
