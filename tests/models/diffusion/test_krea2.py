@@ -16,4 +16,4 @@ def test_turbos_times_are_shifted_alike_at_every_size(flow):
     model = flow("krea2")
     assert model._shift(256) == 0.5 and model._shift(6400) == 1.15
     model.pipe.register_to_config(is_distilled=True)
-    assert model._shift(256) == model._shift(6400) == 1.15
+    assert model._shift(256) == model._shift(6400) == 1.15 and model.distilled

@@ -155,6 +155,11 @@ class Backbone:
         return True
 
     @property
+    def distilled(self) -> bool:
+        """Whether the model was distilled to draw in a few steps."""
+        return False
+
+    @property
     def denoiser(self) -> nn.Module:
         return getattr(self.pipe, self.denoiser_name)
 

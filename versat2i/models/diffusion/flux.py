@@ -43,6 +43,10 @@ class Flux(Branches, Packed):
     def guided(self) -> bool:
         return bool(self.denoiser.config.guidance_embeds)
 
+    @property
+    def distilled(self) -> bool:
+        return not self.guided  # schnell
+
     def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         hidden, pooled, _ = self._encode_prompt(texts, device=self.device, max_sequence_length=T5_TOKENS)
         return hidden, pooled

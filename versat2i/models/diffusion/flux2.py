@@ -43,6 +43,10 @@ class Klein(Branches):
     def guided(self) -> bool:
         return not self.pipe.config.get("is_distilled", False)
 
+    @property
+    def distilled(self) -> bool:
+        return not self.guided
+
     def _encode(self, texts: list[str]) -> tuple[Tensor, None]:
         hidden, _ = self._encode_prompt(texts, self.device, max_sequence_length=TOKENS)
         return hidden, None

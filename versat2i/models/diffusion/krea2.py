@@ -41,6 +41,10 @@ class Krea2(Packed):
         """The pipeline adds its scale times the difference to the prediction of the prompts: 0 is no guidance."""
         return {"guidance_scale": guidance_scale - 1}
 
+    @property
+    def distilled(self) -> bool:
+        return bool(self.pipe.config.is_distilled)
+
     def _call_mask(self, call: dict[str, Any]) -> Tensor:
         mask: Tensor = call["encoder_attention_mask"].bool()
         return mask

@@ -49,6 +49,10 @@ class ZImage(Backbone):
         """The pipeline adds its scale times the difference to the prediction of the prompts: 0 is no guidance."""
         return {"guidance_scale": guidance_scale - 1}
 
+    @property
+    def distilled(self) -> bool:
+        return "turbo" in self.identity["base_model"].lower()  # its config does not say it
+
     def _call_mask(self, call: dict[str, Any]) -> Tensor:
         lengths = torch.tensor([len(text) for text in call["cap_feats"]])
         return torch.arange(int(lengths.max())) < lengths[:, None]
