@@ -27,7 +27,8 @@ def settings(request):
 
 
 def test_the_presets_are_those_of_the_supported_models():
-    assert [path.stem for path in PRESETS] == ["sd15", "sd21", "sd35-medium", "sdxl"]
+    stable = ["sd15", "sd21", "sd35-medium", "sdxl"]
+    assert [path.stem for path in PRESETS] == ["flux1-dev", "flux2-klein", "qwen-image", "sana", *stable, "z-image"]
 
 
 def test_make_graph_writes_a_dvc_yaml_that_fits(settings, tmp_path):
@@ -96,7 +97,11 @@ def test_make_puts_a_preset_in_place_and_overwrites_no_change(tmp_path):
     for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm before"):
         subprocess.run(["git", *words.split()], cwd=tmp_path, check=True)
     missing = preset(tmp_path, "sd9")
-    assert missing.returncode and "PRESET is one of sd15 sd21 sd35-medium sdxl" in missing.stdout
+    assert (
+        missing.returncode
+        and "PRESET is one of flux1-dev flux2-klein qwen-image sana sd15 sd21 sd35-medium sdxl z-image"
+        in missing.stdout
+    )
     assert not preset(tmp_path, "sdxl").returncode
     assert (tmp_path / "params.yaml").read_bytes() == (ROOT / "presets/sdxl.yaml").read_bytes()
     assert "base: data/prompts/${evaluate.split}.parquet" in (tmp_path / "dvc.yaml").read_text()

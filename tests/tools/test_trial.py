@@ -5,13 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 import tiny_families
+import tiny_flows
 from diffusers import DDPMScheduler, EDMEulerScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from tried import found, settings
 
 from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.models.diffusion import running
+from versat2i.settings.params import Model
 from versat2i.tools import export as exporting
+from versat2i.tools import trial
 from versat2i.train import loop
 
 
@@ -108,3 +111,11 @@ def test_a_rule_that_does_not_fit_the_model_is_found(tmp_path, rule, message):
     folder = tiny_families.folder("sd35", tmp_path / "sd35")
     results = found(settings(folder, rule=rule))
     assert message in results["training"].advice and results["export"].advice is None
+
+
+@pytest.mark.parametrize("family", ["z_image", "qwen_image", "klein", "sana"])
+def test_a_flow_is_noised_in_training_as_its_sampler_takes_noise_away(family, tmp_path):
+    """Those that shift by the size of the image too."""
+    folder = tiny_flows.folder(family, tmp_path / family)
+    model = diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
+    assert trial._noised_alike(model, 32).advice is None

@@ -78,7 +78,7 @@ def findings(settings: Params, machine: Compute) -> Iterator[Finding]:
         return
     family = f"family {model.family}" if model.family else "of no family that other tools have a name for"
     yield Finding("model", f"{model.pipeline_class}, {family}, {settings.model.dtype} on {model.device}")
-    yield safely("schedule", partial(_noised_alike, model))
+    yield safely("schedule", partial(_noised_alike, model, settings.generate.size))
     with tempfile.TemporaryDirectory() as folder:
         tried: list[Tried] = []
         yield safely("image", partial(_try, model, settings, Path(folder), tried))
@@ -127,13 +127,15 @@ def _other_dtype(model: Model, device: str) -> str:
 # --------------------------------------------------------------------------- training
 
 
-def _noised_alike(model: Backbone) -> Finding:
+def _noised_alike(model: Backbone, size: int | None) -> Finding:
     """Whether training noises images as the model's sampler takes noise away: by the noise at the middle of both."""
     sampler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
-    schedule, times = model.schedule, model.schedule.times(torch.tensor([0.5]))
+    schedule, shape = model.schedule, torch.Size((1, *model.latent_shape(size)))
+    times = model.times(torch.tensor([0.5]), shape)
     ours = schedule.diffuse(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1), times)[0].item()
     if isinstance(schedule, schedules.Flow):
-        sampler.set_timesteps(2 * HALF + 1)
+        shift = model.shift(shape)
+        sampler.set_timesteps(2 * HALF + 1, **({} if shift is None else {"mu": shift}))
         theirs = sampler.timesteps[HALF].item() / sampler.config.num_train_timesteps
     else:
         theirs = (1 - sampler.alphas_cumprod[int(times)]).sqrt().item()

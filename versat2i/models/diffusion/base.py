@@ -199,9 +199,14 @@ class Backbone:
             quantiles: ``[batch]``, on the CPU.
             shape: of the latents.
         """
-        if isinstance(self.schedule, Flow) and self.schedule.by_size:
-            return self.schedule.times(quantiles, self._shift(self._tokens(shape)))
+        if isinstance(self.schedule, Flow):
+            return self.schedule.times(quantiles, self.shift(shape))
         return self.schedule.times(quantiles)
+
+    def shift(self, shape: torch.Size) -> float | None:
+        """mu, as the sampler is told it for latents of a shape; None where it does not shift by size."""
+        by_size = isinstance(self.schedule, Flow) and self.schedule.by_size
+        return self._shift(self._tokens(shape)) if by_size else None
 
     def latent_shape(self, size: int | None) -> tuple[int, int, int]:
         """Channels, height and width of the latents of an image.
