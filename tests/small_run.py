@@ -68,9 +68,9 @@ def settings(model: Path) -> dict:
 
 
 def quicken(patch: pytest.MonkeyPatch) -> None:
-    """Load the model, read params and what is installed, and hash the code once; make no charts."""
+    """Load the model (on the CPU), read params and what is installed, and hash the code once; make no charts."""
     load = functools.cache(diffusion.load)
-    patch.setattr(diffusion, "load", lambda *arguments: copy.deepcopy(load(*arguments)))
+    patch.setattr(diffusion, "load", lambda model, machine=None: copy.deepcopy(load(model)))
     for place, name in (
         (fingerprint, "digest"),
         (environment, "installed"),

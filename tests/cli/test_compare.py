@@ -34,7 +34,7 @@ def test_what_both_have_is_printed_to_four_digits(repository):
 
 
 def test_revisions_with_nothing_in_common_are_said_to_have_none(repository):
-    repository.write_text(json.dumps({"mixture": {"tifa": {"mean": 0.5}}}))
+    repository.write_text(json.dumps({"mixture": {"tifa": cell(0.5)}, "summary": {}}))
     result = run("compare", "HEAD")
     assert result.exit_code == 1
     assert result.output == "Error: HEAD and workspace have no variant and metric in common\n"
