@@ -5,11 +5,13 @@ import pytest
 import tiny_vision
 import tiny_words
 import torch
+from model_server import ModelServer
 from tried import found, settings
 
 from versat2i import rewards
 from versat2i.rewards import low_level
-from versat2i.rewards.common.vlm import VisionLanguage
+from versat2i.rewards.common.vlm import Asks, VisionLanguage
+from versat2i.settings.compute import Server
 from versat2i.tools import check, trial
 
 
@@ -110,6 +112,26 @@ def test_a_llava_that_is_not_told_what_it_was_trained_to_read_is_found(byte_leve
     assert "leave `system` out" in answers("faithfulness", "vqascore", byte_level, system="").advice
     monkeypatch.setattr(VisionLanguage, "is_llava", False)
     assert "leave `system` out" in answers("faithfulness", "vqascore", byte_level).advice
+
+
+def test_a_word_that_is_read_in_any_spelling_is_fine_in_each(byte_level, monkeypatch):
+    for piece in ("Yes", "ĠYes"):
+        sure_of(monkeypatch, piece)
+        assert answers("faithfulness", "soft_tifa", byte_level).advice is None
+    sure_of(monkeypatch, "The")
+    assert "does not answer with these words" in answers("faithfulness", "soft_tifa", byte_level).advice
+
+
+@pytest.mark.parametrize("evaluator, word", [("vqascore", " Yes"), ("soft_tifa", "no"), ("levels", "poor")])
+def test_a_served_model_is_asked_too(evaluator, word):
+    said = {word: -0.1, "The": -3.0}
+    with ModelServer(lambda *_: said) as server:
+        servers = {"here": Server(url=server.url)}
+        reward = rewards.load("faithfulness", evaluator, model="a/model", server="here", servers=servers)
+        assert isinstance(reward, Asks) and check._answers(reward).advice is None
+        said[word] = -9.0
+        finding = check._answers(reward)
+    assert "does not answer with these words" in finding.advice and "most is 'The'" in finding.found
 
 
 def test_each_language_model_of_params_is_asked(byte_level, monkeypatch):

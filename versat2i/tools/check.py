@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from skimage import data
 
 from versat2i import rewards
-from versat2i.rewards.common.vlm import Asks
+from versat2i.rewards.common.served import Question
+from versat2i.rewards.common.vlm import Asked, Asks, VisionLanguage
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Params, Reward
 from versat2i.shapes.world import drawing, grammar
@@ -73,19 +74,29 @@ def _tells_apart(label: str, name: str, reward: rewards.Reward) -> Finding:
 def _answers(reward: Asks) -> Finding:
     """Whether the tokens that an evaluator reads are those with which the model's answer begins."""
     text, image = next(_pictures())
-    asked, model = reward.asks(text), reward.model
+    asked, served = reward.asks(text), getattr(reward, "served", None)
+    if served is None:
+        share, top, advice = _said(reward.model, asked, image)  # type: ignore[attr-defined]
+    else:
+        (said,) = served.first_words([Question(image, asked.text, asked.stem)])
+        share, top, advice = sum(said.get(word, 0.0) for word in asked.words), max(said, key=said.__getitem__), None
+    if advice is None and share < LEAST_SAID:
+        advice = "the model does not answer with these words: name another, or begin its answer with a `stem`"
+    found = f"{reward.name}: of an answer's first token {share:.2g} is {' or '.join(asked.words)}, most is {top!r}"
+    return Finding("answers", found, advice)
+
+
+def _said(model: VisionLanguage, asked: Asked, image: NDArray[np.uint8]) -> tuple[float, str, str | None]:
+    """The probability of the tokens that are read, the most probable token, and what is wrong with how it is asked."""
     said = model.next_logits(image[None], [asked.text], asked.stem)[0].softmax(-1)
-    read, top = model.first_tokens(asked.words, asked.text, asked.stem), int(said.argmax())
-    share, spelled = float(said[read].sum()), model.spelled(top)
-    found = f"{reward.name}: of an answer's first token {share:.2g} is {' or '.join(asked.words)}, most is {spelled!r}"
-    advice = None
+    read = model.spellings(asked.words) if asked.spelled else model.first_tokens(asked.words, asked.text, asked.stem)
+    top = int(said.argmax())
+    spelled, advice = model.spelled(top), None
     if model.lacks_system:
         advice = "LLaVA 1.5 was trained to read 'A chat between a curious ...' first: leave `system` out of params.yaml"
     elif top not in read and spelled.strip().lower() in [word.lower() for word in asked.words]:
         advice = f"the model spells {spelled!r} with another token than the one that is read: name another model"
-    elif share < LEAST_SAID:
-        advice = "the model does not answer with these words: name another, or begin its answer with a `stem`"
-    return Finding("answers", found, advice)
+    return float(said[read].sum()), spelled, advice
 
 
 def _judges_blur(reward: rewards.Reward) -> Finding:

@@ -120,17 +120,17 @@ class Levels(Scale):
         self.words, self.values = [(word,) for word in chosen], [float(value) for value in chosen.values()]
         self.range = (min(self.values), max(self.values))
         self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}"
-        self._served = None if server is None else Served(model, server, servers, system or "")
+        self.served = None if server is None else Served(model, server, servers, system or "")
         self.weights: list[pretrained.Pretrained] = []
-        if self._served is None:
+        if self.served is None:
             self.model = VisionLanguage(model, dtype, trust_remote_code, system, LLAVA_V1, device=device)
             self.weights = [self.model.weights]
 
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        if self._served is None:
+        if self.served is None:
             return super().score(images, prompts)
         rows = zip(images, prompts, strict=True)
-        said = self._served.first_words(
+        said = self.served.first_words(
             Question(image, self.asks(prompt.text).text, self.stem) for image, prompt in rows
         )
         return [self._verdict(found) for found in said]

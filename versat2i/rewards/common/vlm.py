@@ -30,19 +30,20 @@ class Asked(NamedTuple):
         text: the question.
         stem: with what the answer begins.
         words: the answers, of which the first tokens' probabilities are read.
+        spelled: whether tokens are read with a blank before a word and without, wherever it stands.
     """
 
     text: str
     stem: str
     words: list[str]
+    spelled: bool = False
 
 
 @runtime_checkable
 class Asks(Protocol):
-    """An evaluator that reads the first token of a model's answer."""
+    """An evaluator that reads the first token of the answer of its `model`, or of a model that is `served`."""
 
     name: str
-    model: "VisionLanguage"
 
     def asks(self, prompt: str) -> Asked:
         """What is asked about the image of a prompt."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from versat2i.models.pretrained import weights
 from versat2i.rewards.common.base import OWN_LICENCE, Explained, Image, Images, Prompt, Verdicts
 from versat2i.rewards.common.served import Question, Served
-from versat2i.rewards.common.vlm import VICUNA_V1, VisionLanguage
+from versat2i.rewards.common.vlm import VICUNA_V1, Asked, VisionLanguage
 from versat2i.rewards.faithfulness.tifa import NO_QUESTION
 from versat2i.settings.compute import NOWHERE, Server
 
@@ -83,12 +83,15 @@ class SoftTifa:
             raise ValueError(f"soft_tifa: mean {mean!r} is none of {', '.join(MEANS)}")
         self.metric, self._mean, self._batch_size = MEANS[mean], mean, batch_size
         self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
-        self._asker: Served | VisionLanguage
-        if server is not None:
-            self._asker, self.weights = Served(model, server, servers, system or ""), []
-        else:
-            self._asker = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1, device=device)
-            self.weights = [self._asker.weights]
+        self.served = None if server is None else Served(model, server, servers, system or "")
+        self.weights: list[weights.Pretrained] = []
+        if self.served is None:
+            self.model = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1, device=device)
+            self.weights = [self.model.weights]
+
+    def asks(self, prompt: str) -> Asked:
+        """Whether the image shows its prompt, in the words that its questions are asked in."""
+        return Asked(ASKED.format(f"Does the image show {prompt}?"), "", variants("yes") + variants("no"), spelled=True)
 
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
         rows = [(place, asked) for place, prompt in enumerate(prompts) for asked in prompt.questions]
@@ -108,21 +111,20 @@ class SoftTifa:
 
     def _probabilities(self, rows: list[tuple[Image, str, str]]) -> list[float]:
         """P of the answer to each question about an image."""
-        if isinstance(self._asker, Served):
-            said = self._asker.first_words(Question(image, ASKED.format(text)) for image, text, _ in rows)
+        if self.served is not None:
+            said = self.served.first_words(Question(image, ASKED.format(text)) for image, text, _ in rows)
             return [min(1.0, _share(words, variants(row[2]))) for words, row in zip(said, rows, strict=True)]
         found = np.zeros(len(rows))
         for text, answer in dict.fromkeys((text, answer) for _, text, answer in rows):  # nothing is padded
             places = [place for place, row in enumerate(rows) if row[1:] == (text, answer)]
             for start in range(0, len(places), self._batch_size):
                 some = places[start : start + self._batch_size]
-                found[some] = self._local(self._asker, np.stack([rows[place][0] for place in some]), text, answer)
+                found[some] = self._local(np.stack([rows[place][0] for place in some]), text, answer)
         return found.tolist()
 
-    @staticmethod
-    def _local(model: VisionLanguage, images: Images, text: str, answer: str) -> NDArray[np.float64]:
-        said = model.next_logits(images, [ASKED.format(text)] * len(images)).double().softmax(-1)
-        return said[:, model.spellings(variants(answer))].sum(-1).numpy()
+    def _local(self, images: Images, text: str, answer: str) -> NDArray[np.float64]:
+        said = self.model.next_logits(images, [ASKED.format(text)] * len(images)).double().softmax(-1)
+        return said[:, self.model.spellings(variants(answer))].sum(-1).numpy()
 
 
 def _share(words: Mapping[str, float], written: list[str]) -> float:

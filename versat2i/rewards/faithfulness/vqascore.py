@@ -55,9 +55,9 @@ class VqaScore:
             ValueError: the end of the answer is to count at a server, which does not give its probability.
         """
         self.batch_size, self._end = batch_size, end
-        self._served = None if server is None else Served(model, server, servers, system or "")
+        self.served = None if server is None else Served(model, server, servers, system or "")
         self.weights: list[weights.Pretrained] = []
-        if self._served is None:
+        if self.served is None:
             self.model = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1, device=device)
             self.weights = [self.model.weights]
         elif end:
@@ -73,9 +73,9 @@ class VqaScore:
         return self.model.answer_tokens(ANSWER, text) + [self.model.end] * ends
 
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        if self._served is not None:
+        if self.served is not None:
             rows = zip(images, prompts, strict=True)
-            said = self._served.first_words(Question(image, QUESTION.format(prompt.text)) for image, prompt in rows)
+            said = self.served.first_words(Question(image, QUESTION.format(prompt.text)) for image, prompt in rows)
             return [min(1.0, words.get(ANSWER, 0.0)) for words in said]
         scores: Verdicts = []
         for some, theirs in batches(self.batch_size, images, prompts):
