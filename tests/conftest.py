@@ -56,3 +56,12 @@ def pytest_testnodedown(node) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for what, times in sorted(COUNTS.items()):
         terminalreporter.write_line(f"{what}: {times}")
+    for reason, times in sorted(_skips(terminalreporter).items()):
+        terminalreporter.write_line(f"{times} skipped: {reason}")
+
+
+def _skips(terminalreporter: pytest.TerminalReporter) -> Counter[str]:
+    """How many tests were skipped, by the reason, which says how to have them."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr) for report in reports]
+    return Counter(reason.removeprefix("Skipped: ") for reason in reasons)

@@ -210,3 +210,23 @@ def test_the_order_of_rows_does_not_matter(random):
 def test_what_cannot_be_paired_is_an_error_that_names_the_variant(scores, complaint):
     with pytest.raises(ValueError, match=complaint):
         compare(scores)
+
+
+def test_a_metric_of_which_less_is_better_keeps_its_own_unit_and_its_gains_point_up():
+    """PIQE falls from 40 to 30 for the expert: means are those numbers, the gain is +10, and it wins every prompt."""
+
+    def piqe(values):
+        frame = table(values)
+        return frame.assign(merit=-frame["score"])
+
+    scores = {"base": {"piqe": piqe([[40.0], [40.0]])}, "expert": {"piqe": piqe([[30.0], [30.0]])}}
+    found = compare(scores, ("piqe",))
+    assert found["base"]["piqe"] == {"mean": 40.0, "abstained": 0}
+    entry = found["expert"]["piqe"]
+    assert (entry["mean"], entry["gain"], entry["low"], entry["high"], entry["win_rate"]) == (
+        30.0,
+        10.0,
+        10.0,
+        10.0,
+        1.0,
+    )

@@ -37,7 +37,7 @@ class Result(Gain):
     """One variant in one metric; base has `mean` and `abstained`.
 
     Attributes:
-        mean: over prompts.
+        mean: over prompts, in the metric's own unit.
         win_rate: share of prompts on which the variant is better than base; a tie is half.
         abstained: images that the evaluator did not judge.
         more_abstentions: whether base has fewer of them.

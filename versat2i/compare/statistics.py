@@ -1,6 +1,7 @@
 """Paired statistics: what each variant gains over the base on the same prompts.
 
-The unit is the prompt: its value is the mean merit of its images that did not abstain. Higher is better throughout.
+The unit is the prompt: its value is the mean merit of its images that did not abstain. Means are told in the metric's
+own unit, where lower may be better; gains and win rates are of merits, where higher is better.
 """
 
 from collections.abc import Mapping, Sequence
@@ -193,8 +194,8 @@ def _images(frame: pd.DataFrame) -> set[tuple[str, int]]:
     return set(zip(frame["prompt_id"], frame["k"], strict=True))
 
 
-def _per_prompt(frame: pd.DataFrame) -> pd.Series:
-    return judged(frame).sort_values("k").groupby("prompt_id")["merit"].mean()
+def _per_prompt(frame: pd.DataFrame, column: str = "merit") -> pd.Series:
+    return judged(frame).sort_values("k").groupby("prompt_id")[column].mean()
 
 
 def _mean(values: np.ndarray) -> float:
@@ -217,7 +218,7 @@ def _entry(scores: Scores, table: pd.DataFrame, variant: str, metric: str, count
     """One variant in one metric; ``table`` holds the prompt means of all variants."""
     frame, base = scores[variant][metric], scores[BASE][metric]
     abstained, in_base = (len(each) - len(judged(each)) for each in (frame, base))
-    numbers = {"mean": _mean(table[variant].to_numpy())}
+    numbers = {"mean": _mean(_per_prompt(frame, "score").to_numpy())}
     if variant != BASE:
         gain = (table[variant] - table[BASE]).to_numpy()
         numbers |= {"gain": _mean(gain), **interval(resampled_mean(gain, counts)), "win_rate": _win_rate(gain)}

@@ -16,6 +16,8 @@ from typing import Any
 from versat2i.work import files, places
 
 _CHECKSUMS = "checksums.json"
+KINDS = ("generate", "score", "train_lora", "mix", "evaluate", "replies", "errors", "tensorboard")
+"""What folders below `home` are called that this package makes, before an ``@``; none else may be deleted."""
 
 
 def _files(folder: Path) -> list[str]:
@@ -89,8 +91,9 @@ class Store:
 
 
 def sizes() -> dict[str, tuple[int, int]]:
-    """Pieces and bytes of each stage's store, by name."""
-    folders = sorted(path for path in places.home().glob("*") if path.is_dir())
+    """Pieces and bytes of each stage's store, by name; other folders, where that is a shared disk, are left alone."""
+    own = (path for path in places.home().glob("*") if path.name.partition("@")[0] in KINDS)
+    folders = sorted(path for path in own if path.is_dir() and not path.is_symlink())
     return {folder.name: (len(list(folder.iterdir())), _bytes(folder)) for folder in folders}
 
 
