@@ -143,7 +143,10 @@ def test_latents_are_those_of_the_plain_pipeline_for_the_same_seeds_and_batch(lo
         found = loaded._unscaled(found)
     elif expected.shape != found.shape:  # as tokens
         expected = loaded._stored(expected, SIZE)
-    torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-6)
+    rounding = (
+        2e-6 if kind(other) != "StableDiffusionXLPipeline" else 1e-4
+    )  # whose noise starts at 14 times the latents
+    torch.testing.assert_close(found, expected, atol=rounding, rtol=1e-6)
 
 
 def arguments(module, args, kwargs):
