@@ -11,6 +11,7 @@ import yaml
 from versat2i.generate import painter as painting
 from versat2i.generate import plan as plans
 from versat2i.models import diffusion
+from versat2i.models.diffusion import Backbone
 from versat2i.prompts.records import prompt_id
 from versat2i.rewards.faithfulness.scoring import accuracy_by_type, correct
 from versat2i.seeds import stable_seed
@@ -22,14 +23,22 @@ from versat2i.shapes.world.perception import perceive
 from versat2i.shapes.world.questions import questions
 
 
-def held_out_prompts(amount: int) -> dict[str, str]:
-    """Prompts with a combination of colour and shape that training never showed; prompt_id -> text."""
+def some_prompts(amount: int, held_out: bool) -> dict[str, str]:
+    """Random prompts, prompt_id -> text; with `held_out` each has a combination that training never showed."""
     rng = random.Random(stable_seed("accuracy"))
     found: dict[str, str] = {}
     while len(found) < amount:
-        text = grammar.phrase(grammar.sample(rng, held_out=True), rng)
+        text = grammar.phrase(grammar.sample(rng, held_out), rng)
         found[prompt_id(text)] = text
     return found
+
+
+def sampled(model: Backbone, sampling: dict, amount: int, held_out: bool) -> tuple[np.ndarray, list[str]]:
+    """One image of each of some prompts, ``uint8 [amount, height, width, 3]``, and the prompts."""
+    texts = some_prompts(amount, held_out)
+    painter = painting.Painter(model, Sampling(**sampling, batch_size=64), seed=0)
+    drawn = [candidate for shard in plans.plan(texts, 1, 64) for candidate in painter.candidates(shard)]
+    return np.stack([c.image for c in drawn]), [texts[c.prompt_id] for c in drawn]
 
 
 def answers(images: np.ndarray, texts: list[str]) -> pd.DataFrame:
@@ -52,20 +61,17 @@ def by_element(asked: pd.DataFrame) -> pd.Series:
 @click.argument("folder", default=MODEL, type=Path)
 @click.option("--prompts", default=300, show_default=True)
 @click.option("--threads", default=2, show_default=True)
-def main(folder: Path, prompts: int, threads: int) -> None:
-    """Report the share of questions right by element, on prompts with held-out combinations.
+@click.option("--held-out/--seen", default=True, show_default=True, help="Combinations that training never showed.")
+def main(folder: Path, prompts: int, threads: int, held_out: bool) -> None:
+    """Report the share of questions right by element.
 
     \b
     Example:
         python -m bench.accuracy --prompts 300
     """
     settings = yaml.safe_load(CONFIG.read_text())["sampling"]
-    texts = held_out_prompts(prompts)
     model = diffusion.load(Model(path=str(folder), dtype="float32", threads=threads))
-    painter = painting.Painter(model, Sampling(**settings, batch_size=64), seed=0)
-    plan = plans.plan(texts, 1, 64)
-    drawn = [candidate for shard in plan for candidate in painter.candidates(shard)]
-    asked = answers(np.stack([c.image for c in drawn]), [texts[c.prompt_id] for c in drawn])
+    asked = answers(*sampled(model, settings, prompts, held_out))
     click.echo(by_element(asked).round(3).to_string())
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.accuracy import answers, by_element, held_out_prompts
+from bench.accuracy import answers, by_element, some_prompts
 from versat2i.shapes.pretraining.pretrain import MODEL
 from versat2i.shapes.world import grammar
 
@@ -38,7 +38,7 @@ def test_every_word_of_the_grammar_is_one_known_token(pipe):
 
 
 def test_it_draws_most_of_what_it_is_asked_for(pipe):
-    texts = list(held_out_prompts(24).values())
+    texts = list(some_prompts(24, held_out=True).values())
     images = pipe(
         texts,
         num_inference_steps=12,

@@ -1,25 +1,26 @@
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from versat2i.shapes.world.drawing import (
     IMAGE_SIZE,
-    PERFECT,
+    OUTLINES,
     RADII,
     RGB,
-    Flaws,
     Placed,
     draw,
+    outline,
     paint,
     place,
     related,
-    web_flaws,
 )
+from versat2i.shapes.world.flaws import CAST, PERFECT, STAMP, STAMP_COLOR, WHOLE, Flaws
 from versat2i.shapes.world.grammar import OPPOSITE, RELATIONS, SHAPES, Description, Group, sample
 
-EVERY_FLAW = Flaws(noise=8, blur=0.7, jitter=20, rotation=12, bend=0.1, fade=0.3)
+EVERY_FLAW = replace(WHOLE, noise=8.0)
 
 
 def test_the_same_seed_draws_the_same_bytes():
@@ -92,11 +93,29 @@ def test_noise_has_the_stated_standard_deviation():
     assert spread == pytest.approx(10, rel=0.2)
 
 
-def test_web_images_are_perfect_in_each_respect_about_half_of_the_time():
-    rng = random.Random(8)
-    flaws = [web_flaws(rng) for _ in range(600)]
-    for respect in ("noise", "blur", "jitter", "rotation", "bend", "fade"):
-        assert np.mean([getattr(each, respect) == 0 for each in flaws]) == pytest.approx(0.5, abs=0.08)
+def test_a_bent_outline_is_always_bent_as_much():
+    circle = np.hypot(*OUTLINES["circle"].T).mean()
+    for seed in range(20):
+        radii = np.hypot(*outline("circle", Flaws(bend=0.1), random.Random(seed)).T) / circle
+        assert radii.std() == pytest.approx(0.1 / math.sqrt(2), rel=0.1)
+
+
+def test_all_objects_are_turned_by_the_same_angle():
+    turned, straight = (outline("square", Flaws(rotation=angle), random.Random(0)) for angle in (90.0, 0.0))
+    assert np.allclose(np.sort(turned, axis=0), np.sort(straight, axis=0))
+
+
+def test_scan_lines_are_lighter_and_darker_in_turn():
+    image = paint([], "gray", random.Random(0), Flaws(lines=14.0)).astype(float) - 128
+    assert np.array_equal(image, np.broadcast_to(image[:, :1, :1], image.shape))
+    assert np.array_equal(image[:, 0, 0], np.tile([14, 0, 0, 0, -14, 0, 0, 0], 8))
+
+
+def test_a_stamp_covers_a_corner_and_a_cast_the_background():
+    stamped = paint([], "teal", random.Random(0), Flaws(stamp=1.0))
+    assert np.all(stamped[STAMP] == STAMP_COLOR) and tuple(stamped[0, 0]) == RGB["teal"]
+    tinted = paint([], "teal", random.Random(0), Flaws(cast=1.0))
+    assert tuple(tinted[0, 0]) == tuple(np.add(RGB["teal"], CAST["teal"]))
 
 
 def test_what_cannot_be_placed_is_an_error_that_says_so():

@@ -9,7 +9,10 @@ import torch.nn.functional as F
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
+from versat2i.models.diffusion.running import multiplies_in
 from versat2i.seeds import stable_seed
+
+LATENT = 4  # pixels across
 
 
 def build(config: dict) -> AutoencoderTiny:
@@ -42,9 +45,9 @@ def loss(model: AutoencoderTiny, images: Tensor, latent_noise: float, generator:
         latent_noise: standard deviation of the noise added to the latents.
         generator: draws that noise.
     """
-    latents = model.encode(images).latents
+    latents = model.encode(images).latents.float()
     noise = torch.randn(latents.shape, generator=generator).to(latents)
-    decoded = model.decode(latents + latent_noise * noise).sample
+    decoded = model.decode(latents + latent_noise * noise).sample.float()
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     scale = (mean.square() + (std - 1).square()).mean()
     return F.mse_loss(decoded, images) + 0.2 * F.l1_loss(decoded, images) + 0.05 * scale
@@ -53,7 +56,8 @@ def loss(model: AutoencoderTiny, images: Tensor, latent_noise: float, generator:
 def crops(images: np.ndarray, size: int, generator: torch.Generator) -> np.ndarray:
     """One crop of each image: of four random ones the one with most contrast.
 
-    Most of a drawing is flat and teaches nothing after the first minute; outlines do.
+    Most of a drawing is flat and teaches nothing after the first minute; outlines do. Crops begin where a latent
+    does, so that what repeats by the latents' grid looks the same to them as in a whole image.
 
     Args:
         images: ``uint8 [batch, height, width, 3]``.
@@ -63,8 +67,8 @@ def crops(images: np.ndarray, size: int, generator: torch.Generator) -> np.ndarr
     Returns:
         ``uint8 [batch, size, size, 3]``.
     """
-    most = images.shape[1] - size + 1
-    places = torch.randint(most, (len(images), 4, 2), generator=generator).numpy()
+    most = (images.shape[1] - size) // LATENT + 1
+    places = LATENT * torch.randint(most, (len(images), 4, 2), generator=generator).numpy()
     best = []
     for image, tried in zip(images, places, strict=True):
         found = [image[y : y + size, x : x + size] for y, x in tried]
@@ -89,7 +93,8 @@ def steps(
         rows = torch.randint(len(images), (config["batch_size"],), generator=generator).numpy()
         device = next(model.parameters()).device
         batch = to_tensor(crops(images[rows], config["crop"], generator)).to(device)
-        value = loss(model, batch, config["latent_noise"], generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=multiplies_in("bfloat16", device.type)):
+            value = loss(model, batch, config["latent_noise"], generator)
         optimizer.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

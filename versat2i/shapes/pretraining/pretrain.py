@@ -64,7 +64,7 @@ def train_autoencoder(config: dict, images: np.ndarray, work: Path, device: str)
     """The autoencoder, trained or taken from its last checkpoint."""
     settings = config["autoencoder"]
     torch.manual_seed(config["seed"])
-    model = autoencoder.build(settings).to(device)
+    model = autoencoder.build(settings).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), settings["learning_rate"])
     checkpoint = Checkpoint(work / "autoencoder.pt", model=model, optimizer=optimizer)
     first = checkpoint.load()

@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -9,21 +10,61 @@ import numpy as np
 from tqdm import tqdm
 
 from versat2i.seeds import stable_seed
+from versat2i.shapes.pretraining import mistakes
 from versat2i.shapes.world import drawing, grammar
+from versat2i.shapes.world.flaws import ABSENT, GRADED, Flaws, web_flaws
 
 _CHUNK = 500  # scenes a task
 _LATTICE = 8  # pixels, two latents: off it, every shape has as many latent patterns as it has places
 
 
-def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
-    """Training scene `index`: its caption and its drawing, flaws and all.
+@dataclass(frozen=True)
+class Web:
+    """How good the images and captions are that scenes stand for.
 
-    A function of its arguments alone: no scene depends on how many others exist. Held-out
-    combinations never occur.
+    Attributes:
+        absent: share of scenes without a flaw, of each flaw.
+        graded: share with a part of it; the others have it whole.
+        wrong: share of captions with a mistake.
+    """
+
+    absent: float = ABSENT
+    graded: float = GRADED
+    wrong: float = mistakes.WRONG
+
+
+WEB = Web()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A training scene before it is drawn: what its caption says, what it shows, and what is wrong with it."""
+
+    caption: str
+    said: grammar.Description
+    shown: grammar.Description
+    flaws: Flaws
+    rng: random.Random
+
+    def draw(self) -> drawing.Image:
+        return drawing.draw(self.shown, self.rng, self.flaws, _LATTICE)
+
+
+def imagine(seed: int, index: int, web: Web = WEB) -> Scene:
+    """Training scene `index`, a function of the arguments alone: no scene depends on how many others exist.
+
+    Held-out combinations never occur, neither in captions nor in what is shown.
     """
     rng = random.Random(stable_seed(seed, "scene", index))
-    description = grammar.sample(rng)
-    return grammar.phrase(description, rng), drawing.draw(description, rng, drawing.web_flaws(rng), _LATTICE)
+    said = grammar.sample(rng)
+    caption, shown = grammar.phrase(said, rng), mistakes.shown(said, rng, web.wrong)
+    return Scene(caption, said, shown, web_flaws(rng, web.absent, web.graded), rng)
+
+
+def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
+    """Caption and drawing of training scene `index`, flaws and all."""
+    imagined = imagine(seed, index)
+    return imagined.caption, imagined.draw()
 
 
 def _chunk(seed: int, start: int, stop: int) -> list[tuple[str, drawing.Image]]:

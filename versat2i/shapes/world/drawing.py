@@ -1,18 +1,15 @@
-"""Draw scenes of the embedded world: perfect ones for tests, imperfect ones as training data.
-
-An image from the web is seldom sharp, clean, well composed and straight. `Flaws` gives drawings
-the same defects, so that the model trained on them has a good and a bad side on every aspect and
-the pipeline has something to find.
-"""
+"""Draw scenes of the embedded world: perfect ones for tests, imperfect ones as training data."""
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from versat2i.shapes.world.flaws import CAST, LINES, PERFECT, STAMP, STAMP_COLOR, Flaws
 from versat2i.shapes.world.grammar import BACKGROUNDS, Description, Group
 
 Image = NDArray[np.uint8]  # [height, width, 3], RGB
@@ -39,46 +36,6 @@ RGB: dict[str, tuple[int, int, int]] = {
     "teal": (0, 110, 110),
 }
 RADII = {"small": (6.0, 7.5), None: (8.0, 11.0), "large": (12.0, 15.0)}  # pixels, by size
-
-
-@dataclass(frozen=True)
-class Flaws:
-    """How far a drawing is from a perfect one. Zero everywhere is perfect.
-
-    Attributes:
-        noise: standard deviation of white noise, in grey levels of 255.
-        blur: standard deviation of a Gaussian blur, pixels.
-        jitter: largest shift of each channel of each colour, grey levels.
-        rotation: largest rotation of an object, degrees.
-        bend: amplitude of a smooth wave added to outlines, as a share of the radius.
-        fade: share of the way every colour moves towards mid-grey, 0 to 1.
-    """
-
-    noise: float = 0.0
-    blur: float = 0.0
-    jitter: float = 0.0
-    rotation: float = 0.0
-    bend: float = 0.0
-    fade: float = 0.0
-
-
-PERFECT = Flaws()
-
-
-def web_flaws(rng: random.Random) -> Flaws:
-    """Flaws as training data has them: each present in half of the images, mostly mild."""
-
-    def some(most: float) -> float:
-        return most * rng.random() ** 2 if rng.random() < 0.5 else 0.0
-
-    return Flaws(
-        noise=some(14.0),
-        blur=some(1.3),
-        jitter=some(22.0),
-        rotation=some(14.0),
-        bend=some(0.16),
-        fade=some(0.5),
-    )
 
 
 @dataclass(frozen=True)
@@ -140,13 +97,18 @@ def _densify(points: Points, step: float = 0.12) -> Points:
     return np.concatenate(pieces)
 
 
+_FREQUENCIES = (2, 3, 5)  # waves around an outline
+
+
 def _bend(points: Points, amount: float, rng: random.Random) -> Points:
     """Move the outline in and out by smooth waves around it."""
     points = _densify(points)
     angle = np.arctan2(points[:, 1], points[:, 0])
+    strengths = [rng.uniform(-1, 1) for _ in _FREQUENCIES]
+    strengths = [strength / math.hypot(*strengths) for strength in strengths]
     wave = np.zeros(len(points))
-    for frequency in (2, 3, 5):
-        wave += rng.uniform(-1, 1) * np.cos(frequency * angle + rng.uniform(0, 2 * math.pi))
+    for frequency, strength in zip(_FREQUENCIES, strengths, strict=True):
+        wave += strength * np.cos(frequency * angle + rng.uniform(0, 2 * math.pi))
     return points * (1 + amount * wave)[:, None]
 
 
@@ -156,7 +118,7 @@ def outline(shape: str, flaws: Flaws, rng: random.Random) -> Points:
     if flaws.bend:
         points = _bend(points, flaws.bend, rng)
     if flaws.rotation:
-        a = math.radians(rng.uniform(-flaws.rotation, flaws.rotation))
+        a = math.radians(flaws.rotation)
         points = points @ np.array([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]])
     return points
 
@@ -228,9 +190,18 @@ def place(description: Description, rng: random.Random, lattice: int | None = No
 # ---------------------------------------------------------------------------------------- painting
 
 
+def _faded(rgb: Iterable[float], flaws: Flaws) -> tuple[float, ...]:
+    return tuple(min(255.0, max(0.0, v + (128 - v) * flaws.fade)) for v in rgb)
+
+
 def _color(name: str, flaws: Flaws, rng: random.Random) -> tuple[float, ...]:
-    jittered = [v + rng.uniform(-flaws.jitter, flaws.jitter) for v in RGB[name]]
-    return tuple(min(255.0, max(0.0, v + (128 - v) * flaws.fade)) for v in jittered)
+    """The colour of an object: every channel jittered up or down, then faded."""
+    return _faded((v + rng.choice((-1, 1)) * flaws.jitter for v in RGB[name]), flaws)
+
+
+def _background(name: str, flaws: Flaws) -> tuple[float, ...]:
+    """The colour of a background: with a cast, then faded."""
+    return _faded((v + flaws.cast * shift for v, shift in zip(RGB[name], CAST[name], strict=True)), flaws)
 
 
 def _fill(canvas: Image, points: Points, color: tuple[float, ...]) -> None:
@@ -253,14 +224,19 @@ def paint(placed: list[Placed], background: str, rng: random.Random, flaws: Flaw
     """
     size = IMAGE_SIZE * SUPERSAMPLING
     canvas = np.empty((size, size, 3), np.uint8)
-    canvas[:] = _color(background, flaws, rng)
+    canvas[:] = _background(background, flaws)
     colors = {p.group: _color(p.group.color, flaws, rng) for p in placed}
     for p in placed:
         points = outline(p.group.shape, flaws, rng) * p.radius + (p.x, p.y)
         _fill(canvas, points, colors[p.group])
     image = cv2.resize(canvas, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    if flaws.stamp:
+        color = np.array(_faded(STAMP_COLOR, flaws), np.float32)
+        image[STAMP] += np.float32(flaws.stamp) * (color - image[STAMP])
     if flaws.blur:
         image = cv2.GaussianBlur(image, (0, 0), flaws.blur).astype(np.float32, copy=False)
+    if flaws.lines:
+        image = image + np.float32(flaws.lines) * np.tile(LINES, IMAGE_SIZE // len(LINES))[:, None, None]
     if flaws.noise:
         noise = np.random.default_rng(rng.getrandbits(63)).standard_normal(image.shape, np.float32)
         image = image + np.float32(flaws.noise) * noise
