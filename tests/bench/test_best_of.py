@@ -1,0 +1,39 @@
+"""The best of n of base's images, known without drawing again."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from bench import best_of
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_it_is_the_mean_of_the_best_over_all_choices(size):
+    scores = np.array([0.3, 0.9, 0.1, 0.5])
+    by_hand = np.mean([max(chosen) for chosen in combinations(scores, size)])
+    assert best_of.expected_best(scores, size) == pytest.approx(by_hand)
+
+
+def test_an_image_without_a_score_is_never_the_best():
+    assert best_of.expected_best(np.array([np.nan, 2.0]), 2) == 2.0
+    assert best_of.expected_best(np.array([np.nan, 2.0, 4.0]), 2) == pytest.approx((2 + 4 + 4) / 3)
+    assert np.isnan(best_of.expected_best(np.array([np.nan, np.nan]), 1))
+
+
+def test_the_number_of_candidates_is_interpolated_by_its_logarithm():
+    means = {1: 0.0, 2: 1.0, 4: 2.0, 8: 3.0}
+    assert [best_of.needed(means, value) for value in (-1.0, 1.0, 1.5, 3.0)] == pytest.approx([1, 2, 8**0.5, 8])
+    assert best_of.needed(means, 3.1) == float("inf")
+
+
+def scores(**prompts: list[float]) -> pd.DataFrame:
+    rows = [(prompt, k, score, None) for prompt, values in prompts.items() for k, score in enumerate(values)]
+    return pd.DataFrame(rows, columns=["prompt_id", "k", "score", "abstained"])
+
+
+def test_an_experts_share_is_its_gain_over_that_of_selection_alone():
+    base = scores(a=[0.0] * 7 + [1.0], b=[0.0] * 7 + [3.0])  # means .125 and .375, best 1 and 3
+    expert = scores(a=[0.125 + 0.4375], b=[0.375 + 1.3125])
+    share, low, high = best_of.share(base, expert)
+    assert (share, low, high) == pytest.approx((0.5, 0.5, 0.5))
