@@ -107,10 +107,7 @@ def table(network: nn.Sequential, drawn: np.ndarray, known: np.ndarray, samples:
 def of_run(root: Path) -> dict[str, np.ndarray]:
     """variant -> images that a finished run in that folder evaluated, ``uint8 [amount, 64, 64, 3]``."""
     folders = sorted((root / places.evaluation("any").parent).iterdir())
-    return {
-        folder.name: np.stack([each.image for each in shards.read_all(folder / "images")])
-        for folder in folders
-    }
+    return {folder.name: np.stack([each.image for each in shards.read_all(folder / "images")]) for folder in folders}
 
 
 @click.command()

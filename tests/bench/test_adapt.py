@@ -1,8 +1,8 @@
 """Bases of another web."""
 
 import pytest
-from bench import adapt
 
+from bench import adapt
 from versat2i.shapes.pretraining import scenes
 
 

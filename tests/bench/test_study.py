@@ -3,9 +3,9 @@
 import drawn
 import pytest
 import small_run
-from bench import study
 from ruamel.yaml import YAML
 
+from bench import study
 from versat2i.settings import params
 
 
@@ -16,7 +16,7 @@ def test_values_are_set_by_dotted_name_and_a_star_is_every_key():
 
 
 def test_a_section_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match="a.z.n: params have no section 'z'"):
+    with pytest.raises(ValueError, match=r"a\.z\.n: params have no section 'z'"):
         study.put({"a": {}}, {"a.z.n": 1})
 
 

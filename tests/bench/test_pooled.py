@@ -1,0 +1,27 @@
+"""Gains pooled over training seeds and prompts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import pooled
+
+
+def test_seeds_that_agree_give_the_interval_over_prompts():
+    prompts = np.random.default_rng(0).normal(0.5, 1.0, 400)
+    mean, low, high = pooled.interval(np.stack([prompts] * 3))
+    half = 1.96 * prompts.std() / 20
+    assert mean == pytest.approx(prompts.mean())
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.01)
+
+
+def test_seeds_that_differ_widen_it_to_what_they_differ_by():
+    alike = np.array([[0.0], [1.0], [2.0]]).repeat(50, axis=1)
+    mean, low, high = pooled.interval(alike)
+    assert (mean, low, high) == (1.0, 0.0, 2.0)  # 1 in 27 resamples has one extreme seed only: beyond 2.5 %
+
+
+def test_the_least_gain_of_a_seed_stands_beside_the_pooled_one():
+    runs = [{"tifa": pd.DataFrame({"mixture": [gain, gain]})} for gain in (0.1, 0.3)]
+    rows, least = pooled.table(runs)
+    assert rows["gain"].tolist() == pytest.approx([0.2]) and least.loc["mixture", "tifa"] == pytest.approx(0.1)
