@@ -33,11 +33,20 @@ def _needs() -> dict[str, set[str]]:
     return needs
 
 
-class Processes:
-    """DVC's processes, each in a session of its own with its stage, so that Ctrl-C can be handed to all of it."""
+UNCHANGED = re.compile(r"Stage '.+' didn't change")
+CLOSING = ("Data and pipelines are up to date", "Use `dvc push`")
 
-    def __init__(self) -> None:
+
+class Processes:
+    """DVC's processes, each in a session of its own with its stage, so that Ctrl-C can be handed to all of it.
+
+    Attributes:
+        left: how many stages are still to be run or looked at; each that ends says so.
+    """
+
+    def __init__(self, left: int) -> None:
         self.lock, self.running, self.stopped = threading.Lock(), set[subprocess.Popen[str]](), False
+        self.left = left
 
     def run(self, stage: str) -> bool:
         """Run a stage if it has changed, and show what it and DVC's errors say line by line; False if it failed."""
@@ -62,6 +71,9 @@ class Processes:
                     click.echo(line, nl=False)
         with self.lock:
             self.running.discard(process)
+            if process.returncode == 0:
+                self.left -= 1
+                click.echo(f"{self.left} stages left")
         return process.returncode == 0
 
     def stop(self, *_: object) -> None:
@@ -89,13 +101,26 @@ def main() -> None:
             _side_by_side(changed, jobs)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    raise SystemExit(subprocess.call(["dvc", "repro"]))  # what is left, or that nothing is
+    raise SystemExit(_last_word())
+
+
+def _last_word() -> int:
+    """`dvc repro` of what is left, with one line for all stages that have not changed. Returns its exit status."""
+    unchanged = 0
+    with subprocess.Popen(["dvc", "repro"], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            if UNCHANGED.match(line):
+                unchanged += 1
+            elif line.strip() and not line.startswith(CLOSING):
+                click.echo(line, nl=False)
+    click.echo(f"{unchanged} stages are up to date")
+    return process.returncode
 
 
 def _side_by_side(changed: set[str], jobs: int) -> None:
     needs = _needs()
     stale = order.affected(needs, changed & needs.keys())
-    processes = Processes()
+    processes = Processes(len(stale))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, processes.stop)
     failed = order.run({stage: needs[stage] & stale for stage in stale}, processes.run, jobs)
