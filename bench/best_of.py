@@ -16,9 +16,8 @@ import pandas as pd
 
 from bench import study
 from versat2i.compare import statistics
-from versat2i.evaluate import score
 from versat2i.formats import tables
-from versat2i.settings import params, reader
+from versat2i.settings import reader
 from versat2i.settings.params import BASE
 from versat2i.work import places
 
@@ -82,7 +81,7 @@ def of_base(out: Path, changes: dict[str, Any]) -> dict[str, pd.DataFrame]:
     settings = reader.parse(Path("params.yaml").read_text())
     study.put(settings, {"evaluate.per_prompt": DRAWN, "evaluate.variants": [BASE], "evaluate.judges": []} | changes)
     study.draw(out, settings, Path.cwd(), [("prompts",), ("evaluate", BASE)])
-    return score.by_metric(tables.read("evaluation", out / places.evaluation(BASE) / "scores.parquet"))
+    return statistics.by_metric(tables.read("evaluation", out / places.evaluation(BASE) / "scores.parquet"))
 
 
 @click.command()
@@ -95,15 +94,15 @@ def main(variant: str, out: Path) -> None:
     Example:
         python -m bench.best_of mixture
     """
-    settings = params.load()
-    metrics = score.metric_names(score.of_aspects(settings))
+    measures = tables.measures(places.evaluation(BASE) / "scores.parquet")
+    metrics = {measure.aspect: measure.metric for measure in measures if measure.aspect}
     drawn = of_base(out, {})
-    found = score.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
-    click.echo(table(drawn, found, metrics).round(3).to_markdown())
-    for aspect, metric in zip(settings.aspects, metrics, strict=True):
+    found = statistics.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
+    click.echo(table(drawn, found, list(metrics.values())).round(3).to_markdown())
+    for aspect, metric in metrics.items():
         own = places.evaluation(aspect) / "scores.parquet"
         if own.exists():
-            gain, low, high = share(drawn[metric], score.by_metric(tables.read("evaluation", own))[metric])
+            gain, low, high = share(drawn[metric], statistics.by_metric(tables.read("evaluation", own))[metric])
             click.echo(f"{aspect}: its expert has {gain:.2f} [{low:.2f}, {high:.2f}] of what the best of {DRAWN} gains")
 
 

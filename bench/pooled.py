@@ -9,7 +9,6 @@ import pandas as pd
 
 from bench.study import cells
 from versat2i.compare import statistics
-from versat2i.evaluate import score
 from versat2i.formats import tables
 from versat2i.settings import params
 from versat2i.settings.params import BASE
@@ -22,7 +21,7 @@ def gains(root: Path) -> dict[str, pd.DataFrame]:
     """metric -> gain over base of each prompt (rows) and variant (columns) in a finished run's folder."""
     with chdir(root):
         found = {
-            variant: score.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
+            variant: statistics.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
             for variant in params.load().evaluate.variants
         }
     means = statistics.prompt_means(found)

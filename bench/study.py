@@ -25,9 +25,9 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from versat2i.compare import statistics
-from versat2i.evaluate import score
 from versat2i.formats import tables
 from versat2i.settings import params, reader
+from versat2i.settings.params import BASE
 from versat2i.work import places
 
 FILES = ("compute.yaml", "environment.json")  # of the project, beside params.yaml
@@ -101,11 +101,12 @@ def gains(root: Path, reference: str) -> pd.DataFrame:
     with chdir(root):
         settings = params.load()
         found = {
-            variant: score.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
+            variant: statistics.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
             for variant in settings.evaluate.variants
         }
-        metrics = score.metric_names(score.of_aspects(settings))
-    scores = {"base": found.pop(reference), **{name: each for name, each in found.items() if name != "base"}}
+        base = places.evaluation(BASE) / "scores.parquet"
+        metrics = [measure.metric for measure in tables.measures(base) if measure.aspect]
+    scores = {BASE: found.pop(reference), **{name: each for name, each in found.items() if name != BASE}}
     table = statistics.compare(scores, metrics=metrics, seed=settings.seed, resamples=settings.evaluate.resamples)
     rows = [
         (variant, metric, entry["gain"], entry["low"], entry["high"])

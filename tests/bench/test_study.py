@@ -33,8 +33,6 @@ def test_the_studies_fit_params(file):
 
 
 def test_a_study_runs_its_trials_once_and_prints_their_gains(tmp_path, model_folder, monkeypatch, capsys):
-    small_run.quicken(monkeypatch)
-    monkeypatch.setattr(params, "load", params.load.__wrapped__)  # each trial has its own
     small_run.start(tmp_path, model_folder)
     (tmp_path / "study.yaml").write_text(
         "change: {evaluate.per_prompt: 1}\ntrials: {one: {}, other: {'train_lora.*.learning_rate': 0.02}}\n"
