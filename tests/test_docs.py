@@ -58,7 +58,7 @@ COSTLY = {
     "chgrp *": "gives it to the group (there too)",
     "chmod *": "lets the group write into it (there too)",
     "python -m versat2i.shapes.*": "trains the embedded model for hours",
-    "python -m bench.accuracy *": "measures the embedded model for minutes",
+    "python -m bench.*": "measures the embedded model for minutes (tests/bench/)",
     "python -m versat2i.tools.architecture": "writes into docs/ (tests/test_architecture.py draws the same picture)",
     "uv pip install *": "changes the environment (tests/rewards/common/test_plug_in.py installs into a folder)",
     "uv venv *": "makes a second environment (tests/rewards/common/test_isolated.py makes one)",

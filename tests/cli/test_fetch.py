@@ -11,7 +11,7 @@ def test_a_project_of_local_models_needs_nothing(clone):
 
 
 def test_each_line_of_the_work_is_shown_and_then_the_amount(clone, monkeypatch):
-    def everything(settings, say):
+    def everything(settings, machine, say):
         say(f"the model of {settings.aspects[0]}")
         return 2
 

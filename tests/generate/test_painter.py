@@ -154,7 +154,7 @@ class Broken:
     def embed(self, texts):
         return Embeddings(torch.zeros(len(texts), 2, 1), torch.ones(len(texts), 2, dtype=torch.bool))
 
-    def draw(self, embeddings, empty, seeds, steps, guidance_scale):
+    def draw(self, embeddings, empty, seeds, steps, guidance_scale, size):
         latents = torch.zeros(len(seeds), 4, 2, 2)
         latents[1, 0, 0, 0] = torch.inf
         return latents

@@ -168,7 +168,7 @@ def test_a_model_that_asks_nothing_is_one_clear_line():
 def test_params_have_questions_asked_about_a_file(tmp_path, monkeypatch):
     (tmp_path / "p.txt").write_text("three dogs on a meadow\n")
     pupil = Pupil({DOGS.text: REPLY}, RIGHT, FREE)
-    monkeypatch.setattr(sources.language_model, "from_params", lambda chosen: pupil)
+    monkeypatch.setattr(sources.language_model, "from_params", lambda chosen, device: pupil)
     told = []
     source = Source(file=str(tmp_path / "p.txt"), asked=asked())
     (found,) = sources.prompts_of(source, "dev", lambda prompts, *what: told.append(what) or prompts)

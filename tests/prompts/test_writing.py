@@ -166,7 +166,7 @@ def test_params_make_a_model_a_source(chosen, tmp_path, monkeypatch):
     speechless = Source(written=chosen(2, model=folder, tokens=8, patience=2))
     with pytest.raises(ValueError, match=r"prompts\.train: .*instruct wrote 0 of 2 prompts, then nothing new in 4 req"):
         list(sources.prompts_of(speechless, "train"))
-    monkeypatch.setattr(sources.language_model, "from_params", lambda chosen: Author())
+    monkeypatch.setattr(sources.language_model, "from_params", lambda chosen, device: Author())
     params = Prompts(**{split: [Source(written=chosen(4))] for split in ("train", "dev", "eval")})
     result = sources.collect(params)
     assert sum(counts["prompts"] + counts["shared"] for _, _, counts in result.values()) == 12

@@ -68,31 +68,31 @@ def readers(model: Model) -> list[Reader]:
     Raises:
         ValueError: they are not there, or cannot be reached.
     """
-    place = Pretrained(*model.place, model.dtype)
+    folder = _folder(*model.place)
+    remedy = "Is it a model in diffusers' format?"
+    index = metrics.read_json(folder / "model_index.json", remedy)
+    parts = {name for name, part in index.items() if isinstance(part, list) and part[-1]}
     found = []
     for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
-        if name in _parts(place):
-            tokenizer = place.load("AutoTokenizer", subfolder=name)
+        if name in parts:
+            tokenizer = Pretrained(str(folder / name), None, model.dtype).load("AutoTokenizer")
             most = T5_TOKENS if name == "tokenizer_3" else tokenizer.model_max_length
             found.append(Reader(tokenizer, min(most, tokenizer.model_max_length)))
     return found
 
 
-def _parts(place: Pretrained) -> set[str]:
-    """What a pipeline consists of, by its index."""
-    if place.revision is None:
-        index = Path(place.place) / "model_index.json"
-    else:
-        from huggingface_hub import hf_hub_download  # not instant
+def _folder(place: str, revision: str | None) -> Path:
+    """Where a pipeline's index and tokenizers lie; a repository's are downloaded unless `make fetch` has done so."""
+    if revision is None:
+        return Path(place)
+    from huggingface_hub import snapshot_download  # not instant
 
-        from versat2i.work import hub
+    from versat2i.work import hub
 
-        try:
-            index = Path(hf_hub_download(place.place, "model_index.json", revision=place.revision))
-        except hub.failures() as error:
-            raise ValueError(hub.reason(error, place.place, place.revision) or f"{place}: {error}") from None
-    remedy = "Is it a model in diffusers' format?"
-    return {name for name, part in metrics.read_json(index, remedy).items() if isinstance(part, list) and part[-1]}
+    try:
+        return Path(snapshot_download(place, revision=revision, allow_patterns=["model_index.json", "tokenizer*/*"]))
+    except hub.failures() as error:
+        raise ValueError(hub.reason(error, place, revision) or f"{place}@{revision}: {error}") from None
 
 
 def cut(texts: Mapping[str, str], of: Iterable[Reader]) -> dict[str, Cut]:

@@ -323,7 +323,9 @@ def test_every_attention_layer_is_adapted(loaded):
     linear = {
         name.removesuffix(".base_layer")
         for name, module in loaded.denoiser.named_modules()
-        if isinstance(module, torch.nn.Linear) and ".att" in name and "lora_" not in name
+        if isinstance(module, torch.nn.Linear)
+        and re.search(r"\.attn?\d?\.|\.attention\.", name)
+        and "lora_" not in name
         if not name.startswith("text_fusion")  # Krea 2's, of its text alone
     }
     assert adapted == linear

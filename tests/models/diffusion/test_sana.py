@@ -18,8 +18,8 @@ def test_prompts_are_read_with_the_request_and_the_empty_one_without(flow):
 def test_images_have_the_size_that_was_asked_for(flow):
     model = flow("sana")
     assert model.scale(4.5) == {"guidance_scale": 4.5, "use_resolution_binning": False}
-    latents = model.draw(model.embed(["a red circle"]), model.embed([""]), [0], 1, 1.0, 48)
-    assert model.decode(latents).shape == (1, 48, 48, 3)
+    latents = model.draw(model.embed(["a red circle"]), model.embed([""]), [0], 1, 1.0, 64)
+    assert model.decode(latents).shape == (1, 64, 64, 3)
 
 
 def test_its_shift_is_kept(flow):
