@@ -11,7 +11,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup dev model fetch graph plugins preset bench repro table test test-slow torture check format lock remote push pull
+.PHONY: setup dev model fetch graph plugins preset bench best-of repro table test test-slow torture check format lock remote push pull
 
 setup: $(VENV)/.ready
 
@@ -68,6 +68,11 @@ repro: setup $(MODEL)
 	@test -d .dvc || (echo "no .dvc here: run this in a clone of the repository" && false)
 	@python -m versat2i.tools.repro
 	@python -m versat2i.tools.table
+
+# the variant of a finished run beside the best of 2, 4 and 8 images of base: make best-of [VARIANT=uniform]
+VARIANT := mixture
+best-of: setup
+	python -m bench.best_of $(VARIANT)
 
 table: setup
 	@python -m versat2i.tools.table
