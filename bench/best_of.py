@@ -84,10 +84,35 @@ def of_base(out: Path, changes: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return statistics.by_metric(tables.read("evaluation", out / places.evaluation(BASE) / "scores.parquet"))
 
 
+def chart(rows: pd.DataFrame, variant: str, path: Path) -> None:
+    """Draw a panel a metric: base's best of n over n, and the variant's mean at one image as a line across.
+
+    Args:
+        rows: from `table`.
+        variant: its name.
+        path: an SVG file.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.4 * len(rows), 2.3), layout="constrained")
+    for axes, (metric, row) in zip(np.ravel(figure.subplots(1, len(rows))), rows.iterrows(), strict=True):
+        best = [row["base"], *(row[f"best of {size}"] for size in SIZES[1:])]
+        axes.plot(SIZES, best, marker="o", color="#8a9299", label="base, best of n")
+        axes.axhline(row["variant"], color="#c2410c", label=f"{variant}, one image")
+        axes.set(title=str(metric), xscale="log", xticks=SIZES, xticklabels=SIZES, xlabel="images drawn, n")
+        axes.minorticks_off()
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].legend(frameon=False, fontsize=7, loc="lower right")
+    with mpl.rc_context({"svg.hashsalt": "best-of", "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
+
+
 @click.command()
 @click.argument("variant", default="mixture")
 @click.option("--out", default=Path(".study/best-of"), type=Path, show_default=True, help="A folder to draw in.")
-def main(variant: str, out: Path) -> None:
+@click.option("--chart", "picture", type=Path, help="An SVG file to draw the table into.")
+def main(variant: str, out: Path, picture: Path | None) -> None:
     """Compare VARIANT of a finished run with the best of 2, 4 and 8 images of base on the same prompts.
 
     \b
@@ -98,7 +123,10 @@ def main(variant: str, out: Path) -> None:
     metrics = {measure.aspect: measure.metric for measure in measures if measure.aspect}
     drawn = of_base(out, {})
     found = statistics.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
-    click.echo(table(drawn, found, list(metrics.values())).round(3).to_markdown())
+    rows = table(drawn, found, list(metrics.values()))
+    click.echo(rows.round(3).to_markdown())
+    if picture:
+        chart(rows, variant, picture)
     for aspect, metric in metrics.items():
         own = places.evaluation(aspect) / "scores.parquet"
         if own.exists():

@@ -38,3 +38,13 @@ def test_an_experts_share_is_its_gain_over_that_of_selection_alone():
     expert = scores(a=[0.125 + 0.4375], b=[0.375 + 1.3125])
     share, low, high = best_of.share(base, expert)
     assert (share, low, high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_the_chart_has_a_panel_a_metric(tmp_path):
+    base, variant = scores(a=[0.0, 0.1, 0.2, 0.3] * 2), scores(a=[0.25])
+    rows = best_of.table({"tifa": base, "geometry": base}, {"tifa": variant, "geometry": variant}, ["tifa", "geometry"])
+    best_of.chart(rows, "mixture", tmp_path / "chart.svg")
+    drawn = (tmp_path / "chart.svg").read_text()
+    assert all(drawn.count(f">{word}<") == 1 for word in ("tifa", "geometry", "mixture, one image"))
+    best_of.chart(rows, "mixture", tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_text() == drawn
