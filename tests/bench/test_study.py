@@ -32,6 +32,7 @@ def test_the_studies_fit_params(file):
         assert own != settings
 
 
+@pytest.mark.slow
 def test_a_study_runs_its_trials_once_and_prints_their_gains(tmp_path, model_folder, monkeypatch, capsys):
     small_run.start(tmp_path, model_folder)
     (tmp_path / "study.yaml").write_text(

@@ -132,7 +132,7 @@ def test_each_aspect_says_what_was_picked(run):
 def test_models_licences_and_versions_are_there(run):
     licences = rows(run, "licences-table")
     model = run.settings.model
-    assert licences["base"][0] == f"{model.path} at revision {synthetic.REVISION}, float32 with products in bfloat16"
+    assert licences["base"][0] == f"{model.path} at revision {synthetic.REVISION}, float32"
     assert licences["base"][1] == OWN_LICENCE
     assert all(licence for *_, licence in licences.values())
     assert rows(run, "versions-table")["torch"] == [version("torch").partition("+")[0]]

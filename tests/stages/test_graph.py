@@ -46,7 +46,7 @@ def deps(pipeline, name):
 def test_a_guard_is_read_by_select(dvc):
     found = dvc(changed(select__geometry__guard=["aesthetic"]))
     scores = [dep for dep in deps(found, "select") if dep.startswith("data/scores")]
-    names = ("${item.aspect}", "aesthetic", "faithfulness")
+    names = ("${item.aspect}", "aesthetic")
     assert scores == [f"data/scores/{name}.parquet" for name in names]
 
 
