@@ -244,20 +244,23 @@ def flux2() -> DiffusionPipeline:
     )
 
 
+VISION = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16}
+
+
+def layers_of(tokens, **more) -> dict:
+    """The part of a Qwen-VL's config that is about text."""
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    sizes = {"hidden_size": HIDDEN, "intermediate_size": HIDDEN, "num_hidden_layers": 2, "vocab_size": len(tokens)}
+    return heads | sizes | more
+
+
 def qwen_image() -> DiffusionPipeline:
     tokens = qwen_tokenizer()
     config = Qwen2_5_VLConfig(
-        text_config={
-            "hidden_size": HIDDEN,
-            "intermediate_size": HIDDEN,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
-            "vocab_size": len(tokens),
-            "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
-            "rope_theta": 1e6,
-        },
-        vision_config={"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16},
+        text_config=layers_of(
+            tokens, rope_scaling={"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"}, rope_theta=1e6
+        ),
+        vision_config=VISION,
         hidden_size=HIDDEN,
         vocab_size=len(tokens),
     )
@@ -380,16 +383,8 @@ def lumina2() -> DiffusionPipeline:
 def krea2() -> DiffusionPipeline:
     tokens = qwen_tokenizer()
     config = Qwen3VLConfig(
-        text_config={
-            "hidden_size": HIDDEN,
-            "intermediate_size": HIDDEN,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
-            "head_dim": 8,
-            "vocab_size": len(tokens),
-        },
-        vision_config={"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16},
+        text_config=layers_of(tokens, head_dim=8),
+        vision_config=VISION,
         vocab_size=len(tokens),
     )
     return Krea2Pipeline(

@@ -115,7 +115,10 @@ class Backbone:
 
     def _unscaled(self, latents: Tensor) -> Tensor:
         """Latents as the decoder takes them, from those that the denoiser sees."""
-        return latents / self.pipe.vae.config.scaling_factor
+        config = self.pipe.vae.config
+        shift = config.get("shift_factor")
+        scaled = latents / config.scaling_factor
+        return scaled if shift is None else scaled + shift
 
     @property
     def follows_calls(self) -> bool:

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from versat2i.models.diffusion.embeddings import Embeddings
 from versat2i.models.diffusion.flux import LAYERS, T5_TOKENS, position_ids
+from versat2i.models.diffusion.masked import Masked
 from versat2i.models.diffusion.packed import Packed, pack, unpack
 
 
-class Chroma(Packed):
+class Chroma(Masked, Packed):
     """FLUX.1 with T5 alone, its mask with one more token, and guidance by a second pass."""
 
     pipeline_class = "ChromaPipeline"
@@ -24,14 +25,8 @@ class Chroma(Packed):
         )
         return Embeddings(hidden, mask.bool())
 
-    def _told(self, texts: Embeddings, empty: Embeddings, guidance_scale: float) -> dict[str, Any]:
-        told = {"prompt_embeds": texts.hidden, "prompt_attention_mask": texts.mask.to(texts.hidden)}
-        if guidance_scale > 1:
-            told |= {
-                "negative_prompt_embeds": empty.hidden,
-                "negative_prompt_attention_mask": empty.mask.to(empty.hidden),
-            }
-        return {**told, "guidance_scale": guidance_scale}
+    def _mask_told(self, texts: Embeddings) -> Tensor:
+        return texts.mask.to(texts.hidden)
 
     def _call_mask(self, call: dict[str, Any]) -> Tensor:
         mask: Tensor = call["attention_mask"][:, : call["encoder_hidden_states"].shape[1]].bool()
@@ -39,7 +34,7 @@ class Chroma(Packed):
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
         height, width = noisy.shape[-2:]
-        tokens, mask = pack(noisy), texts.mask.to(texts.hidden)
+        tokens, mask = pack(noisy), self._mask_told(texts)
         found = self.denoiser(
             hidden_states=tokens,
             timestep=timesteps.to(noisy.dtype) / 1000,
@@ -50,6 +45,3 @@ class Chroma(Packed):
             return_dict=False,
         )[0]
         return unpack(found, height, width)
-
-    def _unscaled(self, latents: Tensor) -> Tensor:
-        return super()._unscaled(latents) + self.pipe.vae.config.shift_factor

@@ -76,6 +76,3 @@ class Flux(Branches, Packed):
             return_dict=False,
         )[0]
         return unpack(found, height, width)
-
-    def _unscaled(self, latents: Tensor) -> Tensor:
-        return super()._unscaled(latents) + self.pipe.vae.config.shift_factor

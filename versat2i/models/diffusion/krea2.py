@@ -6,13 +6,14 @@ from torch import Tensor
 
 from versat2i.models.diffusion import names
 from versat2i.models.diffusion.embeddings import Embeddings
+from versat2i.models.diffusion.masked import Masked
 from versat2i.models.diffusion.packed import Packed, pack, unpack
 from versat2i.models.diffusion.qwen_image import film
 
 DISTILLED_SHIFT = 1.15  # mu of Turbo, whatever the size
 
 
-class Krea2(Packed):
+class Krea2(Masked, Packed):
     """Twelve layers of Qwen3-VL, which the denoiser fuses itself; Qwen-Image's decoder."""
 
     pipeline_class = "Krea2Pipeline"
@@ -25,16 +26,14 @@ class Krea2(Packed):
     )
     texts_at_once = 16
     default_size = 1024
+    mask_name = "prompt_embeds_mask"
 
     def _embed(self, texts: list[str]) -> Embeddings:
         hidden, mask = self.pipe.encode_prompt(texts, device=self.device)
         return Embeddings(hidden, mask.bool())
 
-    def _told(self, texts: Embeddings, empty: Embeddings, guidance_scale: float) -> dict[str, Any]:
-        told = {"prompt_embeds": texts.hidden, "prompt_embeds_mask": texts.mask, **self.scale(guidance_scale)}
-        if guidance_scale > 1:
-            told |= {"negative_prompt_embeds": empty.hidden, "negative_prompt_embeds_mask": empty.mask}
-        return told
+    def _mask_told(self, texts: Embeddings) -> Tensor:
+        return texts.mask
 
     @classmethod
     def scale(cls, guidance_scale: float) -> dict[str, Any]:
@@ -44,10 +43,6 @@ class Krea2(Packed):
     @property
     def distilled(self) -> bool:
         return bool(self.pipe.config.is_distilled)
-
-    def _call_mask(self, call: dict[str, Any]) -> Tensor:
-        mask: Tensor = call["encoder_attention_mask"].bool()
-        return mask
 
     def _shift(self, tokens: int) -> float:
         return DISTILLED_SHIFT if self.pipe.config.is_distilled else super()._shift(tokens)

@@ -1,13 +1,11 @@
 """Lumina-Image 2.0."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from versat2i.models.diffusion import names
-from versat2i.models.diffusion.base import Backbone
 from versat2i.models.diffusion.embeddings import Embeddings
+from versat2i.models.diffusion.masked import Masked, empty_apart
 
 
 def text_and_image(mask: Tensor, tokens: int) -> Tensor:
@@ -17,7 +15,7 @@ def text_and_image(mask: Tensor, tokens: int) -> Tensor:
     return torch.arange(tokens, device=mask.device) < lengths[:, None] + image
 
 
-class Lumina2(Backbone):
+class Lumina2(Masked):
     """The last but one layer of Gemma 2, below a system prompt but for the empty one; a flow told from 0 to 1."""
 
     pipeline_class = "Lumina2Pipeline"
@@ -34,20 +32,7 @@ class Lumina2(Backbone):
     patch = 2
 
     def _embed(self, texts: list[str]) -> Embeddings:
-        hidden, mask, without, without_mask = self.pipe.encode_prompt(list(texts), device=self.device)
-        empty = torch.tensor([text == "" for text in texts], device=hidden.device)
-        hidden[empty], mask[empty] = without[empty], without_mask[empty]
-        return Embeddings(hidden, mask.bool())
-
-    def _told(self, texts: Embeddings, empty: Embeddings, guidance_scale: float) -> dict[str, Any]:
-        told = {"prompt_embeds": texts.hidden, "prompt_attention_mask": texts.mask.long()}
-        if guidance_scale > 1:
-            told |= {"negative_prompt_embeds": empty.hidden, "negative_prompt_attention_mask": empty.mask.long()}
-        return {**told, "guidance_scale": guidance_scale}
-
-    def _call_mask(self, call: dict[str, Any]) -> Tensor:
-        mask: Tensor = call["encoder_attention_mask"].bool()
-        return mask
+        return empty_apart(texts, self.pipe.encode_prompt(list(texts), device=self.device))
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
         found: Tensor = self.denoiser(
@@ -58,6 +43,3 @@ class Lumina2(Backbone):
             return_dict=False,
         )[0]
         return -found
-
-    def _unscaled(self, latents: Tensor) -> Tensor:
-        return super()._unscaled(latents) + self.pipe.vae.config.shift_factor

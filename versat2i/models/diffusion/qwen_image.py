@@ -7,6 +7,7 @@ from torch import Tensor
 
 from versat2i.models.diffusion import names
 from versat2i.models.diffusion.embeddings import Embeddings
+from versat2i.models.diffusion.masked import Masked
 from versat2i.models.diffusion.packed import Packed, pack, unpack
 
 TOKENS = 512  # the pipeline's own length
@@ -19,7 +20,7 @@ def film(latents: Tensor, config: Any) -> Tensor:
     return latents[:, :, None] / (1.0 / deviation.to(latents)) + mean.to(latents)
 
 
-class QwenImage(Packed):
+class QwenImage(Masked, Packed):
     """Qwen2.5-VL's last layer, as long as the batch's longest text; a decoder of films, of which one frame is used."""
 
     pipeline_class = "QwenImagePipeline"
@@ -29,6 +30,7 @@ class QwenImage(Packed):
         feed_forward=("img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2"),
         reads=((r"\.attn\.(add_[qkv]_proj|to_add_out)$|\.txt_mlp\.", names.text_alone),),
     )
+    mask_name = "prompt_embeds_mask"
     texts_at_once = 8  # its encoder predicts words too: 150,000 numbers a token
 
     def _embed(self, texts: list[str]) -> Embeddings:
@@ -36,10 +38,7 @@ class QwenImage(Packed):
         return Embeddings(hidden, hidden.new_ones(hidden.shape[:2]).bool() if mask is None else mask.bool())
 
     def _told(self, texts: Embeddings, empty: Embeddings, guidance_scale: float) -> dict[str, Any]:
-        texts, told = texts.trimmed(), self.scale(guidance_scale)
-        if guidance_scale > 1:
-            told |= {"negative_prompt_embeds": empty.hidden, "negative_prompt_embeds_mask": empty.mask.long()}
-        return told | {"prompt_embeds": texts.hidden, "prompt_embeds_mask": texts.mask.long()}
+        return super()._told(texts.trimmed(), empty, guidance_scale)
 
     @classmethod
     def scale(cls, guidance_scale: float) -> dict[str, Any]:

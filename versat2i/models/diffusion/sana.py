@@ -3,15 +3,14 @@
 import inspect
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from versat2i.models.diffusion import names
-from versat2i.models.diffusion.base import Backbone
 from versat2i.models.diffusion.embeddings import Embeddings
+from versat2i.models.diffusion.masked import Masked, empty_apart
 
 
-class Sana(Backbone):
+class Sana(Masked):
     """Gemma 2, asked to describe each prompt, but not the empty one; linear attention; a decoder of 32 x 32 pixels."""
 
     pipeline_class = "SanaPipeline"
@@ -28,27 +27,18 @@ class Sana(Backbone):
     def _embed(self, texts: list[str]) -> Embeddings:
         """The pipeline's own embeddings: of the empty text, those of its negative prompt."""
         request = inspect.signature(self.pipe.__call__).parameters["complex_human_instruction"].default
-        hidden, mask, without, without_mask = self.pipe.encode_prompt(
+        found = self.pipe.encode_prompt(
             texts, negative_prompt="", device=self.device, complex_human_instruction=request
         )
-        empty = torch.tensor([text == "" for text in texts], device=hidden.device)
-        hidden[empty], mask[empty] = without[empty], without_mask[empty]
-        return Embeddings(hidden, mask.bool())
+        return empty_apart(texts, found)
 
     def _told(self, texts: Embeddings, empty: Embeddings, guidance_scale: float) -> dict[str, Any]:
-        told = {"prompt_embeds": texts.hidden, "prompt_attention_mask": texts.mask.long()}
-        if guidance_scale > 1:
-            told |= {"negative_prompt_embeds": empty.hidden, "negative_prompt_attention_mask": empty.mask.long()}
-        return {**told, "negative_prompt": None, **self.scale(guidance_scale)}
+        return super()._told(texts, empty, guidance_scale) | {"negative_prompt": None}
 
     @classmethod
     def scale(cls, guidance_scale: float) -> dict[str, Any]:
         """And to draw images of the size that it is told."""
         return super().scale(guidance_scale) | {"use_resolution_binning": False}
-
-    def _call_mask(self, call: dict[str, Any]) -> Tensor:
-        mask: Tensor = call["encoder_attention_mask"].bool()
-        return mask
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
         found: Tensor = self.denoiser(

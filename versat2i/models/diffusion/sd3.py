@@ -36,6 +36,3 @@ class StableDiffusion3(Backbone):
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
         return self.denoiser(noisy, texts.hidden, texts.pooled, timesteps, return_dict=False)[0]
-
-    def _unscaled(self, latents: Tensor) -> Tensor:
-        return super()._unscaled(latents) + self.pipe.vae.config.shift_factor

@@ -64,6 +64,3 @@ class ZImage(Backbone):
     def latent_shape(self, size: int | None) -> tuple[int, int, int]:
         side = (size or 1024) // self.pipe.vae_scale_factor
         return self.denoiser.config.in_channels, side, side
-
-    def _unscaled(self, latents: Tensor) -> Tensor:
-        return super()._unscaled(latents) + self.pipe.vae.config.shift_factor
