@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.models.pretrained import weights as pretrained
-from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
-from versat2i.rewards.common.served import Question, Served
+from versat2i.rewards.common.base import Images, Prompt, Verdicts, batches
+from versat2i.rewards.common.reached import Reached
+from versat2i.rewards.common.served import Question
 from versat2i.rewards.common.vlm import LLAVA_V1, Asked, VisionLanguage
 from versat2i.settings.compute import NOWHERE, Server
 
@@ -66,7 +66,7 @@ class Scale:
         return quality(logits.reshape(len(images), len(self.words), -1).numpy(), self.values)
 
 
-class Levels(Scale):
+class Levels(Reached, Scale):
     """A scale whose words and their weights params give.
 
     As it is, ``excellent, good, fair, poor, bad`` with 1, 3/4, 1/2, 1/4, 0: Q-Align and OneAlign (Wu et al. 2023,
@@ -77,7 +77,6 @@ class Levels(Scale):
     metric = "levels"
     higher_is_better = True
     range: tuple[float, float] = (0.0, 1.0)
-    licence = f"{OWN_LICENCE}; {pretrained.LICENCE}"
 
     def __init__(
         self,
@@ -119,12 +118,7 @@ class Levels(Scale):
         self.metric, self.question, self.stem, self.batch_size = metric, question, stem, batch_size
         self.words, self.values = [(word,) for word in chosen], [float(value) for value in chosen.values()]
         self.range = (min(self.values), max(self.values))
-        self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}"
-        self.served = None if server is None else Served(model, server, servers, system or "")
-        self.weights: list[pretrained.Pretrained] = []
-        if self.served is None:
-            self.model = VisionLanguage(model, dtype, trust_remote_code, system, LLAVA_V1, device=device)
-            self.weights = [self.model.weights]
+        self.reach(model, dtype, trust_remote_code, system, LLAVA_V1, device, server, servers)
 
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
         if self.served is None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from versat2i.models.pretrained import weights
-from versat2i.rewards.common.base import OWN_LICENCE, Explained, Image, Images, Prompt, Verdicts
-from versat2i.rewards.common.served import Question, Served
-from versat2i.rewards.common.vlm import VICUNA_V1, Asked, VisionLanguage
+from versat2i.rewards.common.base import Explained, Image, Images, Prompt, Verdicts
+from versat2i.rewards.common.reached import Reached
+from versat2i.rewards.common.served import Question
+from versat2i.rewards.common.vlm import VICUNA_V1, Asked
 from versat2i.rewards.faithfulness.tifa import NO_QUESTION
 from versat2i.settings.compute import NOWHERE, Server
 
@@ -39,7 +39,7 @@ def aggregated(probabilities: list[float], kind: str) -> float:
     return float(np.exp(np.log(found).mean())) if found.all() else 0.0
 
 
-class SoftTifa:
+class SoftTifa(Reached):
     """Mean over a prompt's questions of ``P(a | image, question)``, a the right answer in any of its `variants`.
 
     P is the sum over the variants of the probability of the answer's first token, with a blank before it or without.
@@ -49,7 +49,6 @@ class SoftTifa:
     metric = "soft_tifa"
     higher_is_better = True
     range = (0.0, 1.0)
-    licence = f"{OWN_LICENCE}; {weights.LICENCE}"
 
     def __init__(
         self,
@@ -82,12 +81,7 @@ class SoftTifa:
         if mean not in MEANS:
             raise ValueError(f"soft_tifa: mean {mean!r} is none of {', '.join(MEANS)}")
         self.metric, self._mean, self._batch_size = MEANS[mean], mean, batch_size
-        self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
-        self.served = None if server is None else Served(model, server, servers, system or "")
-        self.weights: list[weights.Pretrained] = []
-        if self.served is None:
-            self.model = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1, device=device)
-            self.weights = [self.model.weights]
+        self.reach(model, dtype, trust_remote_code, system, VICUNA_V1, device, server, servers)
 
     def asks(self, prompt: str) -> Asked:
         """Whether the image shows its prompt, in the words that its questions are asked in."""

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 
-from versat2i.models.pretrained import weights
-from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches
-from versat2i.rewards.common.served import Question, Served
-from versat2i.rewards.common.vlm import VICUNA_V1, Asked, VisionLanguage
+from versat2i.rewards.common.base import Images, Prompt, Verdicts, batches
+from versat2i.rewards.common.reached import Reached
+from versat2i.rewards.common.served import Question
+from versat2i.rewards.common.vlm import VICUNA_V1, Asked
 from versat2i.settings.compute import NOWHERE, Server
 
 QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
 ANSWER = "Yes"
 
 
-class VqaScore:
+class VqaScore(Reached):
     """``(prod_i P(a_i | image, question, a_1 ... a_{i-1}))^(1/n)``, a the tokens of "Yes" and perhaps the end.
 
     The question is 'Does this figure show "<prompt>"? Please answer yes or no.' The paper's formula is P("Yes"), the
@@ -24,7 +24,6 @@ class VqaScore:
     metric = "vqascore"
     higher_is_better = True
     range = (0.0, 1.0)
-    licence = f"{OWN_LICENCE}; {weights.LICENCE}"
 
     def __init__(
         self,
@@ -55,14 +54,9 @@ class VqaScore:
             ValueError: the end of the answer is to count at a server, which does not give its probability.
         """
         self.batch_size, self._end = batch_size, end
-        self.served = None if server is None else Served(model, server, servers, system or "")
-        self.weights: list[weights.Pretrained] = []
-        if self.served is None:
-            self.model = VisionLanguage(model, dtype, trust_remote_code, system, VICUNA_V1, device=device)
-            self.weights = [self.model.weights]
-        elif end:
+        if server is not None and end:
             raise ValueError('vqascore: end: true needs a model that is loaded here; a server gives P("Yes") alone')
-        self.licence = f"{OWN_LICENCE}; {model}: {weights.LICENCE}"
+        self.reach(model, dtype, trust_remote_code, system, VICUNA_V1, device, server, servers)
 
     def asks(self, prompt: str) -> Asked:
         return Asked(QUESTION.format(prompt), "", [ANSWER, "No"])
