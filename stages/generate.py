@@ -24,6 +24,9 @@ def main() -> str:
     from versat2i.generate import plan as plans
 
     texts = tables.texts(places.prompts("train"))
+    cuts = lengths.cut(texts, lengths.readers(settings.model))  # first: drawing may take hours
+    if cuts:
+        click.echo(f"generate: {lengths.warning(cuts)}", err=True)
     plan = plans.plan(texts, settings.generate.per_prompt, settings.generate.prompts_per_shard)
     recipe = painter.Recipe(
         settings.model,
@@ -41,9 +44,8 @@ def main() -> str:
             store.assemble(piece, out)
             drawn += new * len(shard.keys)
     counts = shards.count(places.IMAGES)
-    if cuts := lengths.cut(texts, lengths.readers(settings.model)):
+    if cuts:
         counts["cut"] = len(cuts)
-        click.echo(f"generate: {lengths.warning(cuts)}", err=True)
     metrics.write_json(counts, places.metrics("generate"))
     flagged = f" and {counts['flagged']} flagged as unsafe" if settings.generate.safety == "drop" else ""
     return f"{counts['candidates']} candidates of {len(texts)} prompts, {drawn} of them drawn now{flagged},"
