@@ -1,22 +1,30 @@
 """Train the embedded model on for a few minutes on scenes of another web: other shares of flaws, other captions."""
 
 import copy
-import math
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, StableDiffusionPipeline
-from tqdm import trange
+from diffusers import StableDiffusionPipeline
+from tqdm import tqdm
 
-from versat2i.seeds import stable_seed
 from versat2i.shapes.pretraining import autoencoder, denoiser, scenes
+from versat2i.shapes.pretraining.optimizers import MuonAdamW
 from versat2i.shapes.pretraining.pretrain import MODEL, export
 from versat2i.shapes.world.flaws import GRADED
 
-SCENES, BATCH = 6_000, 32
-RATE, WARMUP, AVERAGE = 5e-4, 20, 0.98
+SCENES = 6_000
+RECIPE = {
+    "batch_size": 32,
+    "learning_rate": 5e-4,
+    "warmup": 20,
+    "simple_steps": 1,
+    "timestep_exponent": 2,
+    "caption_dropout": 0.1,
+    "ema": 0.98,
+}
+"""As the `denoiser` section of pretrain.yaml, whose training goes on by its own loop."""
 SEED = 2  # of the scenes: none of them is a training scene of the model
 
 
@@ -34,20 +42,10 @@ def adapt(pipeline: StableDiffusionPipeline, which: scenes.Web, steps: int) -> d
     data = denoiser.Scenes(latents, tokens, torch.arange(len(latents)), empty)
     model = denoiser.Generator(pipeline.text_encoder, pipeline.unet.to(memory_format=torch.channels_last)).train()
     average = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
-    scheduler = DDPMScheduler.from_config(denoiser.build_scheduler().config)
-    for step in trange(steps, mininterval=10):
-        generator = torch.Generator().manual_seed(stable_seed(SEED, "adapt", step))
-        clean, words = data.batch(BATCH, 0.0, 0.1, generator)
-        noise = torch.randn(clean.shape, generator=generator)
-        times = denoiser.draw_timesteps(BATCH, scheduler.config.num_train_timesteps, 2, generator)
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-        optimizer.zero_grad()
-        denoiser.velocity_loss(model, clean, noise, times, words, scheduler).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        denoiser.update_average(average, model, min(AVERAGE, (step + 1) / (step + 10)))
+    training = RECIPE | {"steps": steps, "decays": [[RECIPE["warmup"], steps]]}
+    done = denoiser.steps(model, average, MuonAdamW(model, weight_decay=0.01), data, training, SEED, 0)
+    for _ in tqdm(done, total=steps, mininterval=10):
+        pass
     return average.eval()
 
 

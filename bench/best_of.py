@@ -8,7 +8,6 @@ probability ``C(i - 1, n - 1) / C(K, n)``.
 from itertools import pairwise
 from math import comb
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -76,10 +75,10 @@ def table(base: dict[str, pd.DataFrame], variant: dict[str, pd.DataFrame], metri
     return pd.DataFrame.from_dict(rows, orient="index").rename(columns={"best of 1": "base"})
 
 
-def of_base(out: Path, changes: dict[str, Any]) -> dict[str, pd.DataFrame]:
+def of_base(out: Path) -> dict[str, pd.DataFrame]:
     """metric -> scores of base's `DRAWN` images a prompt, with params.yaml as it is."""
     settings = reader.parse(Path("params.yaml").read_text())
-    study.put(settings, {"evaluate.per_prompt": DRAWN, "evaluate.variants": [BASE], "evaluate.judges": []} | changes)
+    study.put(settings, {"evaluate.per_prompt": DRAWN, "evaluate.variants": [BASE], "evaluate.judges": []})
     study.draw(out, settings, Path.cwd(), [("prompts",), ("evaluate", BASE)])
     return statistics.by_metric(tables.read("evaluation", out / places.evaluation(BASE) / "scores.parquet"))
 
@@ -121,7 +120,7 @@ def main(variant: str, out: Path, picture: Path | None) -> None:
     """
     measures = tables.measures(places.evaluation(BASE) / "scores.parquet")
     metrics = {measure.aspect: measure.metric for measure in measures if measure.aspect}
-    drawn = of_base(out, {})
+    drawn = of_base(out)
     found = statistics.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
     rows = table(drawn, found, list(metrics.values()))
     click.echo(rows.round(3).to_markdown())

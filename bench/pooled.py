@@ -1,30 +1,21 @@
 """Gains over several training seeds on the same prompts, with intervals over prompts and seeds together."""
 
-from contextlib import chdir
 from pathlib import Path
 
 import click
 import numpy as np
 import pandas as pd
 
-from bench.study import cells
+from bench.study import cells, evaluations
 from versat2i.compare import statistics
-from versat2i.formats import tables
-from versat2i.settings import params
 from versat2i.settings.params import BASE
-from versat2i.work import places
 
 RESAMPLES = 4000
 
 
 def gains(root: Path) -> dict[str, pd.DataFrame]:
     """metric -> gain over base of each prompt (rows) and variant (columns) in a finished run's folder."""
-    with chdir(root):
-        found = {
-            variant: statistics.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
-            for variant in params.load().evaluate.variants
-        }
-    means = statistics.prompt_means(found)
+    means = statistics.prompt_means(evaluations(root))
     return {metric: table.drop(columns=BASE).sub(table[BASE], axis=0) for metric, table in means.items()}
 
 

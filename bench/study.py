@@ -96,16 +96,20 @@ def _text(settings: dict[str, Any]) -> str:
     return text.getvalue()
 
 
+def evaluations(root: Path) -> dict[str, dict[str, pd.DataFrame]]:
+    """variant -> metric -> scores of a finished run in that folder, in the order of its params."""
+    variants = params.load(root / "params.yaml").evaluate.variants
+    return {
+        variant: statistics.by_metric(tables.read("evaluation", root / places.evaluation(variant) / "scores.parquet"))
+        for variant in variants
+    }
+
+
 def gains(root: Path, reference: str) -> pd.DataFrame:
     """Gains of a trial's variants over one of them, a row a variant and metric: variant, metric, gain, low, high."""
-    with chdir(root):
-        settings = params.load()
-        found = {
-            variant: statistics.by_metric(tables.read("evaluation", places.evaluation(variant) / "scores.parquet"))
-            for variant in settings.evaluate.variants
-        }
-        base = places.evaluation(BASE) / "scores.parquet"
-        metrics = [measure.metric for measure in tables.measures(base) if measure.aspect]
+    settings, found = params.load(root / "params.yaml"), evaluations(root)
+    measures = tables.measures(root / places.evaluation(BASE) / "scores.parquet")
+    metrics = [measure.metric for measure in measures if measure.aspect]
     scores = {BASE: found.pop(reference), **{name: each for name, each in found.items() if name != BASE}}
     table = statistics.compare(scores, metrics=metrics, seed=settings.seed, resamples=settings.evaluate.resamples)
     rows = [
