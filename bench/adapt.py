@@ -20,6 +20,7 @@ RECIPE = {
     "learning_rate": 5e-4,
     "warmup": 20,
     "simple_steps": 1,
+    "clean": [0, 0],
     "timestep_exponent": 2,
     "caption_dropout": 0.1,
     "ema": 0.98,

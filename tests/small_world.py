@@ -17,6 +17,7 @@ DENOISER = {
     "learning_rate": 0.01,
     "warmup": 2,
     "decays": [[2, 3]],
+    "clean": [1, 2],
     "simple_steps": 2,
     "timestep_exponent": 2,
     "caption_dropout": 0.5,

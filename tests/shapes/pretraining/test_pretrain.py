@@ -51,26 +51,34 @@ def test_a_stopped_autoencoder_ends_as_an_unbroken_one(drawings, tmp_path, stopp
 @pytest.mark.parametrize("last", [1, 3])
 def test_a_stopped_denoiser_ends_as_an_unbroken_one(latents, tmp_path, stopping, monkeypatch, last):
     texts = captions(6)
-    tokens, unbroken = pretrain.train_denoiser(CONFIG, latents, texts, tmp_path / "a", "cpu")
+    tokens, unbroken = pretrain.train_denoiser(CONFIG, latents, -latents, texts, tmp_path / "a", "cpu")
     stopping(last)
     with pytest.raises(KeyboardInterrupt):
-        pretrain.train_denoiser(CONFIG, latents, texts, tmp_path / "b", "cpu")
+        pretrain.train_denoiser(CONFIG, latents, -latents, texts, tmp_path / "b", "cpu")
     monkeypatch.undo()
     torch.rand(1)
-    again, resumed = pretrain.train_denoiser(CONFIG, latents, texts, tmp_path / "b", "cpu")
+    again, resumed = pretrain.train_denoiser(CONFIG, latents, -latents, texts, tmp_path / "b", "cpu")
     assert same(resumed, unbroken) and again.get_vocab() == tokens.get_vocab()
 
 
 def test_the_average_is_kept_and_not_the_last_weights(latents, tmp_path):
     """After one step the decay is 1/10: the average is a tenth start, nine tenths trained."""
     config = CONFIG | {"denoiser": CONFIG["denoiser"] | {"steps": 1}}
-    _, average = pretrain.train_denoiser(config, latents, captions(6), tmp_path, "cpu")
+    _, average = pretrain.train_denoiser(config, latents, -latents, captions(6), tmp_path, "cpu")
     trained = torch.load(tmp_path / "denoiser.pt", weights_only=True)["model"]
     torch.manual_seed(config["seed"])
     text_encoder = denoiser.build_text_encoder(config["text_encoder"], average_tokenizer(tmp_path))
     start = denoiser.Generator(text_encoder, denoiser.build_unet(config["denoiser"], 16, 4)).state_dict()
     for name, value in average.named_parameters():
         torch.testing.assert_close(value, 0.1 * start[name] + 0.9 * trained[name])
+
+
+def test_steps_of_the_clean_span_alone_see_clean_scenes(latents, monkeypatch, tmp_path):
+    seen = []
+    loss = denoiser.velocity_loss
+    monkeypatch.setattr(denoiser, "velocity_loss", lambda model, z, *rest: seen.append(z) or loss(model, z, *rest))
+    pretrain.train_denoiser(CONFIG, latents.abs(), -latents.abs(), captions(6), tmp_path, "cpu")
+    assert [bool((z < 0).any()) for z in seen] == [False, True, False]  # `clean: [1, 2]` of three steps
 
 
 def average_tokenizer(folder):

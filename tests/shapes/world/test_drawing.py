@@ -18,7 +18,7 @@ from versat2i.shapes.world.drawing import (
     related,
 )
 from versat2i.shapes.world.flaws import CAST, PERFECT, STAMP, STAMP_COLOR, WHOLE, Flaws
-from versat2i.shapes.world.grammar import OPPOSITE, RELATIONS, SHAPES, Description, Group, sample
+from versat2i.shapes.world.grammar import RELATIONS, SHAPES, Description, Group, sample
 
 EVERY_FLAW = replace(WHOLE, noise=8.0)
 
@@ -61,6 +61,9 @@ def test_on_a_lattice_centres_are_its_points_and_a_size_has_one_radius():
             radii.add((placed[0].group.size, placed[0].radius))
     assert dict(radii) == {size: sum(RADII[size]) / 2 for size in RADII}
     assert len(radii) == len(RADII)
+
+
+OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 
 @pytest.mark.parametrize("relation", RELATIONS)

@@ -165,15 +165,17 @@ class Scenes:
         tokens: the captions, ``int64 [amount, max_length]``.
         simple: rows whose caption has objects of one look only.
         empty: the empty caption, ``int64 [max_length]``.
+        clean: latents of the same captions as they say and without flaws; none where they are not used.
     """
 
     latents: Tensor
     tokens: Tensor
     simple: Tensor
     empty: Tensor
+    clean: Tensor | None = None
 
     def batch(
-        self, size: int, simple_share: float, dropout: float, generator: torch.Generator
+        self, size: int, simple_share: float, dropout: float, generator: torch.Generator, clean: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Random latents and tokens.
 
@@ -182,13 +184,15 @@ class Scenes:
             simple_share: probability that a row is drawn among the simple ones, not among all.
             dropout: probability that a caption is emptied.
             generator: draws.
+            clean: take the clean latents.
         """
-        rows = torch.randint(len(self.latents), (size,), generator=generator)
+        latents = self.clean if clean and self.clean is not None else self.latents
+        rows = torch.randint(len(latents), (size,), generator=generator)
         simple = self.simple[torch.randint(len(self.simple), (size,), generator=generator)]
         rows = torch.where(torch.rand(size, generator=generator) < simple_share, simple, rows)
         tokens = self.tokens[rows]
         tokens[torch.rand(size, generator=generator) < dropout] = self.empty
-        return self.latents[rows].float(), tokens
+        return latents[rows].float(), tokens
 
 
 def steps(
@@ -203,7 +207,8 @@ def steps(
     """Train from step `first` on; yields the number of steps done and the loss.
 
     It begins with simple scenes, whose words are easily told by their colours, and turns to all
-    of them linearly over `simple_steps`.
+    of them linearly over `simple_steps`. From the first to the last step of `clean` they are without flaws and as their
+    captions say: a caption that is wrong half of the time teaches its words slowly.
 
     Args:
         model: what is trained.
@@ -221,7 +226,8 @@ def steps(
     for step in range(first, config["steps"]):
         generator = torch.Generator().manual_seed(stable_seed(seed, "denoiser", step))
         simple_share = max(0.0, 1 - step / config["simple_steps"])
-        latents, tokens = scenes.batch(amount, simple_share, config["caption_dropout"], generator)
+        clean = config["clean"][0] <= step < config["clean"][1]
+        latents, tokens = scenes.batch(amount, simple_share, config["caption_dropout"], generator, clean)
         noise = torch.randn(latents.shape, generator=generator)
         timesteps = draw_timesteps(amount, scheduler.config.num_train_timesteps, config["timestep_exponent"], generator)
         latents, noise, timesteps, tokens = (t.to(device) for t in (latents, noise, timesteps, tokens))

@@ -90,7 +90,7 @@ def train_tokenizer(config: dict, captions: list[str], folder: Path) -> CLIPToke
 
 
 def train_denoiser(
-    config: dict, latents: torch.Tensor, captions: list[str], work: Path, device: str
+    config: dict, latents: torch.Tensor, clean: torch.Tensor, captions: list[str], work: Path, device: str
 ) -> tuple[CLIPTokenizer, denoiser.Generator]:
     """Tokenizer and the averaged text encoder and UNet, trained or taken from the last checkpoint."""
     settings = config["denoiser"]
@@ -109,6 +109,7 @@ def train_denoiser(
         denoiser.tokenize(tokenizer, captions),
         torch.tensor(simple),
         denoiser.tokenize(tokenizer, [""])[0],
+        clean,
     )
     steps = denoiser.steps(model, average, optimizer, drawn, settings, config["seed"], first)
     run(steps, checkpoint, config["checkpoint_every"], "denoiser", first, settings["steps"])
@@ -158,7 +159,9 @@ def main(config_path: Path, work: Path, out: Path, workers: int) -> None:
     vae = train_autoencoder(config, images, work, device)
     click.echo(f"autoencoder: {autoencoder.psnr(vae, images[:512]):.1f} dB on scenes it was trained on")
     latents = encode(vae, images, work / "latents.pt")
-    tokenizer, model = train_denoiser(config, latents, captions, work, device)
+    _, images = scenes.cached(config["seed"], config["scenes"]["train"], workers, work, scenes.CLEAN)
+    clean = encode(vae, images, work / "clean-latents.pt")
+    tokenizer, model = train_denoiser(config, latents, clean, captions, work, device)
     export(out, vae, tokenizer, model)
     click.echo(f"wrote {out}")
 

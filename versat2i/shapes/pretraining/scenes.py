@@ -34,6 +34,8 @@ class Web:
 
 
 WEB = Web()
+CLEAN = Web(absent=1.0, wrong=0.0)
+"""Without flaws and mistakes: where a model learns what words mean."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,17 @@ def imagine(seed: int, index: int, web: Web = WEB) -> Scene:
     return Scene(caption, said, shown, web_flaws(rng, web.absent, web.graded), rng)
 
 
-def scene(seed: int, index: int) -> tuple[str, drawing.Image]:
-    """Caption and drawing of training scene `index`, flaws and all."""
-    imagined = imagine(seed, index)
+def scene(seed: int, index: int, web: Web = WEB) -> tuple[str, drawing.Image]:
+    """Caption and drawing of training scene `index`, flaws and all. The caption does not depend on the web."""
+    imagined = imagine(seed, index, web)
     return imagined.caption, imagined.draw()
 
 
-def _chunk(seed: int, start: int, stop: int) -> list[tuple[str, drawing.Image]]:
-    return [scene(seed, index) for index in range(start, stop)]
+def _chunk(seed: int, web: Web, start: int, stop: int) -> list[tuple[str, drawing.Image]]:
+    return [scene(seed, index, web) for index in range(start, stop)]
 
 
-def draw(seed: int, amount: int, workers: int) -> tuple[list[str], np.ndarray]:
+def draw(seed: int, amount: int, workers: int, web: Web = WEB) -> tuple[list[str], np.ndarray]:
     """The first `amount` training scenes.
 
     Returns:
@@ -82,18 +84,18 @@ def draw(seed: int, amount: int, workers: int) -> tuple[list[str], np.ndarray]:
     starts = list(range(0, amount, _CHUNK))
     stops = [min(start + _CHUNK, amount) for start in starts]
     with ProcessPoolExecutor(workers) as pool:
-        chunks = pool.map(partial(_chunk, seed), starts, stops)
+        chunks = pool.map(partial(_chunk, seed, web), starts, stops)
         for start, chunk in tqdm(zip(starts, chunks, strict=True), "drawing", len(starts)):
             captions += [caption for caption, _ in chunk]
             images[start : start + len(chunk)] = np.stack([image for _, image in chunk])
     return captions, images
 
 
-def cached(seed: int, amount: int, workers: int, folder: Path) -> tuple[list[str], np.ndarray]:
+def cached(seed: int, amount: int, workers: int, folder: Path, web: Web = WEB) -> tuple[list[str], np.ndarray]:
     """As `draw`, kept in a folder so that training that goes on need not draw again."""
-    path = folder / f"scenes-{seed}-{amount}.npz"
+    path = folder / f"{'clean' if web == CLEAN else 'scenes'}-{seed}-{amount}.npz"
     if not path.exists():
-        captions, images = draw(seed, amount, workers)
+        captions, images = draw(seed, amount, workers, web)
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".partial.npz")
         np.savez(unfinished, captions=np.array(captions), images=images)

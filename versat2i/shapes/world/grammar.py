@@ -15,8 +15,6 @@ BACKGROUNDS = ("white", "black", "gray", "navy", "beige", "teal")
 SIZES = ("small", "large")
 COUNTS = ("one", "two", "three", "four")
 RELATIONS = ("left of", "right of", "above", "below")
-OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
-CATEGORIES = ("single", "counting", "pair", "relation", "triple")
 
 MAX_OBJECTS = 4  # more do not fit 64x64 pixels at a readable size
 
