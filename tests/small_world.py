@@ -30,6 +30,7 @@ CONFIG = copy.deepcopy(tiny.CONFIG) | {"seed": 0, "scenes": {"train": 6}, "check
 
 CONFIG["autoencoder"] |= AUTOENCODER
 CONFIG["denoiser"] |= DENOISER
+CONFIG["decoder"] = {"steps": 2, "learning_rate": 0.001}
 
 
 def captions(amount):

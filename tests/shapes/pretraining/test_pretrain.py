@@ -1,5 +1,7 @@
 """The embedded model is trained from nothing by one command, which can be stopped anywhere."""
 
+import copy
+
 import pytest
 import torch
 import yaml
@@ -7,7 +9,7 @@ from click.testing import CliRunner
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from small_world import CONFIG, captions
 
-from versat2i.shapes.pretraining import denoiser, pretrain
+from versat2i.shapes.pretraining import autoencoder, denoiser, pretrain
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,19 @@ def test_a_stopped_autoencoder_ends_as_an_unbroken_one(drawings, tmp_path, stopp
     monkeypatch.undo()
     torch.rand(1)
     assert same(pretrain.train_autoencoder(CONFIG, drawings, tmp_path / "b", "cpu"), unbroken)
+
+
+def test_a_decoder_that_is_trained_on_leaves_the_latents_as_they_were(drawings, tmp_path, stopping, monkeypatch):
+    vae = pretrain.train_autoencoder(CONFIG, drawings, tmp_path, "cpu")
+    before, latents = copy.deepcopy(vae), autoencoder.encode(vae, drawings)
+    unbroken = pretrain.train_decoder(CONFIG, copy.deepcopy(vae), drawings, tmp_path / "a", "cpu")
+    assert torch.equal(autoencoder.encode(unbroken, drawings), latents)
+    assert same(unbroken.encoder, before.encoder) and not same(unbroken.decoder, before.decoder)
+    stopping(1)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain.train_decoder(CONFIG, copy.deepcopy(vae), drawings, tmp_path / "b", "cpu")
+    monkeypatch.undo()
+    assert same(pretrain.train_decoder(CONFIG, copy.deepcopy(vae), drawings, tmp_path / "b", "cpu"), unbroken)
 
 
 @pytest.mark.parametrize("last", [1, 3])

@@ -73,6 +73,18 @@ def train_autoencoder(config: dict, images: np.ndarray, work: Path, device: str)
     return model.eval()
 
 
+def train_decoder(config: dict, model: AutoencoderTiny, images: np.ndarray, work: Path, device: str) -> AutoencoderTiny:
+    """The autoencoder with its decoder trained on. The encoder stays, so latents and what is trained on them do too."""
+    settings = config["autoencoder"] | config["decoder"]
+    model.encoder.requires_grad_(False)
+    optimizer = torch.optim.Adam(model.decoder.parameters(), settings["learning_rate"])
+    checkpoint = Checkpoint(work / "decoder.pt", model=model, optimizer=optimizer)
+    first = checkpoint.load()
+    steps = autoencoder.steps(model.train(), optimizer, images, settings, config["seed"], first)
+    run(steps, checkpoint, config["checkpoint_every"], "decoder", first, settings["steps"])
+    return model.eval()
+
+
 def encode(vae: AutoencoderTiny, images: np.ndarray, path: Path) -> torch.Tensor:
     """Latents of all scenes, made once: the autoencoder is final by now."""
     if not path.exists():
@@ -159,8 +171,11 @@ def main(config_path: Path, work: Path, out: Path, workers: int) -> None:
     vae = train_autoencoder(config, images, work, device)
     click.echo(f"autoencoder: {autoencoder.psnr(vae, images[:512]):.1f} dB on scenes it was trained on")
     latents = encode(vae, images, work / "latents.pt")
-    _, images = scenes.cached(config["seed"], config["scenes"]["train"], workers, work, scenes.CLEAN)
-    clean = encode(vae, images, work / "clean-latents.pt")
+    _, perfect = scenes.cached(config["seed"], config["scenes"]["train"], workers, work, scenes.CLEAN)
+    clean = encode(vae, perfect, work / "clean-latents.pt")
+    vae = train_decoder(config, vae, np.concatenate([images, perfect]), work, device)
+    seen, clear = autoencoder.psnr(vae, images[:512]), autoencoder.psnr(vae, perfect[:512])
+    click.echo(f"decoder trained on: {seen:.1f} dB, on clean scenes {clear:.1f} dB")
     tokenizer, model = train_denoiser(config, latents, clean, captions, work, device)
     export(out, vae, tokenizer, model)
     click.echo(f"wrote {out}")
