@@ -48,7 +48,7 @@ def put(model: Backbone, folder: Path) -> Mixture | None:
 
 
 def _name(folder: Path) -> str:
-    """Name a plain LoRA in the pipeline: its folder's name with dots replaced, which torch forbids in module names."""
+    """Name a plain LoRA in the pipeline: its folder's name without dots, which torch forbids in module names."""
     return folder.resolve().name.replace(".", "_")
 
 

@@ -1,4 +1,4 @@
-"""Read peft's settings in a LoRA file: each layer's scale, and variants other than plain LoRA, which are refused."""
+"""Read peft's settings in a LoRA file: each layer's scale. Variants other than plain LoRA are refused."""
 
 import math
 from pathlib import Path

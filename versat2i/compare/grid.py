@@ -52,7 +52,7 @@ def side_by_side(columns: dict[str, Images], labels: list[str], scale: int = 2) 
 
 
 def _cell(image: NDArray[np.uint8], scale: int, columns: int) -> tuple[int, int]:
-    """Width and height at which images are shown: smaller where there are so many columns that one row is too large."""
+    """Width and height of a shown image: smaller where many columns would make a row too wide."""
     height, width = image.shape[:2]
     room = min(LARGEST, int((MOST / columns) ** 0.5) // 2)
     largest = max(width, height)
@@ -126,7 +126,7 @@ def save(columns: dict[str, Images], labels: list[str], out: Path) -> list[Path]
 
 
 def put_aside(out: Path) -> Path | None:
-    """Move what an earlier `save` has left in a folder to a folder below it: no image is lost or taken for a new one.
+    """Move the images of an earlier `save` into a subfolder, so that none is lost or mistaken for a new one.
 
     Returns:
         where it lies now; None if there was nothing.

@@ -97,7 +97,7 @@ def plural(noun: str) -> str:
 
 
 def _noun(text: str, thing: Thing, counts: Counts) -> str:
-    """A thing as the prompt calls it, one or several as they are asked for; by its own name if the prompt does not.
+    """Name a thing as the prompt does, in singular or plural as asked; if the prompt does not name it, by its class.
 
     GenEval itself writes ``benchs``, so any class with an s is taken for several.
     """

@@ -1,4 +1,4 @@
-"""Prompts that are longer than what the model's text encoders read: what is cut off is never drawn, only judged."""
+"""Find prompts that are longer than the text encoders' limit: what is cut off is judged, but never drawn."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def _folder(place: str, revision: str | None) -> Path:
 
 
 def cut(texts: Mapping[str, str], of: Iterable[Reader]) -> dict[str, Cut]:
-    """The prompts of which no encoder reads the end.
+    """Find the prompts whose end no text encoder reads.
 
     Args:
         texts: prompt_id -> text.

@@ -45,7 +45,7 @@ class Row:
         """A text as it stands there.
 
         Raises:
-            ValueError: it is none, or empty, too long or with control characters.
+            ValueError: not a prompt: empty, too long or with control characters.
         """
         value = self.values.get(column)
         if not isinstance(value, str) or not value.strip():

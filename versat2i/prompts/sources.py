@@ -85,7 +85,7 @@ def ask(text: str) -> list[Question]:
     """Questions about a sentence of the grammar.
 
     Raises:
-        ValueError: it is none; the word or phrase is named.
+        ValueError: not a sentence of the grammar; the message names the word or phrase.
     """
     return import_module(GRAMMAR).ask(text)
 

@@ -22,7 +22,7 @@ _QUOTED = re.compile(r"^([\"“*]+)([^\"“”*]+)([\"”*]+)$")  # as a whole; 
 
 
 class Distinct:
-    """Texts of which none is a near-duplicate of another.
+    """Drop texts that nearly repeat an earlier one.
 
     Two are as alike as ROUGE-L (Lin 2004) says: ``2 LCS(a, b) / (|a| + |b|)``, with LCS the length of the longest
     common subsequence of their words. rapidfuzz calls it the normalised Indel similarity.

@@ -84,7 +84,7 @@ def cutoff(
 
 
 def merits(scores: pd.DataFrame) -> pd.DataFrame:
-    """The judged candidates with how good each is, higher is better: ``prompt_id, k, merit``, for `pick`'s guards."""
+    """Judged candidates with their merit, higher is better: ``prompt_id, k, merit``, for `pick`'s guards."""
     return tables.judged(scores)[[*KEYS, "merit"]]
 
 

@@ -22,7 +22,7 @@ def _device(name: str) -> str:
     """A name that torch has for a device.
 
     Raises:
-        ValueError: it is none; a near one is named.
+        ValueError: not a device; the message names the nearest one.
     """
     if DEVICE.fullmatch(name):
         return name

@@ -349,7 +349,7 @@ def parse(text: str, name: str = "params.yaml") -> Params:
 
 
 def _placed(error: Any) -> Any:
-    """An error of a section of `mix` where its key stands: pydantic puts the kind in between, and names no `kind`."""
+    """Move an error of a `mix` section to its key: pydantic inserts the kind into the path and does not name `kind`."""
     loc = error["loc"]
     if error["type"] == "union_tag_not_found":
         return error | {"type": "missing", "loc": (*loc, "kind")}

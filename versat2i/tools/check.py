@@ -87,7 +87,7 @@ def _answers(reward: Asks) -> Finding:
 
 
 def _said(model: VisionLanguage, asked: Asked, image: NDArray[np.uint8]) -> tuple[float, str, str | None]:
-    """The probability of the tokens that are read, the most probable token, and what is wrong with how it is asked."""
+    """The probability of the tokens that are read, the most probable token, and advice if the question is wrong."""
     said = model.next_logits(image[None], [asked.text], asked.stem)[0].softmax(-1)
     read = model.spellings(asked.words) if asked.spelled else model.first_tokens(asked.words, asked.text, asked.stem)
     top = int(said.argmax())
@@ -100,7 +100,7 @@ def _said(model: VisionLanguage, asked: Asked, image: NDArray[np.uint8]) -> tupl
 
 
 def _judges_blur(reward: rewards.Reward) -> Finding:
-    """Whether a judge scores a blurred copy of what it scores: one that abstains on the worst has too good a mean."""
+    """Whether a judge also scores a blurred copy: abstaining on the worst images would raise its mean."""
     for text, image in _pictures():
         asked = judge.prompt(text)
         sharp, blurred = rewards.judged(

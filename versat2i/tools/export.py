@@ -44,7 +44,7 @@ def read(folder: Path) -> Adapter:
 
 
 def called(folders: list[Path]) -> list[str]:
-    """Name the files of adapters: by their own names, or where two share one, by the parts in which their paths differ.
+    """Name the files of adapters: by the adapter's name; where two share a name, by the differing parts of their paths.
 
     Args:
         folders: of adapters, none twice.

@@ -128,7 +128,7 @@ def _other_dtype(model: Model, device: str) -> str:
 
 
 def _noised_alike(model: Backbone, size: int | None) -> Finding:
-    """Whether training noises images as the model's sampler takes noise away: by the noise at the middle of both."""
+    """Whether training and the sampler use the same noise schedule, compared in the middle of both."""
     sampler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
     schedule, shape = model.schedule, torch.Size((1, *model.latent_shape(size)))
     times = model.times(torch.tensor([0.5]), shape)

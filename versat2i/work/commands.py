@@ -40,7 +40,7 @@ def output(program: str, *arguments: str) -> str:
 
 
 def reason(said: str) -> str:
-    """The first line that calls itself an error: git and dvc talk before and after it. Without any the last line."""
+    """The first line that reports an error, since git and dvc print others around it; without one, the last line."""
     lines = [line for line in map(str.strip, _COLOUR.sub("", said).splitlines()) if line]
     errors = [line for line in lines if _FAILED.match(line)]
     others = [line for line in lines if not _TALK.match(line)]

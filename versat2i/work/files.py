@@ -16,7 +16,7 @@ _LONGEST_WORK = 7 * 24 * 3600  # seconds; what is older and unfinished, a killed
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Say which file or folder was being written in errors of the system that name none, e.g. that the disk is full."""
+    """Add the path being written to system errors without one, e.g. a full disk."""
     try:
         yield
     except OSError as error:

@@ -63,7 +63,7 @@ def closure(module: str) -> list[Path]:
 
 @cache
 def _meaning(source: str) -> str:
-    """The parsed source without comments and docstrings; parsed once, since each shard's fingerprint asks for it."""
+    """Return the parsed source without comments and docstrings, cached because each shard's fingerprint needs it."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -1,4 +1,4 @@
-"""What tells a folder of weights from any other: base models, adapters, evaluators and language models alike."""
+"""Compute the identity of a folder of weights: of base models, adapters, evaluators and language models alike."""
 
 from pathlib import Path
 

@@ -26,7 +26,7 @@ def heights(needs: Needs) -> dict[str, int]:
 
 
 def run(needs: Needs, work: Callable[[str], bool], jobs: int) -> list[str]:
-    """Run stages, at most ``jobs`` at a time; of those that could begin, the one with most to come after it first.
+    """Run stages, at most ``jobs`` at a time; of the ready ones the one with the longest chain behind it first.
 
     After a failure none is begun; those that run go on to their end, so that their work is not lost.
 

@@ -91,7 +91,7 @@ class Store:
 
 
 def sizes() -> dict[str, tuple[int, int]]:
-    """Pieces and bytes of each stage's store, by name; other folders, where that is a shared disk, are left alone."""
+    """Count pieces and bytes of each stage's store, by name; other folders of a shared disk are left out."""
     own = (path for path in places.home().glob("*") if path.name.partition("@")[0] in KINDS)
     folders = sorted(path for path in own if path.is_dir() and not path.is_symlink())
     return {folder.name: (len(list(folder.iterdir())), _bytes(folder)) for folder in folders}

@@ -1,4 +1,4 @@
-"""Training as it goes, for TensorBoard: losses and samples in `.work`, which no stage reads and DVC never hashes.
+"""Write losses and samples of a running training for TensorBoard, into `.work`: no stage reads it, DVC never hashes it.
 
 Nothing here changes a result: samples are drawn without gradients from generators of their own, with the model's
 mode and the global random state put back.

@@ -24,7 +24,7 @@ class UnsupportedModel(ValueError):
 
 
 def variant(names: Iterable[str], where: str) -> str | None:
-    """Which kind of weights a folder has, where it has but one: None for files without a word before their ending.
+    """Find the only weight variant of a folder (fp16, ...); None if the files name no variant.
 
     Args:
         names: files of a pipeline's folder, ``unet/diffusion_pytorch_model.fp16.safetensors``.

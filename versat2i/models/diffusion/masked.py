@@ -1,4 +1,4 @@
-"""Families whose pipeline and denoiser are told which tokens are text: Chroma, Krea 2, Lumina 2, Qwen-Image, SANA."""
+"""Families whose pipeline passes a text mask to the denoiser: Chroma, Krea 2, Lumina 2, Qwen-Image, SANA."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from versat2i.models.diffusion.embeddings import Embeddings
 
 
 def empty_apart(texts: list[str], found: tuple[Tensor, Tensor, Tensor, Tensor]) -> Embeddings:
-    """Embeddings of a pipeline that reads the empty text another way than prompts, as what it is guided away from.
+    """Embed prompts, and the empty text as the pipeline's negative prompt, which it encodes in another way.
 
     Args:
         texts: that were encoded.

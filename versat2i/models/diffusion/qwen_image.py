@@ -21,7 +21,7 @@ def film(latents: Tensor, config: Any) -> Tensor:
 
 
 class QwenImage(Masked, Packed):
-    """Qwen2.5-VL's last layer, as long as the batch's longest text; a decoder of films, of which one frame is used."""
+    """Qwen-Image: Qwen2.5-VL's last layer, padded to the batch's longest text; a video decoder, used for one frame."""
 
     pipeline_class = "QwenImagePipeline"
     family = "qwen_image"

@@ -43,7 +43,7 @@ def place(pipe: DiffusionPipeline, device: str, machine: Compute, vae_tiling: bo
 
 
 def mixed(denoiser: Any, device: str, dtype: str | None) -> None:
-    """Have the denoiser compute its products in a smaller dtype and answer in float32, as accelerate prepares a model.
+    """Run the denoiser's matrix products in a smaller dtype with float32 outputs, as accelerate prepares a model.
 
     Sampler, loss and trained weights stay in float32, and where `multiplies_in` says no the products too.
     """

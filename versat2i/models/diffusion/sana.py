@@ -11,7 +11,7 @@ from versat2i.models.diffusion.masked import Masked, empty_apart
 
 
 class Sana(Masked):
-    """Gemma 2, asked to describe each prompt, but not the empty one; linear attention; a decoder of 32 x 32 pixels."""
+    """Gemma 2 with an instruction before each prompt but the empty one; linear attention; 32 x 32 pixels a latent."""
 
     pipeline_class = "SanaPipeline"
     family = "sana"

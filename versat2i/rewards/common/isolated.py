@@ -1,4 +1,4 @@
-"""A reward in a Python environment of its own, spoken to over a pipe: for evaluators whose versions clash with ours.
+"""Run a reward in a Python environment of its own over a pipe: for evaluators whose versions clash with ours.
 
 The other side is `isolated_worker`; what is said is in docs/rewards.md, "An environment of its own".
 """

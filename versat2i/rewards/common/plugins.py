@@ -46,7 +46,7 @@ def _digest(distribution: Distribution) -> str:
 
 
 def _sources(distribution: Distribution) -> dict[str, Path]:
-    """Find the files of a distribution: those it installed, or for an editable one those of its modules."""
+    """Find the files of a distribution: the installed ones; of an editable distribution the files of its modules."""
     found = {str(file): Path(str(file.locate())) for file in distribution.files or [] if _is_code(str(file))}
     for root in _registering()[distribution.name][1]:
         spec = find_spec(root)

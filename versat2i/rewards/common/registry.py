@@ -126,7 +126,7 @@ def catalogue() -> list[tuple[str, str]]:
 
 
 def factory(aspect: str, evaluator: str) -> Callable[..., Reward]:
-    """The callable that makes an evaluator of `catalogue`, not called: a class tells its licence without options.
+    """Return the class or function that builds an evaluator of `catalogue`: its licence is read without options.
 
     Raises:
         ValueError: it cannot be imported.

@@ -131,7 +131,7 @@ class VisionLanguage(weights.Holder):
         """Text between a question and its answer: from the chat template, else a blank after a word.
 
         Raises:
-            ValueError: the template puts words there, so the answer is not what comes next.
+            ValueError: the template puts words there, so the next token would not be the answer's.
         """
         from jinja2 import TemplateError
 

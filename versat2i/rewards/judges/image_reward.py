@@ -1,4 +1,4 @@
-"""ImageReward (Xu et al. 2023): what people prefer, from a BLIP that reads the prompt while it looks at the image."""
+"""ImageReward (Xu et al. 2023): predict people's preference with a BLIP that attends to prompt and image together."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What captions get wrong: scenes that differ from what is said of them, as pictures differ from their alt texts."""
+"""Caption mistakes: scenes that differ from their captions, as pictures on the web differ from their alt texts."""
 
 import random
 from collections.abc import Callable

@@ -74,7 +74,7 @@ def train_autoencoder(config: dict, images: np.ndarray, work: Path, device: str)
 
 
 def train_decoder(config: dict, model: AutoencoderTiny, images: np.ndarray, work: Path, device: str) -> AutoencoderTiny:
-    """The autoencoder with its decoder trained on. The encoder stays, so latents and what is trained on them do too."""
+    """Train the decoder alone, or take it from its last checkpoint: the encoder and all latents stay as they are."""
     settings = config["autoencoder"] | config["decoder"]
     model.encoder.requires_grad_(False)
     optimizer = torch.optim.Adam(model.decoder.parameters(), settings["learning_rate"])
