@@ -40,8 +40,8 @@ def expected_best(scores: np.ndarray, size: int) -> float:
 
 
 def per_prompt(table: pd.DataFrame, size: int) -> pd.Series:
-    """`expected_best` of each prompt of one metric's scores, indexed by ``prompt_id``."""
-    known = table["score"].where(table["abstained"].isna()).astype(float)
+    """`expected_best` of the merits of each prompt in one metric, indexed by ``prompt_id``."""
+    known = table["merit"].where(table["abstained"].isna()).astype(float)
     return known.groupby(table["prompt_id"]).agg(lambda scores: expected_best(scores.to_numpy(), size))
 
 
@@ -58,7 +58,7 @@ def needed(means: dict[int, float], value: float) -> float:
 
 
 def table(base: dict[str, pd.DataFrame], variant: dict[str, pd.DataFrame], metrics: list[str]) -> pd.DataFrame:
-    """A row a metric: base's mean, its best of n, the variant's mean at one image, and the n that it is worth.
+    """A row a metric, in its own unit: base's mean, its best of n, the variant's mean, and the n that it is worth.
 
     Args:
         base: metric -> scores of base's `DRAWN` images a prompt.
@@ -69,8 +69,9 @@ def table(base: dict[str, pd.DataFrame], variant: dict[str, pd.DataFrame], metri
     for metric in metrics:
         means = {size: float(per_prompt(base[metric], size).mean()) for size in SIZES}
         reached = float(per_prompt(variant[metric], 1).mean())
-        rows[metric] = {f"best of {size}": mean for size, mean in means.items()}
-        rows[metric] |= {"variant": reached, "worth": needed(means, reached)}
+        sign = -1 if statistics.lower_is_better(base[metric]) else 1
+        rows[metric] = {f"best of {size}": sign * mean for size, mean in means.items()}
+        rows[metric] |= {"variant": sign * reached, "worth": needed(means, reached)}
         rows[metric]["share"] = (reached - means[1]) / (means[DRAWN] - means[1])
     return pd.DataFrame.from_dict(rows, orient="index").rename(columns={"best of 1": "base"})
 

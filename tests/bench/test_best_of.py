@@ -28,9 +28,10 @@ def test_the_number_of_candidates_is_interpolated_by_its_logarithm():
     assert best_of.needed(means, 3.1) == float("inf")
 
 
-def scores(**prompts: list[float]) -> pd.DataFrame:
-    rows = [(prompt, k, score, None) for prompt, values in prompts.items() for k, score in enumerate(values)]
-    return pd.DataFrame(rows, columns=["prompt_id", "k", "score", "abstained"])
+def scores(sign: int = 1, **prompts: list[float]) -> pd.DataFrame:
+    """Merits, and scores of which more (1) or less (-1) is better."""
+    rows = [(key, k, sign * merit, merit, None) for key, values in prompts.items() for k, merit in enumerate(values)]
+    return pd.DataFrame(rows, columns=["prompt_id", "k", "score", "merit", "abstained"])
 
 
 def test_an_experts_share_is_its_gain_over_that_of_selection_alone():
@@ -38,6 +39,15 @@ def test_an_experts_share_is_its_gain_over_that_of_selection_alone():
     expert = scores(a=[0.125 + 0.4375], b=[0.375 + 1.3125])
     share, low, high = best_of.share(base, expert)
     assert (share, low, high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_where_lower_is_better_the_best_is_the_lowest_and_stands_in_the_metrics_own_unit():
+    """PIQE of 48, 44, 36, 40: the best of all four is 36. A variant at 40 gains 2 of those 6."""
+    base, variant = scores(-1, a=[-48.0, -44.0, -36.0, -40.0] * 2), scores(-1, a=[-40.0])
+    row = best_of.table({"piqe": base}, {"piqe": variant}, ["piqe"]).loc["piqe"]
+    assert (row["base"], row["best of 8"], row["variant"]) == (42.0, 36.0, 40.0)
+    assert row["base"] > row["best of 2"] > row["best of 4"] > 36.0
+    assert 1 < row["worth"] < 2 and row["share"] == pytest.approx(2 / 6)
 
 
 def test_the_chart_has_a_panel_a_metric(tmp_path):

@@ -221,7 +221,7 @@ def test_a_metric_of_which_less_is_better_keeps_its_own_unit_and_its_gains_point
 
     scores = {"base": {"piqe": piqe([[40.0], [40.0]])}, "expert": {"piqe": piqe([[30.0], [30.0]])}}
     found = compare(scores, ("piqe",))
-    assert found["base"]["piqe"] == {"mean": 40.0, "abstained": 0}
+    assert found["base"]["piqe"] == {"mean": 40.0, "abstained": 0, "lower_is_better": True}
     entry = found["expert"]["piqe"]
     assert (entry["mean"], entry["gain"], entry["low"], entry["high"], entry["win_rate"]) == (
         30.0,

@@ -25,8 +25,9 @@ def answer(number, said, expected="yes"):
     return row | {"answer": said, "correct": said == expected}
 
 
-def frame(merits, details=None, reasons=None):
-    table = pd.DataFrame(KEYS, columns=["prompt_id", "k"])
+def frame(scores, details=None, reasons=None, lower=False):
+    table = pd.DataFrame(KEYS, columns=["prompt_id", "k"]).assign(score=scores)
+    merits = -table["score"] if lower else table["score"]
     return table.assign(merit=merits, abstained=reasons or [None] * 3, details=details or [None] * 3)
 
 
@@ -36,9 +37,9 @@ def asked(*answers):
 
 def scores():
     right, wrong = asked(answer("a", "yes"), answer("b", "yes")), asked(answer("a", None), answer("b", "no"))
-    base = {"tifa": frame([0.123456789, 1.0, 0.0], [right, right, wrong]), "piqe": frame([1.0, 2.0, 3.0])}
+    base = {"tifa": frame([0.123456789, 1.0, 0.0], [right, right, wrong]), "piqe": frame([1.0, 2.0, 3.0], lower=True)}
     blank = frame([1.0, float("nan"), 1.0], [right, None, right], [None, "the image is blank", None])
-    return {"base": base, "mixture": {"tifa": blank, "piqe": frame([1.0, 2.0, 4.0])}}
+    return {"base": base, "mixture": {"tifa": blank, "piqe": frame([1.0, 2.0, 4.0], lower=True)}}
 
 
 def described(**changes):
@@ -75,10 +76,10 @@ def test_answers_are_marked_right_or_said(shown):
     ]
 
 
-def test_metrics_say_their_unit_and_whether_they_select(shown):
+def test_metrics_say_their_unit_whether_they_select_and_where_lower_is_better(shown):
     assert shown.content["metrics"] == [
         {"name": "tifa", "unit": 0.5, "selects": True},
-        {"name": "piqe", "unit": 0.0, "selects": False},
+        {"name": "piqe", "unit": 0.0, "selects": False, "lower": True},
     ]
 
 

@@ -24,6 +24,7 @@ DATA = {
         {"name": "tifa", "unit": 0.25, "selects": True},
         {"name": "flat", "unit": 0, "selects": True},
         {"name": "judge", "unit": 1, "selects": False},
+        {"name": "niqe", "unit": 2, "selects": False, "lower": True},
     ],
     "prompts": [
         ["p0", "a Red circle", "single", "seen", []],
@@ -31,10 +32,10 @@ DATA = {
         ["p2", "a red star", "single", "held_out", []],
     ],
     "items": [
-        [0, 0, [[1.0, 0.5, 0, 5], [2.0, 0.5, 9, 1]], [None, None]],
-        [1, 0, [[1.0, 0.5, 0, 5], [0.5, 1.0, 9, 6]], [None, None]],
-        [2, 0, [[REASON, 0.5, 0, 5], [0.5, 0.25, 9, 5]], [None, None]],
-        [2, 1, [[REASON, REASON, 0, 5], [1.0, 1.0, 9, 4]], [None, None]],
+        [0, 0, [[1.0, 0.5, 0, 5, 8], [2.0, 0.5, 9, 1, 3]], [None, None]],
+        [1, 0, [[1.0, 0.5, 0, 5, 8], [0.5, 1.0, 9, 6, 9]], [None, None]],
+        [2, 0, [[REASON, 0.5, 0, 5, 8], [0.5, 0.25, 9, 5, 8]], [None, None]],
+        [2, 1, [[REASON, REASON, 0, 5, 8], [1.0, 1.0, 9, 4, 6]], [None, None]],
     ],
 }
 
@@ -58,6 +59,18 @@ def listed(**choice):
 def test_a_gain_is_the_difference_from_base_on_the_same_image():
     assert call("gain", DATA["items"][0], 1, 0) == 1.0
     assert call("gain", DATA["items"][0], 1, 3) == -4
+
+
+def test_where_lower_is_better_a_lower_score_is_a_gain_and_comes_first():
+    """NIQE goes from 8 to 3, 9, 8, 6: gains of 5, -1, 0, 2."""
+    assert [call("gain", item, 1, 4) for item in DATA["items"]] == [5, -1, 0, 2]
+    assert listed(order="best", metric=4) == [0, 3, 2, 1]
+
+
+def test_where_lower_is_better_the_gain_in_all_aspects_together_points_up():
+    selecting = [metric | {"selects": metric["name"] == "niqe"} for metric in DATA["metrics"]]
+    data = DATA | {"metrics": selecting}
+    assert [call("together", item, 1, data=data) for item in DATA["items"]] == [2.5, -0.5, 0, 1]
 
 
 def test_an_image_without_a_score_has_no_gain():

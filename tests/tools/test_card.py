@@ -69,11 +69,12 @@ def test_without_metrics_it_says_so(run, settings):
 
 def test_gains_stand_there_with_their_intervals(run, settings):
     entry = {"mean": 0.75, "gain": 0.05, "low": 0.01, "high": 0.09, "win_rate": 0.6, "abstained": 0}
-    metrics(
-        run, "evaluate", {"base": {"tifa": {"mean": 0.7, "abstained": 0}}, "mixture": {"tifa": entry}, "summary": {}}
-    )
+    base = {"tifa": {"mean": 0.7, "abstained": 0}}
+    mixture = {"tifa": entry, "niqe": entry | {"lower_is_better": True}}
+    metrics(run, "evaluate", {"base": base, "mixture": mixture, "summary": {}})
     metrics(run, "prompts", {"train": {"prompts": 160}})
     metrics(run, "select/colour", {"picks": 12, "candidates": 320})
     _, body = parts(card.card("mixture", recipes.read(run / "mixture"), settings))
     assert "| tifa | 0.7500 | +0.0500 [+0.0100, +0.0900] | 0.60 |" in body
+    assert "| niqe (lower is better) | 0.7500 | +0.0500 " in body
     assert "for each of 160 prompts" in body and "- colour: 12 of 320" in body and "- form: unknown" in body

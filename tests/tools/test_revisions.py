@@ -57,6 +57,17 @@ def test_means_and_gains_stand_beside_each_other(clone):
     assert row["gain before"] == "+0.1000 [+0.0900, +0.1100]" and table.iloc[0]["gain before"] == ""
 
 
+def test_where_lower_is_better_means_stand_in_their_unit_and_a_fall_is_a_change_above_zero():
+    """PIQE goes from 44 to 40: an older record, which does not tell the direction, takes it from the other."""
+    lower, untold = ({"mean": 40.0, "abstained": 0} | told for told in ({"lower_is_better": True}, {}))
+    for before, after in ((lower, lower), (untold, lower), (lower, untold)):
+        records = [Evaluation.model_validate({"base": {"piqe": each}, "summary": {}}) for each in (before, after)]
+        records[0].of("base", "piqe").mean = 44.0
+        (row,) = revisions.changes(*records).to_dict("records")
+        assert (row["before"], row["after"], row["change"]) == (44.0, 40.0, 4.0)
+        assert row["metric"] == "piqe (lower is better)"
+
+
 def test_only_what_both_have_is_compared():
     before, after = results(0.0), results(0.0)
     after["geometry"] = {"tifa": entry(0.5, 0.0)}

@@ -47,6 +47,16 @@ def test_the_gain_of_one_union_over_another_stands_in_the_summary(here):
     assert lines[-1] == ["mixture_minus_uniform", "-0.125", "[-0.250,", "+0.000]"]
 
 
+def test_a_metric_of_which_less_is_better_says_so_in_its_column(here):
+    base = {"niqe": {"mean": 8.0, "abstained": 0, "lower_is_better": True}}
+    lines = printed(here, {"base": base, "mixture": {"niqe": ENTRY | {"lower_is_better": True}}, "summary": {}})
+    assert lines == [
+        ["variant", "niqe", "(lower", "is", "better)"],
+        ["base", "(mean)", "8.0000"],
+        ["mixture", "+0.0500", "[-0.0100,", "+0.1100]"],
+    ]
+
+
 def test_times_are_those_of_the_last_run(here):
     (here / "work").mkdir()
     rows = [{"stage": "generate", "seconds": seconds} for seconds in (9.0, 2.0)]

@@ -17,6 +17,8 @@ from versat2i.settings import complaints, params
 def main(before: str, after: str, images: Path | None, variant: str, rows: int) -> None:
     """Compare the results of two git revisions, BEFORE and AFTER (default: the files as they are now).
 
+    Means stand in the metric's own unit; a change or gain above zero is better.
+
     \b
     Examples:
         versat2i compare HEAD

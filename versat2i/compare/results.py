@@ -41,12 +41,19 @@ class Result(Gain):
         win_rate: share of prompts on which the variant is better than base; a tie is half.
         abstained: images that the evaluator did not judge.
         more_abstentions: whether base has fewer of them.
+        lower_is_better: whether a low mean is a good one.
     """
 
     mean: Number | None = None
     win_rate: Number | None = None
     abstained: Count
     more_abstentions: bool = False
+    lower_is_better: bool = False
+
+
+def title(metric: str, lower_is_better: bool) -> str:
+    """A metric's name above its means, with its direction where that is not the usual one."""
+    return f"{metric} (lower is better)" if lower_is_better else metric
 
 
 class Together(Gain):

@@ -32,15 +32,16 @@ def compare(scores: Scores, *, metrics: Sequence[str], seed: int, resamples: int
 
     Returns:
         ``{variant: {metric: {mean, gain, low, high, win_rate, abstained}}}``, base with ``mean`` and
-        ``abstained`` only, ``more_abstentions: True`` where there are more than base has; and
-        ``summary``, see `standardised_gain`. Numbers have 6 decimals; one that cannot be computed
-        (nothing scored) is left out.
+        ``abstained`` only, ``more_abstentions: True`` where there are more than base has,
+        ``lower_is_better: True`` where that is so; and ``summary``, see `standardised_gain`. Numbers have
+        6 decimals; one that cannot be computed (nothing scored) is left out.
     """
     check(scores, metrics)
     means = prompt_means(scores)
     counts = bootstrap_counts(len(next(iter(means.values()))), seed=seed, resamples=resamples)
+    lower = {metric: any(map(lower_is_better, (frames[metric] for frames in scores.values()))) for metric in means}
     result: Comparison = {
-        variant: {metric: _entry(scores, means[metric], variant, metric, counts) for metric in frames}
+        variant: {metric: _entry(scores, means[metric], variant, metric, counts, lower[metric]) for metric in frames}
         for variant, frames in scores.items()
     }
     return result | {"summary": _summary(means, metrics, counts)}
@@ -49,6 +50,12 @@ def compare(scores: Scores, *, metrics: Sequence[str], seed: int, resamples: int
 def by_metric(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """An evaluation table as one frame a metric, as `compare` takes it."""
     return {str(metric): frame.reset_index(drop=True) for metric, frame in table.groupby("metric", sort=False)}
+
+
+def lower_is_better(frame: pd.DataFrame) -> bool:
+    """Whether the merits of one metric are the negatives of its scores; no where every score is zero."""
+    known = judged(frame)
+    return bool((known["merit"] != known["score"]).any())
 
 
 def by_group(
@@ -214,7 +221,9 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(float(value), 6) + 0.0 for name, value in values.items() if np.isfinite(value)}
 
 
-def _entry(scores: Scores, table: pd.DataFrame, variant: str, metric: str, counts: np.ndarray) -> dict[str, float]:
+def _entry(
+    scores: Scores, table: pd.DataFrame, variant: str, metric: str, counts: np.ndarray, lower: bool
+) -> dict[str, float]:
     """One variant in one metric; ``table`` holds the prompt means of all variants."""
     frame, base = scores[variant][metric], scores[BASE][metric]
     abstained, in_base = (len(each) - len(judged(each)) for each in (frame, base))
@@ -222,7 +231,8 @@ def _entry(scores: Scores, table: pd.DataFrame, variant: str, metric: str, count
     if variant != BASE:
         gain = (table[variant] - table[BASE]).to_numpy()
         numbers |= {"gain": _mean(gain), **interval(resampled_mean(gain, counts)), "win_rate": _win_rate(gain)}
-    found = Result(**_rounded(numbers), abstained=abstained, more_abstentions=abstained > in_base)
+    more = abstained > in_base
+    found = Result(**_rounded(numbers), abstained=abstained, more_abstentions=more, lower_is_better=lower)
     return found.model_dump(exclude_defaults=True)
 
 

@@ -50,11 +50,11 @@ def describe(
         headline: the variant to start with.
 
     Returns:
-        The items, and ``variants``, ``headline``, ``metrics`` (``name, unit, selects``), ``prompts``
-        (``id, text, category, source, questions``, the last as pairs of question and right answer) and
-        ``items`` (prompt's number, k, scores ``[variants][metrics]``: a number, or the reason why there
-        is none, answers ``[variants][questions]``: 0 if right, else the answer or null for "cannot
-        tell"; null instead of a variant's answers where none was asked).
+        The items, and ``variants``, ``headline``, ``metrics`` (``name, unit, selects``, and ``lower`` where
+        lower is better), ``prompts`` (``id, text, category, source, questions``, the last as pairs of
+        question and right answer) and ``items`` (prompt's number, k, scores ``[variants][metrics]``: a number in
+        the metric's own unit, or the reason why there is none, answers ``[variants][questions]``: 0 if right,
+        else the answer or null for "cannot tell"; null instead of a variant's answers where none was asked).
 
     Raises:
         ValueError: a prompt is not in the table, or a variant lacks an image.
@@ -75,11 +75,16 @@ def describe(
     content = {
         "variants": list(scores),
         "headline": headline,
-        "metrics": [{"name": m.metric, "unit": units[m.metric], "selects": m.aspect is not None} for m in measures],
+        "metrics": [_metric(measure, units[measure.metric]) for measure in measures],
         "prompts": [[*row, list(questions.get(row[0], {}).values())] for row in texts],
         "items": rows,
     }
     return Browser(items, content)
+
+
+def _metric(measure: Measure, unit: float) -> dict[str, Any]:
+    direction = {} if measure.higher_is_better else {"lower": True}
+    return {"name": measure.metric, "unit": unit, "selects": measure.aspect is not None} | direction
 
 
 def _keys(scores: Scores, place: Mapping[str, int]) -> list[Key]:
@@ -95,11 +100,11 @@ def _keys(scores: Scores, place: Mapping[str, int]) -> list[Key]:
 
 
 def _values(frame: pd.DataFrame, variant: str, items: Mapping[Key, int]) -> dict[Key, float | str]:
-    """The merit of each image, or the reason why it has none."""
-    rows = zip(frame["prompt_id"], frame["k"], frame["merit"], frame["abstained"], strict=True)
+    """The score of each image, or the reason why it has none."""
+    rows = zip(frame["prompt_id"], frame["k"], frame["score"], frame["abstained"], strict=True)
     found = {
-        (prompt_id, int(k)): reason if isinstance(reason, str) else float(f"{merit:.{DIGITS}g}")
-        for prompt_id, k, merit, reason in rows
+        (prompt_id, int(k)): reason if isinstance(reason, str) else float(f"{score:.{DIGITS}g}")
+        for prompt_id, k, score, reason in rows
     }
     if missing := sorted(items.keys() - found.keys()):
         raise ValueError(

@@ -3,11 +3,12 @@
 /* Which images the browser shows, and in which order. It knows no page, so that it can be run by itself.
    `data` is what prompts.js holds; an item is [prompt, k, scores[variant][metric], answers[variant]]. */
 const order = {
-  /* The gain of a variant over base on one image, in the unit of the metric; null where one has no score. */
+  /* The gain of a variant over base on one image, above zero where it is better; null where one has no score. */
   gain(data, item, variant, metric) {
     const base = data.variants.indexOf("base");
     const [mine, other] = [item[2][variant][metric], item[2][base][metric]];
-    return typeof mine === "number" && typeof other === "number" ? mine - other : null;
+    if (typeof mine !== "number" || typeof other !== "number") return null;
+    return data.metrics[metric].lower ? other - mine : mine - other;
   },
 
   /* The mean over the aspects of the gain in standard deviations of base; null where no aspect has one. */

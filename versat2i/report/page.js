@@ -105,7 +105,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const details = make("details", {}, make("summary", { text: "All scores and questions" }));
     details.addEventListener("toggle", () => {
       if (details.childElementCount > 1) return;
-      details.append(table("Scores", data.metrics.map(({ name }) => name), (v, m) => score(item[2][v][m])));
+      const names = data.metrics.map(({ name, lower }) => name + (lower ? " (lower is better)" : ""));
+      details.append(table("Scores", names, (v, m) => score(item[2][v][m])));
       const questions = data.prompts[item[0]][4];
       if (!questions.length) return;
       const rows = questions.map(([question, right]) => `${question} (${right})`);

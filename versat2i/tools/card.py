@@ -8,7 +8,7 @@ import yaml
 
 from versat2i import rewards
 from versat2i.adapters import mixture_files
-from versat2i.compare.results import Evaluation
+from versat2i.compare.results import Evaluation, title
 from versat2i.formats import metrics, records
 from versat2i.formats import recipe as recipes
 from versat2i.formats.recipe import Recipe
@@ -101,7 +101,8 @@ def _results(name: str) -> str:
     rows = ["| metric | mean | gain over base, 95 % interval | win rate |", "|---|---|---|---|"]
     for metric, result in found.items():
         if result.mean is not None and result.win_rate is not None:
-            rows.append(f"| {metric} | {result.mean:.4f} | {result.told()} | {result.win_rate:.2f} |")
+            named = title(metric, result.lower_is_better)
+            rows.append(f"| {named} | {result.mean:.4f} | {result.told()} | {result.win_rate:.2f} |")
     return "\n".join(rows) + "\n\nPaired by prompt and seed; the interval is a bootstrap over prompts."
 
 

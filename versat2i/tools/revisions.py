@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from versat2i.compare import grid
-from versat2i.compare.results import Evaluation
+from versat2i.compare.results import Evaluation, title
 from versat2i.formats import metrics as metric_files
 from versat2i.formats import records, tables
 from versat2i.work import commands, places
@@ -53,8 +53,9 @@ def changes(before: Evaluation, after: Evaluation) -> pd.DataFrame:
         after: the other's.
 
     Returns:
-        ``variant, metric, before, after, change, gain before, gain after``: means, and gains over base
-        with their 95 % intervals as text (none for base itself).
+        ``variant, metric, before, after, change, gain before, gain after``: means in the metric's own
+        unit, their change (above zero is better), and gains over base with their 95 % intervals as text
+        (none for base itself).
     """
     rows = []
     for variant, results in after.variants.items():
@@ -62,7 +63,9 @@ def changes(before: Evaluation, after: Evaluation) -> pd.DataFrame:
             old = before.variants.get(variant, {}).get(metric)
             if old is not None and old.mean is not None and new.mean is not None:
                 gains = ["" if each.gain is None else each.told() for each in (old, new)]
-                rows.append((variant, metric, old.mean, new.mean, new.mean - old.mean, *gains))
+                lower = old.lower_is_better or new.lower_is_better
+                change = old.mean - new.mean if lower else new.mean - old.mean
+                rows.append((variant, title(metric, lower), old.mean, new.mean, change, *gains))
     return pd.DataFrame(rows, columns=["variant", "metric", "before", "after", "change", "gain before", "gain after"])
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from versat2i.compare.results import Evaluation, Together
+from versat2i.compare.results import Evaluation, Together, title
 from versat2i.formats import records
 from versat2i.work import places, timings
 
@@ -13,7 +13,7 @@ def _results(found: Evaluation) -> list[str]:
     """Variants x metrics: base's mean, then each variant's gain with its 95 % interval."""
     base = found.variants[BASE]
     means = ["-" if result.mean is None else f"{result.mean:.4f}" for result in base.values()]
-    rows = {"variant": list(base), "base (mean)": means}
+    rows = {"variant": [title(name, result.lower_is_better) for name, result in base.items()], "base (mean)": means}
     for variant, results in found.variants.items():
         if variant != BASE:
             rows[variant] = [results[name].told() if name in results else "-" for name in base]
