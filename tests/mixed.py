@@ -5,7 +5,8 @@ import torch
 
 from versat2i.adapters import mixture
 
-SCOPES = ("token", "image", "layer")
+INPUTS = ("token", "image", "layer")  # scopes of gates that need no more than their layer's input
+SCOPES = (*INPUTS, "time", "prompt")
 CONV = "down_blocks.1.resnets.0.conv1"
 Q, TEXT_K = (f"mid_block.attentions.0.transformer_blocks.0.{name}" for name in ("attn1.to_q", "attn2.to_k"))
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from mixed import CONV, SCOPES, TEXT_K, Q, attach
+from mixed import CONV, INPUTS, TEXT_K, Q, attach
 
 from versat2i.adapters.gated_layer import Gate, mix
 
@@ -18,7 +18,7 @@ def test_two_products_equal_the_loop_over_experts():
     torch.testing.assert_close(mix(x, torch.cat(downs), torch.cat(ups, dim=1), gate, owner), loop)
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", INPUTS)
 def test_mixed_layer_equals_its_formula_with_missing_experts(scope):
     _, mixed = attach(scope, spread=0.5)
     for module in (Q, TEXT_K):
@@ -33,7 +33,7 @@ def test_mixed_layer_equals_its_formula_with_missing_experts(scope):
         torch.testing.assert_close(layer(x), expected)
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", INPUTS)
 def test_mixed_convolution_equals_its_formula_at_each_place(scope):
     _, mixed = attach(scope, spread=0.5)
     layer, expert = mixed.layers[CONV], mixed.adapters[1]

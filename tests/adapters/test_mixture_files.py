@@ -5,7 +5,7 @@ import json
 import pytest
 import tiny
 import torch
-from mixed import SCOPES, attach, experts, run
+from mixed import INPUTS, SCOPES, attach, experts, run
 from torch import nn
 
 from versat2i.adapters import mixture, mixture_files
@@ -76,7 +76,7 @@ def test_mixture_of_another_model_is_refused(tmp_path):
         mixture_files.load(nn.Linear(2, 2), tmp_path)
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", INPUTS)
 def test_a_saved_mixture_collapses_as_it_would_have_before(scope, tmp_path):
     model, mixed = attach(scope, spread=0.5)
     run(model)

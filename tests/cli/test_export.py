@@ -25,6 +25,19 @@ def test_an_expert_is_two_files_and_a_mixture_a_folder_besides(clone):
     assert written[-1] == "out/mixture" and (clone / "out/mixture/README.md").is_file()
 
 
+def test_a_mixture_whose_gates_follow_the_timestep_is_a_folder_alone_and_one_line_says_why(clone):
+    loaded = diffusion.load(params.load().model)
+    mixed = mixture.attach(loaded.denoiser, [tiny.adapter(loaded.denoiser, "geometry")], "time")
+    for parameter in mixed.parameters():
+        parameter.data += 0.1
+    mixture_files.save(mixed, clone / "mixture", loaded.identity)
+    result = run("export", "mixture", "--out", "out")
+    said = result.output.splitlines()
+    assert result.exit_code == 0 and len(said) == 2 and said[1] == "wrote out/mixture"
+    assert said[0].startswith("mixture: no file for other tools: its gates follow the timestep (scope: time)")
+    assert [path.name for path in (clone / "out").iterdir()] == ["mixture"]
+
+
 def test_a_folder_without_an_adapter_is_one_line(clone):
     result = run("export", "nothing")
     assert result.exit_code == 1 and "nothing" in result.output and len(result.output.splitlines()) == 1

@@ -15,7 +15,7 @@ def mixed(scope):
     return denoiser, mixture.attach(denoiser, [tiny.adapter(denoiser, name) for name in ("colour", "form")], scope)
 
 
-@pytest.mark.parametrize("scope", ["token", "image", "layer"])
+@pytest.mark.parametrize("scope", ["token", "image", "layer", "time", "prompt"])
 def test_gates_start_uniform(scope):
     denoiser, gates = mixed(scope)
     with torch.no_grad():

@@ -69,7 +69,7 @@ def test_a_merge_is_written_as_a_folder_that_loads_and_has_no_losses(model, part
     assert moved(model, tmp_path / variant) > 1e-3
 
 
-@pytest.mark.parametrize("scope", ["token", "image", "layer"])
+@pytest.mark.parametrize("scope", get_args(params.Gates.model_fields["scope"].annotation))
 def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, store, scope):
     metrics, curve, done = unite("mixture", model, parts, tmp_path / "mixture", scope=scope)
     assert len(curve) == metrics["steps"] == 3

@@ -3,8 +3,9 @@
     y = W x + lambda sum_i g_i s_i B_i A_i x,      g = softmax((E norm(h) + b) / tau)
 
 W and the experts (B_i A_i, scale s_i) are frozen; E, b, tau and lambda are learned. h is each token of
-the layer's input (scope ``token``), their mean (``image``), or nothing (``layer``: b alone). The gate
-of MoLE (Wu et al. 2024) reads all tokens flattened, which ties it to one resolution; these do not.
+the layer's input (scope ``token``), their mean (``image``), the timestep's embedding (``time``), the
+prompt's (``prompt``; both: `conditions`), or nothing (``layer``: b alone). The gate of MoLE (Wu et al.
+2024) reads all tokens flattened, which ties it to one resolution; these do not.
 In a convolution W and A_i are kernels of one size, B_i is 1x1, and each place of the image is a token.
 """
 
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from versat2i.adapters.conditions import Condition, pool
 from versat2i.formats.recipe import Scope
 from versat2i.models.diffusion import names
 
@@ -55,12 +57,11 @@ class Gate(nn.Module):
         """Weights that sum to 1 over experts.
 
         Args:
-            x: layer input, ``[batch, tokens, d_in]``.
+            x: layer input, ``[batch, tokens, d_in]``; of ``time`` and ``prompt`` their vector, ``[batch, 1, d]``.
             mask: True where a token is not padding, ``[batch, tokens]``; only ``image`` looks at it.
 
         Returns:
-            ``[batch, tokens, experts]`` for ``token``, ``[batch, 1, experts]`` for ``image``,
-            ``[experts]`` for ``layer``.
+            ``[batch, tokens, experts]`` for ``token``, ``[experts]`` for ``layer``, else ``[batch, 1, experts]``.
         """
         with torch.autocast(x.device.type, enabled=False):
             return torch.softmax(self._logits(x, mask) / self.log_tau.float().exp(), dim=-1)
@@ -68,21 +69,8 @@ class Gate(nn.Module):
     def _logits(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if self.weight is None:
             return self.bias.float()
-        hidden = _pool(x.float(), mask) if self.scope == "image" else x.float()
+        hidden = pool(x.float(), mask) if self.scope == "image" else x.float()
         return F.linear(F.layer_norm(hidden, hidden.shape[-1:]), self.weight.float(), self.bias.float())
-
-
-def _pool(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over the tokens that are not padding, ``[batch, 1, d_in]``."""
-    if mask is None:
-        return x.mean(dim=1, keepdim=True)
-    if mask.shape != x.shape[:2]:
-        raise ValueError(
-            f"the mask of the text is {list(mask.shape)}, its embeddings are {list(x.shape[:2])}: expected is the "
-            "mask of these very embeddings, [batch, tokens], with guidance those of the empty prompts too"
-        )
-    kept = mask.to(x)[..., None]
-    return (x * kept).sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 class Mixed(nn.Module):
@@ -92,13 +80,23 @@ class Mixed(nn.Module):
     up: Tensor
     owner: Tensor
 
-    def __init__(self, base: nn.Linear | nn.Conv2d, down: Tensor, up: Tensor, ranks: list[int], scope: Scope) -> None:
+    def __init__(
+        self,
+        base: nn.Linear | nn.Conv2d,
+        down: Tensor,
+        up: Tensor,
+        ranks: list[int],
+        scope: Scope,
+        condition: Condition | None = None,
+    ) -> None:
         super().__init__()
         self.base = base
         owner = torch.eye(len(ranks)).repeat_interleave(torch.tensor(ranks), dim=1)
         for name, value in {"down": down, "up": up, "owner": owner}.items():
             self.register_buffer(name, value.to(base.weight), persistent=False)
-        self.gate = Gate(scope, len(ranks), base.weight.shape[1]).to(base.weight.device)
+        self.condition = condition  # what the gate looks at, where that is not the layer's input
+        width = base.weight.shape[1] if condition is None else condition.width
+        self.gate = Gate(scope, len(ranks), width).to(base.weight.device)
         self.train(base.training)
         self.mask: Tensor | None = None  # of the text, while one is given
         self.layout: names.Layout = names.text_alone  # where the text's tokens stand in the input
@@ -137,7 +135,10 @@ class Mixed(nn.Module):
     def _weights(self, x: Tensor) -> Tensor:
         if self.fixed is not None:
             return self.fixed
-        gate = self.gate(x, None if self.mask is None else self.layout(self.mask, x.shape[1]))
+        if self.condition is not None:
+            gate = self.gate(self.condition.hidden)
+        else:
+            gate = self.gate(x, None if self.mask is None else self.layout(self.mask, x.shape[1]))
         mean = gate.flatten(end_dim=-2).mean(dim=0) if gate.ndim > 1 else gate
         if self.training and torch.is_grad_enabled():
             self.last = mean

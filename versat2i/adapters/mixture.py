@@ -11,6 +11,8 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from versat2i.adapters import conditions
+from versat2i.adapters.conditions import Condition
 from versat2i.adapters.gated_layer import Mixed, MixedConv, MixedLinear
 from versat2i.adapters.lora import Adapter
 from versat2i.adapters.merges import concatenate, shapes, stack
@@ -28,10 +30,19 @@ class Mixture:
         adapters: the experts, as they were read.
         scope: what the gates look at.
         layers: the mixed layers by module name.
+        condition: of scope ``time`` and ``prompt``, what the gates look at.
     """
 
-    def __init__(self, denoiser: nn.Module, adapters: list[Adapter], scope: Scope, layers: dict[str, Mixed]) -> None:
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        adapters: list[Adapter],
+        scope: Scope,
+        layers: dict[str, Mixed],
+        condition: Condition | None,
+    ) -> None:
         self.denoiser, self.adapters, self.scope, self.layers = denoiser, adapters, scope, layers
+        self.condition = condition
 
     def parameters(self) -> list[nn.Parameter]:
         """E, b, tau and lambda of every layer."""
@@ -115,27 +126,30 @@ class Mixture:
 
     @contextmanager
     def masking(self, mask: Tensor | None) -> Iterator[None]:
-        """Leave padding out of what the gates of layers that read text pool over.
+        """Leave padding out of the text that gates pool over.
 
         With gradient checkpointing the backward pass, which runs the layers again, belongs inside too.
 
         Args:
             mask: True where a text token is not padding, ``[batch, tokens]``; None: there is no padding.
         """
-        before = [layer.mask for layer in self._text_layers()]
+        before = [reader.mask for reader in self._readers()]
         try:
             self.mask_text(mask)
             yield
         finally:
-            for layer, kept in zip(self._text_layers(), before, strict=True):
-                layer.mask = kept
+            for reader, kept in zip(self._readers(), before, strict=True):
+                reader.mask = kept
 
     def mask_text(self, mask: Tensor | None) -> None:
         """As `masking`, until the next call."""
-        for layer in self._text_layers():
-            layer.mask = mask
+        for reader in self._readers():
+            reader.mask = mask
 
-    def _text_layers(self) -> list[Mixed]:
+    def _readers(self) -> list[Mixed | Condition]:
+        """What looks at text: the layers that read it, or the condition in place of them."""
+        if self.condition is not None:
+            return [self.condition]
         known = names.of(self.denoiser)
         return [layer for module, layer in self.layers.items() if known.layout(module) is not None]
 
@@ -143,6 +157,8 @@ class Mixture:
         """Put the original layers back."""
         for module, layer in self.layers.items():
             self.denoiser.set_submodule(module, layer.base)
+        if self.condition is not None:
+            self.condition.forget()
         delattr(self.denoiser, MASKING)
 
 
@@ -178,8 +194,9 @@ def attach(
     bases = {module: _base(denoiser, module, shape) for module, shape in layers.items()}
     denoiser.requires_grad_(False)
     ranks = [adapter.rank for adapter in adapters]
+    condition = conditions.of(denoiser, scope)
     mixed = {
-        module: KINDS[type(base)](base, *stack(adapters, module, layers[module]), ranks, scope)
+        module: KINDS[type(base)](base, *stack(adapters, module, layers[module]), ranks, scope, condition)
         for module, base in bases.items()
     }
     reading = names.of(denoiser)
@@ -189,7 +206,7 @@ def attach(
         denoiser.set_submodule(module, layer)
     if training:
         denoiser.train()
-    made = Mixture(denoiser, adapters, scope, mixed)
+    made = Mixture(denoiser, adapters, scope, mixed, condition)
     setattr(denoiser, MASKING, made.masking)
     return made
 
@@ -224,16 +241,36 @@ def _base(denoiser: nn.Module, module: str, shape: tuple[int, ...]) -> nn.Linear
     return layer
 
 
+def follows(scope: Scope, gates: dict[str, Tensor]) -> str | None:
+    """Why gates cannot become one LoRA; None where they can: any E of scope ``time`` or ``prompt`` is not zero.
+
+    Args:
+        scope: what they look at.
+        gates: `Mixture.state_dict`.
+    """
+    if scope not in ("time", "prompt") or not any(gates[name].any() for name in gates if name.endswith(".weight")):
+        return None
+    return (
+        f"its gates follow the {'timestep' if scope == 'time' else scope} (scope: {scope}), which one ordinary LoRA "
+        "cannot. Load its folder by versat2i.load, or train it with scope: layer"
+    )
+
+
 def collapse(mixture: Mixture, name: str, mean_gates: dict[str, Tensor] | None = None) -> Adapter:
     """Bake mean gates into one ordinary LoRA, ``sum_i lambda g_i s_i B_i A_i`` of rank ``sum_i r_i``.
 
-    Exact for scope ``layer``; for the others the gates no longer follow the input.
+    Exact for scope ``layer``; for ``token`` and ``image`` the gates no longer follow the input.
 
     Args:
         mixture: the trained mixture.
         name: of the result.
         mean_gates: ``[experts]`` for each layer; None: those of `Mixture.mean_gates`.
+
+    Raises:
+        ValueError: the gates follow the timestep or the prompt, which is all that they were made for.
     """
+    if reason := follows(mixture.scope, mixture.state_dict()):
+        raise ValueError(reason)
     gates = mixture.mean_gates() if mean_gates is None else mean_gates
     weights = {
         module: (layer.gate.scale.detach() * gates[module]).float().cpu() for module, layer in mixture.layers.items()

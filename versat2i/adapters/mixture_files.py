@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from versat2i.adapters.lora import Adapter
 from versat2i.adapters.merges import concatenate
-from versat2i.adapters.mixture import Mixture, attach
+from versat2i.adapters.mixture import Mixture, attach, follows
 from versat2i.formats import recipe as recipes
 from versat2i.formats import tensors
 from versat2i.formats.recipe import Expert, Recipe
@@ -77,11 +77,22 @@ def load(denoiser: nn.Module, folder: Path) -> Mixture:
     return mixture
 
 
+def refusal(folder: Path) -> str | None:
+    """Why a saved mixture cannot become one LoRA, None where it can; see `mixture.follows`.
+
+    Raises:
+        ValueError: a file is missing or damaged.
+    """
+    gates, _ = tensors.read(folder / GATES)
+    return follows(recipes.read(folder).scope, gates)
+
+
 def collapsed(folder: Path, name: str) -> Adapter:
     """A saved mixture as one ordinary LoRA, without its base model; see `mixture.collapse`.
 
     Raises:
-        ValueError: a file is missing or damaged, or the mixture was saved without its mean gates.
+        ValueError: a file is missing or damaged, the mixture was saved without its mean gates, or its gates follow the
+            timestep or the prompt.
     """
     recipe = recipes.read(folder)
     means = _recorded(recipe)
@@ -90,6 +101,8 @@ def collapsed(folder: Path, name: str) -> Adapter:
     experts = [_expert(expert, weights) for expert in recipe.experts]
     if not means or any(f"{module}.scale" not in gates for module in means):
         raise ValueError(f"{folder / RECIPE}: has no mean gates to bake in. Run `dvc repro mix` to make it again")
+    if reason := follows(recipe.scope, gates):
+        raise ValueError(f"{folder}: {reason}")
     return concatenate(experts, {module: gates[f"{module}.scale"] * mean for module, mean in means.items()}, name)
 
 

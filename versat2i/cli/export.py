@@ -15,8 +15,9 @@ from versat2i.settings import params
 def main(adapters: tuple[Path, ...], out: Path, replace: bool) -> None:
     """Write ADAPTERS as files for diffusers and for ComfyUI and A1111 (kohya's names).
 
-    A mixture becomes one ordinary LoRA with its mean gates baked in, and beside it a folder with the
-    full mixture and a model card, ready for a hub. Nothing here uploads it: that is one command of yours.
+    A mixture becomes one ordinary LoRA with its mean gates baked in (not of scope time or prompt), and
+    beside it a folder with the full mixture and a model card, ready for a hub. Nothing here uploads it:
+    that is one command of yours.
     Files are called as their adapters; where two share a name, what tells their paths apart is added.
 
     \b
@@ -31,8 +32,12 @@ def main(adapters: tuple[Path, ...], out: Path, replace: bool) -> None:
 
     folders = list({export.place(folder): folder for folder in adapters}.values())
     for folder, name in zip(folders, export.called(folders), strict=True):
-        written = export.export(folder, out, name, replace)
-        if mixture_files.holds(folder):
+        mixed = mixture_files.holds(folder)
+        reason = mixture_files.refusal(folder) if mixed else None
+        if reason:
+            click.echo(f"{name}: no file for other tools: {reason}")
+        written = [] if reason else export.export(folder, out, name, replace)
+        if mixed:
             written.append(card.publishable(folder, out / name, params.load(), replace))
         for path in written:
             click.echo(f"wrote {path}")

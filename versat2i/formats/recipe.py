@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from versat2i.formats import records
 from versat2i.work.places import RECIPE
 
-Scope = Literal["token", "image", "layer"]
+Scope = Literal["token", "image", "layer", "time", "prompt"]
 
 
 class Expert(BaseModel):

@@ -240,7 +240,7 @@ class Gates(Training):
     """A gated mixture of the experts."""
 
     kind: Literal["gates"]
-    scope: Literal["token", "image", "layer"]
+    scope: Literal["token", "image", "layer", "time", "prompt"]  # what a gate looks at
     balance: Annotated[float, Field(ge=0)]
     scale: Annotated[float, Field(gt=0)]  # where lambda starts: 1 is the uniform merge, N the sum of N experts
 

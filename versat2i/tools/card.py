@@ -75,7 +75,8 @@ import versat2i
 
 pipe = versat2i.load("path/to/this/folder")  # an ordinary diffusers pipeline, the mixture in place
 ```
-Tools that know only ordinary LoRA files take the collapsed one, in which the gates no longer follow the image."""
+Tools that know only ordinary LoRA files take the collapsed one, in which the gates no longer follow the image;
+of scope `time` and `prompt` there is none."""
 
 _LIMITS = """What the base model cannot draw at all, its own images cannot teach. The evaluators named here chose the
 training images: what they do not see has not been improved, and what they misjudge may have been learned. The gains
