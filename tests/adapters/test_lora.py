@@ -3,6 +3,7 @@
 from typing import get_args
 
 import pytest
+import tiny
 import torch
 from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
@@ -99,6 +100,22 @@ def test_plain_diffusers_loads_what_was_trained(loaded, model_folder, tmp_path, 
     expected = run(loaded.denoiser)
     assert (expected - base).abs().max() > 0.01
     torch.testing.assert_close(run(plain.unet), expected)
+
+
+def test_a_lora_with_weights_is_put_in_beside_others_and_alone_active(model):
+    """As merged into the weights: ``W + scale B A``."""
+    denoiser, plain = (diffusion.load(model).denoiser for _ in range(2))
+    other, own = (tiny.adapter(plain, name, alpha=0.3, targets=("to_q", "conv1")) for name in ("form", "colour"))
+    state = torch.get_rng_state()
+    lora.insert(denoiser, other)
+    parameters = lora.insert(denoiser, own)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert {id(p) for p in denoiser.parameters() if p.requires_grad} == {id(p) for p in parameters}
+    for module, down in own.down.items():
+        weight = plain.get_submodule(module).weight
+        update = own.scale * own.up[module].flatten(1) @ down.flatten(1)
+        weight.data += update.view_as(weight)
+    torch.testing.assert_close(run(denoiser), run(plain), atol=1e-5, rtol=1e-5)
 
 
 def test_targets_that_match_no_layer_are_an_error_that_says_what_matches(loaded):

@@ -37,6 +37,29 @@ def test_uniform_is_the_average_and_sum_the_sum_of_the_updates(model):
         torch.testing.assert_close(update(average, module), expected / 2)
 
 
+def test_a_weighted_merge_is_the_sum_with_these_weights(experts):
+    weights = {"c": 0.25, "a": 1.0, "b": 0.0}
+    merged = merges.weighted(experts, weights, "best")
+    for module in merges.shapes(experts):
+        expected = sum(weights[expert.name] * update(expert, module) for expert in experts)
+        torch.testing.assert_close(update(merged, module), expected)
+    assert (merged.rank, merged.scale, merged.name) == (6, 1.0, "best")
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8])
+def test_a_truncated_lora_is_the_best_of_its_rank(experts, rank):
+    """The error is what the left-out singular values say (Eckart, Young); at a higher rank there is none."""
+    whole = merges.total(experts)
+    cut = merges.truncated(whole, rank)
+    assert (cut.rank, cut.scale) == (rank, 1.0)
+    for module, down in whole.down.items():
+        assert cut.down[module].shape == (rank, *down.shape[1:])
+        assert cut.up[module].shape == (whole.up[module].shape[0], rank, *[1] * (down.ndim - 2))
+        left = torch.linalg.svdvals(update(whole, module))[rank:]
+        error = (update(cut, module) - update(whole, module)).norm()
+        torch.testing.assert_close(error, left.norm(), atol=1e-4, rtol=1e-3)
+
+
 def test_svd_is_the_best_approximation_of_the_average_by_its_rank(experts):
     merged = merges.merge("svd", experts, seed=0)
     assert merged.rank == 2 and merged.scale == 1

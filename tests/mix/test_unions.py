@@ -45,6 +45,7 @@ def parts(tmp_path_factory, model_folder):
 def unite(variant, model, parts, out, **mix):
     settings = drawn.settings(model, **mix)
     others = {name: params.Merge(kind=name) for name in STATIC} | {"joint": params.Joint(kind="joint")}
+    others["constant"] = params.Constant(kind="constant", weights={"colour": 0.5, "form": 0.25})
     settings = settings.model_copy(update={"mix": others | {"mixture": settings.mix["mixture"]}})
     return unions.unite(variant, settings, *parts, unions.fingerprint(variant, settings, *parts), out, CPU)
 
@@ -67,6 +68,18 @@ def test_a_merge_is_written_as_a_folder_that_loads_and_has_no_losses(model, part
     assert curve.empty and list(curve.columns) == tables.SCHEMAS["losses"].names
     assert loading.metadata(tmp_path / variant) == diffusion.identity(model) | {"adapter": variant}
     assert moved(model, tmp_path / variant) > 1e-3
+
+
+def test_a_constant_merge_has_the_weights_of_params(model, parts, tmp_path):
+    metrics, curve, _ = unite("constant", model, parts, tmp_path / "constant")
+    assert metrics == {"rank": 4} and curve.empty
+    found = lora.read(tmp_path / "constant", "constant")
+    colour, form = (lora.read(folder, name) for name, folder in parts[0].items())
+    module = next(iter(found.down))
+    expected = 0.5 * colour.scale * colour.up[module] @ colour.down[module]
+    expected += 0.25 * form.scale * form.up[module] @ form.down[module]
+    torch.testing.assert_close(found.up[module] @ found.down[module], expected)
+    assert found.metadata == diffusion.identity(model) | {"adapter": "constant"}
 
 
 @pytest.mark.parametrize("scope", get_args(params.Gates.model_fields["scope"].annotation))

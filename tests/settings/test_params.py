@@ -151,7 +151,7 @@ def test_a_missing_parameter_is_named(place):
         ("train_lora.geometry.caption_dropout", 1.01),
         ("train_lora.geometry.targets", "everything"),
         ("train_lora.geometry.lr_scheduler", "cosine"),
-        ("mix.mixture.scope", "time"),
+        ("mix.mixture.scope", "times"),
         ("evaluate.variants", []),
         ("evaluate.resamples", 99),
         ("evaluate.split", "train"),
@@ -320,6 +320,29 @@ def test_a_merge_has_a_kind_and_nothing_else():
     )
     assert refused(changed("mix.both", {"steps": 3})) == "mix.both.kind is missing"
     assert refused(changed("mix.both", {"kind": "ties", "steps": 3})).startswith("mix.both.steps is not a parameter")
+
+
+DISTILLED = {
+    **{"kind": "distilled", "weights": {"geometry": 0.5, "low_level": 1.0}, "rank": None, "states": [5.0, 2.0]},
+    **{"steps": 9, "batch_size": 3, "learning_rate": 0.1, "lr_scheduler": "constant", "caption_dropout": 0.0},
+    **{"draw_steps": 8, "guidance_scale": 1.0},
+}
+
+
+@pytest.mark.parametrize("rule", [{"kind": "constant", "weights": DISTILLED["weights"]}, DISTILLED])
+def test_weights_are_those_of_the_experts(rule):
+    assert params.parse(changed("mix.own", rule)).mix["own"].weights == rule["weights"]
+    line = refused(changed("mix.own", rule | {"weights": {"geometry": 1.0, "low_levle": 1.0}}))
+    assert line.startswith("mix.own.weights: 'low_levle' is none of the experts (geometry, low_level). Did you mean")
+    line = refused(changed("mix.own", rule | {"weights": {"geometry": 1.0}}))
+    assert line == "mix.own.weights: expert 'low_level' has none; write 0.0 to leave it out"
+    assert refused(changed("mix.own", rule | {"weights": {"geometry": -1.0}})).startswith("mix.own.weights.geometry")
+
+
+@pytest.mark.parametrize("name", set(DISTILLED) - {"kind"})
+def test_a_distilled_variant_has_no_defaults(name):
+    rule = {key: value for key, value in DISTILLED.items() if key != name}
+    assert refused(changed("mix.own", rule)) == f"mix.own.{name} is missing"
 
 
 @pytest.mark.parametrize("name", ["mixed_precision", "vae_tiling"])

@@ -50,8 +50,17 @@ def test_a_guard_is_read_by_select(dvc):
     assert scores == [f"data/scores/{name}.parquet" for name in names]
 
 
-def test_another_merge_is_made_evaluated_and_compared(dvc):
-    mix = SETTINGS.model_dump()["mix"] | {"half": {"kind": "ties"}}
+WEIGHTS = dict.fromkeys(SETTINGS.aspects, 0.5)
+DISTILLED = {
+    **{"kind": "distilled", "weights": WEIGHTS, "rank": None, "states": [5.0, 2.0], "draw_steps": 8},
+    **{"guidance_scale": 1.0, "steps": 9, "batch_size": 3, "learning_rate": 0.1, "lr_scheduler": "constant"},
+    **{"caption_dropout": 0.0},
+}
+
+
+@pytest.mark.parametrize("rule", [{"kind": "ties"}, {"kind": "constant", "weights": WEIGHTS}, DISTILLED])
+def test_another_merge_is_made_evaluated_and_compared(dvc, rule):
+    mix = SETTINGS.model_dump()["mix"] | {"half": rule}
     found = dvc(changed(mix=mix, evaluate__variants=["base", "half"]))
     assert found["stages"]["evaluate"]["foreach"] == {
         "base": "versat2i/shapes/model",

@@ -44,6 +44,19 @@ def test_all_work_is_counted(model):
     ]
 
 
+def test_a_distilled_lora_draws_asks_its_teachers_and_trains(model):
+    """3 of 4 steps to the mean state of Beta(3, 1), base and 2 experts, against 10 steps a candidate."""
+    rule = {
+        **{"kind": "distilled", "weights": {"aesthetic": 1.0, "low_level": 1.0}, "rank": 4, "states": [3.0, 1.0]},
+        **{"steps": 6, "batch_size": 2, "learning_rate": 0.1, "lr_scheduler": "constant", "caption_dropout": 0.0},
+        **{"draw_steps": 4, "guidance_scale": 1.0},
+    }
+    whole = settings(model).mix | {"student": params.Distilled.model_validate(rule)}
+    listed = planning.work(settings(model).model_copy(update={"mix": whole}), PROMPTS)
+    found = [(w.kind, w.amount, w.factor) for w in listed if w.stage == "mix@student"]
+    assert found == [("draw", 12, 0.6), ("lora aesthetic", 6, 1.0)]
+
+
 def test_gigabytes_are_bytes_times_amounts_times_copies(model):
     whole = settings(model)
     measured = planning.Measured(image_bytes=1e6, adapter_bytes=[2_000_000, 3_000_000])

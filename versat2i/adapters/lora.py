@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -80,6 +81,35 @@ def attach(denoiser: nn.Module, name: str, rank: int, alpha: float, targets: str
     parameters = [p for p in denoiser.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.data = parameter.data.float()
+    return parameters
+
+
+def insert(denoiser: nn.Module, adapter: Adapter) -> list[nn.Parameter]:
+    """Put a LoRA with its weights into a frozen denoiser, beside those that are there; it alone is active then.
+
+    The global random state is left as it was.
+
+    Args:
+        denoiser: of the base model.
+        adapter: what to put in, under its own name.
+
+    Returns:
+        its parameters, in float32.
+    """
+    denoiser.requires_grad_(False)
+    modules = sorted(adapter.down)
+    config = LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=modules)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several are what is wanted
+        denoiser.add_adapter(config, adapter_name=adapter.name)
+    parameters = []
+    for module in modules:
+        layer: Any = denoiser.get_submodule(module)
+        for part, weight in ((layer.lora_A, adapter.down[module]), (layer.lora_B, adapter.up[module])):
+            parameter = part[adapter.name].weight
+            parameter.data = weight.to(parameter.device, torch.float32, copy=True)
+            parameters.append(parameter)
+    denoiser.set_adapter(adapter.name)
     return parameters
 
 

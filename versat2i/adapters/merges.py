@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from versat2i.adapters.lora import Adapter
@@ -38,6 +39,36 @@ def uniform(adapters: list[Adapter]) -> Adapter:
 def total(adapters: list[Adapter]) -> Adapter:
     """The sum of the experts, ``sum_i s_i B_i A_i``: every LoRA loaded at full strength."""
     return concatenate(adapters, dict.fromkeys(shapes(adapters), torch.ones(len(adapters))), "sum")
+
+
+def weighted(adapters: list[Adapter], weights: Mapping[str, float], name: str) -> Adapter:
+    """The weighted sum of the experts, ``sum_i w_i s_i B_i A_i``, the same w_i in every layer.
+
+    Args:
+        adapters: the experts.
+        weights: w_i by the expert's name.
+        name: of the result.
+    """
+    values = torch.tensor([weights[adapter.name] for adapter in adapters])
+    return concatenate(adapters, dict.fromkeys(shapes(adapters), values), name)
+
+
+def truncated(adapter: Adapter, rank: int) -> Adapter:
+    """The best approximation of a LoRA by one of a lower rank and scale 1, in the sum of squares, layer by layer.
+
+    ``B A = U S V^T`` cut to its largest `rank` singular values, the root of each in A and in B. With ``B = Q_b R_b``
+    and ``A^T = Q_a R_a`` only ``R_b R_a^T``, of the LoRA's own rank, is decomposed, however large the layer.
+    """
+    down, up = {}, {}
+    for module, a in adapter.down.items():
+        b = adapter.scale * adapter.up[module]
+        (q_b, r_b), (q_a, r_a) = torch.linalg.qr(b.flatten(1).float()), torch.linalg.qr(a.flatten(1).float().T)
+        left, values, right = torch.linalg.svd(r_b @ r_a.T, full_matrices=False)
+        roots = F.pad(values[:rank].sqrt(), (0, max(rank - len(values), 0)))
+        left, right = (F.pad(part[:, :rank], (0, len(roots) - part[:, :rank].shape[1])) for part in (left, right.T))
+        up[module] = (q_b @ left * roots).unflatten(1, (rank, *b.shape[2:]))
+        down[module] = (q_a @ right * roots).T.unflatten(1, a.shape[1:])
+    return Adapter(adapter.name, down, up, float(rank), adapter.metadata)
 
 
 def concatenate(adapters: list[Adapter], weights: Mapping[str, Tensor], name: str) -> Adapter:

@@ -1,4 +1,4 @@
-"""Unite experts: the gated mixture, the static merges, or one LoRA trained on everything."""
+"""Unite experts: the gated mixture, the static merges, one LoRA taught by them all, or one trained on everything."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from pydantic import BaseModel
 
 from versat2i.adapters import lora, merges, mixture_files
 from versat2i.formats import tables
-from versat2i.mix import gates
+from versat2i.mix import distillation, gates
 from versat2i.models import diffusion
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Gates, Joint, Merge, Model, Params, TrainLora, entry
+from versat2i.settings.params import Constant, Distilled, Gates, Joint, Merge, Model, Params, TrainLora, entry
 from versat2i.train import expert, loop
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.kept import Result
@@ -49,7 +49,13 @@ def unite(
         return _mixture(variant, rule, settings, adapters, selected, checkpoint, out, machine)
     if isinstance(rule, Joint):
         return _joint(settings, selected, checkpoint, out, machine)
-    merged = merges.merge(rule.kind, _read(adapters, settings.model), settings.seed)
+    if isinstance(rule, Distilled):
+        return _distilled(variant, rule, settings, adapters, selected, checkpoint, out, machine)
+    experts = _read(adapters, settings.model)
+    if isinstance(rule, Constant):
+        merged = merges.weighted(experts, rule.weights, variant)
+    else:
+        merged = merges.merge(rule.kind, experts, settings.seed)
     lora.write(merged, out)
     return {"rank": merged.rank}, pd.DataFrame(columns=tables.SCHEMAS["losses"].names), lambda: None
 
@@ -62,7 +68,7 @@ def fingerprint(variant: str, settings: Params, adapters: dict[str, Path], selec
     rule = entry(settings.mix, variant, "mix")
     inputs = {aspect: identities.of(folder) for aspect, folder in adapters.items()}
     rules: list[BaseModel] = [rule]
-    if not isinstance(rule, Merge):
+    if not isinstance(rule, Merge | Constant):
         inputs |= {f"selected {aspect}": files.folder_hash(folder) for aspect, folder in selected.items()}
     if isinstance(rule, Joint):
         rules += [settings.train_lora[aspect] for aspect in settings.aspects]
@@ -106,6 +112,24 @@ def _mixture(
     )
     mixture_files.save(mixed, out, identity)
     return loop.summary(curve) | gates.gate_summary(mixed), curve, checkpoint.remove
+
+
+def _distilled(
+    variant: str,
+    rule: Distilled,
+    settings: Params,
+    adapters: dict[str, Path],
+    selected: dict[str, Path],
+    checkpoint: Checkpoint,
+    out: Path,
+    machine: Compute,
+) -> Result:
+    experts, folders = _read(adapters, settings.model), list(selected.values())
+    adapter, curve = distillation.distil(
+        settings.model, experts, folders, rule, settings.seed, checkpoint, machine, variant
+    )
+    lora.write(adapter, out)
+    return loop.summary(curve) | {"rank": adapter.rank}, curve, checkpoint.remove
 
 
 def joint_settings(settings: Params) -> TrainLora:

@@ -22,6 +22,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Above = Annotated[float, Field(gt=0, le=1000)]
 
 
 def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
@@ -216,18 +217,23 @@ class Select(_Section):
     guard: list[Name]  # other aspects, in which a pick must reach its prompt's median and its rival not exceed it
 
 
-class Training(_Section):
-    """Settings of every training: an expert's, the joint LoRA's, the mixture's."""
+class Descent(_Section):
+    """Settings of every training loop."""
 
-    objective: Literal["sft", "contrast"]  # the picks alone, or each beside its prompt's worst candidate
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     lr_scheduler: Literal["constant", "linear"]  # after a warm-up: as it is, or falling to zero
-    timesteps: Interval  # the part of the noise schedule that is trained, 0 clean, 1 pure noise
     caption_dropout: Share
-    min_snr: Annotated[float, Field(gt=0)] | None
     checkpoint_every: Positive = 100  # steps between two saves: no part of the result
+
+
+class Training(Descent):
+    """Settings of every training on picks: an expert's, the joint LoRA's, the mixture's."""
+
+    objective: Literal["sft", "contrast"]  # the picks alone, or each beside its prompt's worst candidate
+    timesteps: Interval  # the part of the noise schedule that is trained, 0 clean, 1 pure noise
+    min_snr: Annotated[float, Field(gt=0)] | None
 
 
 class TrainLora(Training):
@@ -257,7 +263,30 @@ class Merge(_Section):
     kind: Literal["uniform", "sum", "svd", "ties", "dare_ties"]
 
 
-Union = Annotated[Gates | Joint | Merge, Field(discriminator="kind")]
+Weights = dict[Name, Annotated[float, Field(ge=0, le=100)]]  # of each expert: 1 is the expert as it was trained
+
+
+class Constant(_Section):
+    """A static merge with weights of one's own, such as the best on dev."""
+
+    kind: Literal["constant"]
+    weights: Weights
+
+
+class Distilled(Descent):
+    """One LoRA that is taught the weighted sum of the experts' changes on its own samples."""
+
+    kind: Literal["distilled"]
+    weights: Weights  # of the sum, where the LoRA starts too
+    rank: Positive | None  # null: the experts' ranks together, at which it starts at the exact sum
+    states: Annotated[
+        tuple[Above, Above], Field(strict=False)
+    ]  # of the Beta distribution of a trajectory's states, from 0, noise, to 1, clean
+    draw_steps: Positive  # of a trajectory
+    guidance_scale: Annotated[float, Field(ge=1)]
+
+
+Union = Annotated[Gates | Joint | Merge | Constant | Distilled, Field(discriminator="kind")]
 
 
 class Evaluate(Sampling):
@@ -301,6 +330,9 @@ class Params(_Section):
         for name in known:
             if known.count(name) > 1:
                 raise ValueError(f"{name!r} is named twice in 'base', 'aspects' and 'mix'; each is a folder")
+        for variant, rule in self.mix.items():
+            if isinstance(rule, Constant | Distilled):
+                _check_weights(f"mix.{variant}.weights", rule.weights, self.aspects)
         for variant in self.evaluate.variants:
             if self.evaluate.variants.count(variant) > 1:
                 raise ValueError(f"evaluate.variants: {variant!r} is there twice")
@@ -309,6 +341,16 @@ class Params(_Section):
         if BASE not in self.evaluate.variants:
             raise ValueError("evaluate.variants: 'base' is missing; every gain is measured against it")
         return self
+
+
+def _check_weights(where: str, weights: Weights, experts: list[str]) -> None:
+    """Each expert has a weight, and nothing else."""
+    for name in weights:
+        if name not in experts:
+            raise ValueError(f"{where}: {name!r} is none of the experts ({', '.join(experts)}){hint(name, experts)}")
+    for name in experts:
+        if name not in weights:
+            raise ValueError(f"{where}: expert {name!r} has none; write 0.0 to leave it out")
 
 
 Entry = TypeVar("Entry")

@@ -18,7 +18,7 @@ from versat2i.models.diffusion import Backbone
 from versat2i.prompts import sources
 from versat2i.rewards.common import scoring
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Gates, Joint, Params, Reward
+from versat2i.settings.params import Distilled, Gates, Joint, Params, Reward
 from versat2i.tools import measure as measuring
 
 COPIES = 2  # of what a stage writes: DVC's cache or its folder, and the work store
@@ -91,9 +91,22 @@ def work(settings: Params, prompts: dict[str, int]) -> list[Work]:
             listed.append(Work(f"mix@{variant}", rule.steps, "step", f"gates {variant}"))
         elif isinstance(rule, Joint):
             listed.append(Work(f"mix@{variant}", joint_settings(settings).steps, "step", f"lora {settings.aspects[0]}"))
+        elif isinstance(rule, Distilled):
+            listed += _distilling(f"mix@{variant}", rule, settings)
     listed.append(Work("evaluate", shown, "image", "draw", passes))
     everyone = score.of_aspects(settings) + score.of_judges(settings)
     return [*listed, *(Work("evaluate", shown, "image", _kind(aspect, e)) for aspect, e in everyone)]
+
+
+def _distilling(stage: str, rule: Distilled, settings: Params) -> list[Work]:
+    """Draw to the state of a step, ask base and experts there, train: the mean of Beta(a, b) is ``a / (a + b)``."""
+    towards, away = rule.states
+    passes = _passes(rule.draw_steps, rule.guidance_scale) * towards / (towards + away) + 1 + len(settings.aspects)
+    factor = passes / _passes(settings.generate.steps, settings.generate.guidance_scale)
+    return [
+        Work(stage, rule.steps * rule.batch_size, "image", "draw", factor),
+        Work(stage, rule.steps, "step", f"lora {settings.aspects[0]}"),
+    ]
 
 
 def _passes(steps: int, guidance_scale: float) -> int:

@@ -38,7 +38,7 @@ class Examples:
 
 
 def batches(
-    examples: Examples, settings: params.Training, seed: int, first: int
+    examples: Examples, settings: params.Descent, seed: int, first: int
 ) -> Iterator[tuple[int, Examples, torch.Generator]]:
     """The batch of each step from `first` on, a function of (seed, step) alone.
 
