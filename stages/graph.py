@@ -42,7 +42,7 @@ def inputs(settings: Params) -> dict[str, list[str]]:
         "score": ["${item}", str(places.IMAGES), TRAIN, str(places.questions("train")), *locks(settings)],
         "select": [str(places.IMAGES), TRAIN, *(str(places.scores(name)) for name in (aspect, *guards(settings)))],
         "train_lora": [*model, str(places.selected(aspect))],
-        "mix": [*model, *experts, *selected],
+        "mix": [*model, *experts, *selected, *foreign_files(settings)],
         "evaluate": [*model, prompts, questions, *locks(settings), "${item}"],
         "compare": [prompts, *evaluated],
         "report": [TRAIN, prompts, *evaluated, *selected, *_shown(settings)],
@@ -73,6 +73,11 @@ def prompt_files(prompts: params.Prompts) -> list[str]:
         if source.asked:
             named += [source.asked.template, source.asked.check]
     return _distinct(name for name in named if name is not None)
+
+
+def foreign_files(settings: Params) -> list[str]:
+    """LoRAs made elsewhere that unions take: of all of them, since stages of one `foreach` share their deps."""
+    return _distinct(path for rule in settings.mix.values() for path in params.foreign(rule).values())
 
 
 def locks(settings: Params) -> list[str]:

@@ -35,7 +35,8 @@ def main(variant: str) -> str:
 
     made = kept.make("mix", key, unite)
     made.put("mix", variant)
-    return f"{len(adapters)} experts, {len(made.losses)} steps,{made.source}"
+    experts = len(adapters) + len(params.foreign(settings.mix[variant]))
+    return f"{experts} experts, {len(made.losses)} steps,{made.source}"
 
 
 if __name__ == "__main__":

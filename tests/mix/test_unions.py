@@ -10,7 +10,7 @@ import torch
 
 from versat2i.adapters import loading, lora
 from versat2i.formats import recipe as recipes
-from versat2i.formats import tables
+from versat2i.formats import tables, tensors
 from versat2i.mix import unions
 from versat2i.models import diffusion
 from versat2i.settings import params
@@ -80,6 +80,26 @@ def test_a_constant_merge_has_the_weights_of_params(model, parts, tmp_path):
     expected += 0.25 * form.scale * form.up[module] @ form.down[module]
     torch.testing.assert_close(found.up[module] @ found.down[module], expected)
     assert found.metadata == diffusion.identity(model) | {"adapter": "constant"}
+
+
+@pytest.mark.parametrize("variant", ["mixture", "sum"])
+def test_a_lora_made_elsewhere_is_one_more_expert(model, parts, tmp_path, variant):
+    style = lora.folded(tiny.adapter(diffusion.load(model).denoiser, "style", alpha=0.2))
+    tensors.write(lora.file_state(style), tmp_path / "style.safetensors")
+    rule = drawn.settings(model).mix["mixture"] if variant == "mixture" else params.Merge(kind="sum")
+    rule = rule.model_copy(update={"foreign": {"ink": str(tmp_path / "style.safetensors")}})
+    settings = drawn.settings(model).model_copy(update={"mix": {variant: rule}})
+    key = unions.fingerprint(variant, settings, *parts)
+    metrics, _, _ = unions.unite(variant, settings, *parts, key, tmp_path / variant, CPU)
+    if variant == "mixture":
+        assert [e.name for e in recipes.read(tmp_path / variant).experts] == list(metrics["gate"])
+        assert list(metrics["gate"]) == ["colour", "form", "ink"]
+    else:
+        assert metrics["rank"] == 6
+    assert loading.metadata(tmp_path / variant)["revision"] == diffusion.identity(model)["revision"]
+    assert moved(model, tmp_path / variant) > 1e-3
+    tensors.write(lora.file_state(lora.folded(dataclasses.replace(style, alpha=9.0))), tmp_path / "style.safetensors")
+    assert unions.fingerprint(variant, settings, *parts) != key
 
 
 @pytest.mark.parametrize("scope", get_args(params.Gates.model_fields["scope"].annotation))

@@ -339,7 +339,18 @@ def test_weights_are_those_of_the_experts(rule):
     assert refused(changed("mix.own", rule | {"weights": {"geometry": -1.0}})).startswith("mix.own.weights.geometry")
 
 
-@pytest.mark.parametrize("name", set(DISTILLED) - {"kind"})
+def test_a_lora_made_elsewhere_has_a_name_of_its_own_and_a_weight():
+    elsewhere = {"ink": "loras/ink.safetensors"}
+    settings = params.parse(changed("mix.uniform", {"kind": "uniform", "foreign": elsewhere}))
+    assert params.foreign(settings.mix["uniform"]) == elsewhere and params.foreign(settings.mix["mixture"]) == {}
+    line = refused(changed("mix.uniform", {"kind": "uniform", "foreign": {"geometry": "x"}}))
+    assert line == "mix.uniform.foreign: 'geometry' is another variant's name; give it one of its own"
+    rule = {"kind": "constant", "weights": {"geometry": 1.0, "low_level": 1.0}, "foreign": elsewhere}
+    assert refused(changed("mix.own", rule)).startswith("mix.own.weights: expert 'ink' has none")
+    assert "is not a parameter" in refused(changed("mix.both", {"kind": "joint", "foreign": elsewhere}))
+
+
+@pytest.mark.parametrize("name", sorted(set(DISTILLED) - {"kind"}))
 def test_a_distilled_variant_has_no_defaults(name):
     rule = {key: value for key, value in DISTILLED.items() if key != name}
     assert refused(changed("mix.own", rule)) == f"mix.own.{name} is missing"

@@ -70,6 +70,15 @@ def test_another_merge_is_made_evaluated_and_compared(dvc, rule):
     assert evaluated == ["data/evaluation/base", "data/evaluation/half"]
 
 
+def test_a_lora_made_elsewhere_is_read_by_mix_and_by_nothing_else(dvc):
+    mix = SETTINGS.model_dump()["mix"]
+    mix["uniform"]["foreign"] = {"ink": "loras/ink.safetensors"}
+    mix["sum"] = {"kind": "sum", "foreign": {"ink": "loras/ink.safetensors", "chalk": "loras/chalk"}}
+    found = dvc(changed(mix=mix))
+    assert deps(found, "mix")[-2:] == ["loras/ink.safetensors", "loras/chalk"]
+    assert not any("loras/" in str(deps(found, name)) for name in found["stages"] if name != "mix")
+
+
 def test_another_base_model_takes_the_place_of_the_old_one(dvc):
     model = {"path": "models/mine", "dtype": "float32", "mixed_precision": None, "threads": 1, "vae_tiling": False}
     found = dvc(changed(model=model))

@@ -147,12 +147,13 @@ class Mixed(nn.Module):
 
 
 class MixedLinear(Mixed):
-    """A mixed linear layer, ``[batch, tokens, d_in]`` to ``[batch, tokens, d_out]``."""
+    """A mixed linear layer, ``[batch, .., d_in]`` to ``[batch, .., d_out]``; what lies between are tokens."""
 
     base: nn.Linear
 
     def update(self, x: Tensor) -> Tensor:
-        return mix(x, self.down, self.up, self._weights(x), self.owner)
+        tokens = x.reshape(len(x), -1, x.shape[-1])
+        return mix(tokens, self.down, self.up, self._weights(tokens), self.owner).reshape(*x.shape[:-1], -1)
 
     @property
     def in_features(self) -> int:

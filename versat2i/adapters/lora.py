@@ -198,11 +198,31 @@ def read(folder: Path, name: str) -> Adapter:
     state, metadata = tensors.read(path)
     part = next((part for part in DENOISERS if any(key.startswith(f"{part}.") for key in state)), DENOISERS[0])
     config = _config(metadata.pop(_CONFIG, ""), part, path)
+    made_from = {k: v for k, v in sorted(metadata.items()) if k != "format"}
+    return plain(name, state, f"{part}.", config, made_from, path)
+
+
+def plain(
+    name: str, state: dict[str, Tensor], prefix: str, config: dict[str, Any], made_from: dict[str, str], path: Path
+) -> Adapter:
+    """A plain LoRA of a denoiser from the tensors of a file.
+
+    Args:
+        name: of the adapter.
+        state: ``<prefix><module>.lora_A.weight`` and ``.lora_B.weight``.
+        prefix: before the names of the denoiser's modules.
+        config: peft's settings, with `lora_alpha`.
+        made_from: the adapter's metadata.
+        path: of the file.
+
+    Raises:
+        ValueError: the file holds anything else.
+    """
     adapter = _from_state(
         name,
-        {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")},
+        {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)},
         config["lora_alpha"],
-        {k: v for k, v in sorted(metadata.items()) if k != "format"},
+        made_from,
     )
     if not adapter.down or adapter.down.keys() != adapter.up.keys():
         raise ValueError(
@@ -210,7 +230,7 @@ def read(folder: Path, name: str) -> Adapter:
             f"has {min(state, default='no tensor')})"
         )
     peft_config.check_plain(config, path)
-    wanted = {f"{part}.{module}.lora_{side}.weight" for module in adapter.down for side in "AB"}
+    wanted = {f"{prefix}{module}.lora_{side}.weight" for module in adapter.down for side in "AB"}
     if more := sorted(state.keys() - wanted):
         raise ValueError(
             f"{path}: holds {more[0]}{f' and {len(more) - 1} more' * (len(more) > 1)}, no lora_A or lora_B of the "

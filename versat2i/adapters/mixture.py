@@ -190,8 +190,7 @@ def attach(
     called = [adapter.name for adapter in adapters]
     if len(set(called)) < len(called):
         raise ValueError(f"experts need names of their own (found: {', '.join(called)})")
-    layers = shapes(adapters)
-    bases = {module: _base(denoiser, module, shape) for module, shape in layers.items()}
+    layers, bases = shapes(adapters), adapted(denoiser, adapters)
     denoiser.requires_grad_(False)
     ranks = [adapter.rank for adapter in adapters]
     condition = conditions.of(denoiser, scope)
@@ -212,6 +211,15 @@ def attach(
 
 
 KINDS: dict[type[nn.Module], type[Mixed]] = {nn.Linear: MixedLinear, nn.Conv2d: MixedConv}
+
+
+def adapted(denoiser: nn.Module, adapters: list[Adapter]) -> dict[str, nn.Linear | nn.Conv2d]:
+    """The layers of a denoiser that at least one of some experts adapts, by module name.
+
+    Raises:
+        ValueError: the denoiser lacks one, or it is of another shape or kind than can be mixed.
+    """
+    return {module: _base(denoiser, module, shape) for module, shape in shapes(adapters).items()}
 
 
 def _base(denoiser: nn.Module, module: str, shape: tuple[int, ...]) -> nn.Linear | nn.Conv2d:

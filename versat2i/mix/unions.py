@@ -5,12 +5,13 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel
 
-from versat2i.adapters import lora, merges, mixture_files
+from versat2i.adapters import foreign, lora, merges, mixture_files
 from versat2i.formats import tables
 from versat2i.mix import distillation, gates
 from versat2i.models import diffusion
+from versat2i.settings import params
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Constant, Distilled, Gates, Joint, Merge, Model, Params, TrainLora, entry
+from versat2i.settings.params import Constant, Distilled, Gates, Joint, Merge, Model, Params, TrainLora, Uniting, entry
 from versat2i.train import expert, loop
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.kept import Result
@@ -51,7 +52,7 @@ def unite(
         return _joint(settings, selected, checkpoint, out, machine)
     if isinstance(rule, Distilled):
         return _distilled(variant, rule, settings, adapters, selected, checkpoint, out, machine)
-    experts = _read(adapters, settings.model)
+    experts = _experts(rule, adapters, settings.model, machine)
     if isinstance(rule, Constant):
         merged = merges.weighted(experts, rule.weights, variant)
     else:
@@ -67,6 +68,7 @@ def fingerprint(variant: str, settings: Params, adapters: dict[str, Path], selec
     """
     rule = entry(settings.mix, variant, "mix")
     inputs = {aspect: identities.of(folder) for aspect, folder in adapters.items()}
+    inputs |= {f"foreign {name}": foreign.identity(Path(path)) for name, path in params.foreign(rule).items()}
     rules: list[BaseModel] = [rule]
     if not isinstance(rule, Merge | Constant):
         inputs |= {f"selected {aspect}": files.folder_hash(folder) for aspect, folder in selected.items()}
@@ -83,17 +85,20 @@ def fingerprint(variant: str, settings: Params, adapters: dict[str, Path], selec
     )
 
 
-def _read(adapters: dict[str, Path], model: Model) -> list[lora.Adapter]:
-    """The experts.
+def _experts(rule: Uniting, adapters: dict[str, Path], settings: Model, machine: Compute) -> list[lora.Adapter]:
+    """The experts of the aspects, then those made elsewhere.
 
     Raises:
         ValueError: one is missing or damaged, or was made for another base model.
     """
     found = [lora.read(folder, aspect) for aspect, folder in adapters.items()]
-    base = diffusion.identity(model)
+    base = diffusion.identity(settings)
     for adapter, folder in zip(found, adapters.values(), strict=True):
         lora.check_base(adapter.metadata, base, folder)
-    return found
+    if not rule.foreign:
+        return found
+    model = diffusion.load(settings, machine)
+    return found + [foreign.read(Path(path), name, model) for name, path in rule.foreign.items()]
 
 
 def _mixture(
@@ -106,7 +111,7 @@ def _mixture(
     out: Path,
     machine: Compute,
 ) -> Result:
-    experts, folders = _read(adapters, settings.model), list(selected.values())
+    experts, folders = _experts(rule, adapters, settings.model, machine), list(selected.values())
     mixed, identity, curve = gates.train_mixture(
         settings.model, experts, folders, rule, settings.seed, checkpoint, machine, variant
     )
@@ -124,7 +129,7 @@ def _distilled(
     out: Path,
     machine: Compute,
 ) -> Result:
-    experts, folders = _read(adapters, settings.model), list(selected.values())
+    experts, folders = _experts(rule, adapters, settings.model, machine), list(selected.values())
     adapter, curve = distillation.distil(
         settings.model, experts, folders, rule, settings.seed, checkpoint, machine, variant
     )

@@ -242,7 +242,13 @@ class TrainLora(Training):
     targets: Literal["attention", "attention+feedforward", "convolutions", "attention+convolutions"]
 
 
-class Gates(Training):
+class Uniting(_Section):
+    """What every union of experts takes."""
+
+    foreign: dict[Name, str] = {}  # LoRAs made elsewhere, experts beside the aspects': a .safetensors file or a folder
+
+
+class Gates(Training, Uniting):
     """A gated mixture of the experts."""
 
     kind: Literal["gates"]
@@ -257,7 +263,7 @@ class Joint(_Section):
     kind: Literal["joint"]
 
 
-class Merge(_Section):
+class Merge(Uniting):
     """A static merge of the experts."""
 
     kind: Literal["uniform", "sum", "svd", "ties", "dare_ties"]
@@ -266,14 +272,14 @@ class Merge(_Section):
 Weights = dict[Name, Annotated[float, Field(ge=0, le=100)]]  # of each expert: 1 is the expert as it was trained
 
 
-class Constant(_Section):
+class Constant(Uniting):
     """A static merge with weights of one's own, such as the best on dev."""
 
     kind: Literal["constant"]
     weights: Weights
 
 
-class Distilled(Descent):
+class Distilled(Descent, Uniting):
     """One LoRA that is taught the weighted sum of the experts' changes on its own samples."""
 
     kind: Literal["distilled"]
@@ -287,6 +293,11 @@ class Distilled(Descent):
 
 
 Union = Annotated[Gates | Joint | Merge | Constant | Distilled, Field(discriminator="kind")]
+
+
+def foreign(rule: Union) -> dict[str, str]:
+    """The LoRAs made elsewhere that a union takes, by name."""
+    return rule.foreign if isinstance(rule, Uniting) else {}
 
 
 class Evaluate(Sampling):
@@ -331,8 +342,13 @@ class Params(_Section):
             if known.count(name) > 1:
                 raise ValueError(f"{name!r} is named twice in 'base', 'aspects' and 'mix'; each is a folder")
         for variant, rule in self.mix.items():
+            for name in foreign(rule):
+                if name in known:
+                    raise ValueError(
+                        f"mix.{variant}.foreign: {name!r} is another variant's name; give it one of its own"
+                    )
             if isinstance(rule, Constant | Distilled):
-                _check_weights(f"mix.{variant}.weights", rule.weights, self.aspects)
+                _check_weights(f"mix.{variant}.weights", rule.weights, [*self.aspects, *rule.foreign])
         for variant in self.evaluate.variants:
             if self.evaluate.variants.count(variant) > 1:
                 raise ValueError(f"evaluate.variants: {variant!r} is there twice")
