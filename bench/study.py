@@ -14,7 +14,7 @@ Trials share a work store, so that what two of them have in common is drawn and 
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import chdir
 from importlib import import_module
 from pathlib import Path
@@ -64,13 +64,14 @@ def stages(settings: params.Params) -> list[tuple[str, ...]]:
     return [("prompts",), ("generate",), *each, *mixes, *(("evaluate", variant) for variant in variants), ("compare",)]
 
 
-def run(root: Path, settings: dict[str, Any], project: Path) -> None:
-    """Run every stage with those settings in a folder; a finished run of the same settings stays as it is."""
+def run(root: Path, settings: dict[str, Any], project: Path, only: Collection[str] = ()) -> None:
+    """Run every stage with those settings in a folder, or the named ones; a finished run of the same settings stays."""
     done = root / places.metrics("evaluate")
     if done.exists() and reader.parse((root / "params.yaml").read_text()) == _rooted(settings, project):
         return
     done.unlink(missing_ok=True)
-    draw(root, settings, project, stages(params.parse(_text(settings), "params.yaml")))
+    whole = stages(params.parse(_text(settings), "params.yaml"))
+    draw(root, settings, project, [stage for stage in whole if not only or stage[0] in only])
 
 
 def draw(root: Path, settings: dict[str, Any], project: Path, stages: list[tuple[str, ...]]) -> None:

@@ -23,6 +23,7 @@ RULE = {
     **{"states": [5.0, 2.0], "draw_steps": 3, "guidance_scale": 1.0, "checkpoint_every": 1},
 }
 WEIGHTS = RULE["weights"]
+DRAWING = distillation.Drawing(steps=3, guidance_scale=1.0, size=64)
 TEXTS = ["a red circle", "two pink hearts"]
 
 
@@ -58,7 +59,7 @@ def taught(loaded):
         lora.insert(loaded.denoiser, adapter)
     lora.insert(loaded.denoiser, tiny.adapter(loaded.denoiser, "student", alpha=0.3))
     prompts = loaded.embed(TEXTS)
-    return loaded, distillation.state(loaded, prompts, loaded.embed([""]), [1, 2], rule(), 64, 1)
+    return loaded, distillation.state(loaded, prompts, loaded.embed([""]), [1, 2], DRAWING, 1)
 
 
 def unite(settings, parts, out, variant="distilled"):
@@ -100,11 +101,11 @@ def test_a_state_is_one_of_the_students_own_trajectory(taught, number):
     )
     loaded.draw(prompts, empty, [1, 2], 3, 1.0)
     hook.remove()
-    (noisy, time, *_), kwargs = distillation.state(loaded, prompts, empty, [1, 2], rule(), 64, number)
+    (noisy, time, *_), kwargs = distillation.state(loaded, prompts, empty, [1, 2], DRAWING, number)
     assert torch.equal(noisy, seen[number][0][0]) and torch.equal(time, seen[number][0][1])
     assert torch.equal(kwargs["encoder_hidden_states"], seen[number][1]["encoder_hidden_states"])
     with pytest.raises(ValueError, match="calls the denoiser no 4 times in 3 steps"):
-        distillation.state(loaded, prompts, empty, [1, 2], rule(), 64, 3)
+        distillation.state(loaded, prompts, empty, [1, 2], DRAWING, 3)
 
 
 def test_the_student_of_one_expert_at_full_weight_has_nothing_to_learn(model, parts, tmp_path):
@@ -184,16 +185,16 @@ def test_a_stopped_distillation_ends_with_the_same_bytes(model, parts, tmp_path,
 def test_every_family_is_taught_on_its_own_states(family, guidance_scale, tmp_path):
     loaded = diffusion.load(Model(path=str(tiny_flows.folder(family, tmp_path / family)), dtype="float32", threads=1))
     guidance_scale = guidance_scale if loaded.guided else 1.0
-    made = rule(guidance_scale=guidance_scale, draw_steps=2)
-    prompts, empty, size = loaded.embed(TEXTS), loaded.embed([""]), None if loaded.denoiser_name == "unet" else 32
+    drawing = distillation.Drawing(2, guidance_scale, None if loaded.denoiser_name == "unet" else 32)
+    prompts, empty = loaded.embed(TEXTS), loaded.embed([""])
     parameters = lora.attach(loaded.denoiser, "expert", 2, 2.0, "attention", 0)
     for number, parameter in enumerate(parameters):
         torch.nn.init.normal_(parameter, 0, 0.1, torch.Generator().manual_seed(number))
     expert = lora.extract(loaded.denoiser, "expert", 2.0, {})
     lora.insert(loaded.denoiser, dataclasses.replace(expert, name="student"))
-    calls = distillation.count_calls(loaded, prompts[:1], empty, made, size)
+    calls = distillation.count_calls(loaded, prompts[:1], empty, drawing)
     assert calls in (2, 4)
-    call = distillation.state(loaded, prompts, empty, [1, 2], made, size, calls - 1)
+    call = distillation.state(loaded, prompts, empty, [1, 2], drawing, calls - 1)
     target = distillation.summed(loaded, call, {"expert": 1.0}, "student")
     found = distillation.predicted(loaded, call)
     torch.testing.assert_close(found, target)

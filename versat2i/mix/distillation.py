@@ -9,6 +9,7 @@ of its own trajectories, one of each (on-policy distillation; this recipe: Dance
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,13 +66,13 @@ def distil(
     data = examples.of(model, selected, "sft")
     parameters = _start(model.denoiser, experts, rule, name)
     weights = {expert.name: rule.weights[expert.name] for expert in experts}
-    calls = count_calls(model, data.prompts[:1], data.empty, rule, model.pixels(data.latents.shape))
+    drawing = Drawing(rule.draw_steps, rule.guidance_scale, model.pixels(data.latents.shape))
+    calls = count_calls(model, data.prompts[:1], data.empty, drawing)
 
     def loss(batch: Examples, generator: torch.Generator) -> Tensor:
         seeds = torch.randint(2**62, (len(batch),), generator=generator).tolist()
         share = np.random.default_rng(int(torch.randint(2**62, (), generator=generator))).beta(*rule.states)
-        number, size = min(int(share * calls), calls - 1), model.pixels(batch.latents.shape)
-        call = state(model, batch.prompts, batch.empty, seeds, rule, size, number)
+        call = state(model, batch.prompts, batch.empty, seeds, drawing, min(int(share * calls), calls - 1))
         target = summed(model, call, weights, name)
         return F.mse_loss(predicted(model, call), target)
 
@@ -102,16 +103,33 @@ class _Reached(Exception):
         self.call = call
 
 
-def _drawn(
+@dataclass(frozen=True)
+class Drawing:
+    """How images are drawn: steps, guidance, and the side in pixels, None for the model's own."""
+
+    steps: int
+    guidance_scale: float
+    size: int | None
+
+
+def drawn(
     model: Backbone,
     prompts: Embeddings,
     empty: Embeddings,
     seeds: list[int],
-    rule: Distilled,
-    size: int,
+    drawing: Drawing,
     each: Callable[[Call], None],
 ) -> None:
-    """Draw images and hand on what the denoiser is called with, each time before it is."""
+    """Draw images and hand on what the denoiser is called with, each time before it is.
+
+    Args:
+        model: draws.
+        prompts: one a seed.
+        empty: of the empty prompt, one row.
+        seeds: one an image.
+        drawing: steps, guidance, size.
+        each: told each call.
+    """
 
     @torch.compiler.disable
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -119,20 +137,20 @@ def _drawn(
 
     handle = model.denoiser.register_forward_pre_hook(hook, with_kwargs=True, prepend=True)
     try:
-        model.draw(prompts, empty, seeds, rule.draw_steps, rule.guidance_scale, size)
+        model.draw(prompts, empty, seeds, drawing.steps, drawing.guidance_scale, drawing.size)
     finally:
         handle.remove()
 
 
-def count_calls(model: Backbone, prompts: Embeddings, empty: Embeddings, rule: Distilled, size: int) -> int:
+def count_calls(model: Backbone, prompts: Embeddings, empty: Embeddings, drawing: Drawing) -> int:
     """How often the denoiser is called for an image; some families and samplers call it more than once a step."""
     calls: list[None] = []
-    _drawn(model, prompts, empty, [0], rule, size, lambda call: calls.append(None))
+    drawn(model, prompts, empty, [0], drawing, lambda call: calls.append(None))
     return len(calls)
 
 
 def state(
-    model: Backbone, prompts: Embeddings, empty: Embeddings, seeds: list[int], rule: Distilled, size: int, number: int
+    model: Backbone, prompts: Embeddings, empty: Embeddings, seeds: list[int], drawing: Drawing, number: int
 ) -> Call:
     """What the denoiser is called with for the n-th time, from 0, while the model draws; it draws no further.
 
@@ -141,8 +159,7 @@ def state(
         prompts: one a seed.
         empty: of the empty prompt, one row.
         seeds: one an image.
-        rule: steps and guidance.
-        size: the side of the images in pixels.
+        drawing: steps, guidance, size.
         number: of the call.
     """
     left = [number]
@@ -153,10 +170,10 @@ def state(
         left[0] -= 1
 
     try:
-        _drawn(model, prompts, empty, seeds, rule, size, stop)
+        drawn(model, prompts, empty, seeds, drawing, stop)
     except _Reached as reached:
         return reached.call
-    raise ValueError(f"the sampler calls the denoiser no {number + 1} times in {rule.draw_steps} steps")
+    raise ValueError(f"the sampler calls the denoiser no {number + 1} times in {drawing.steps} steps")
 
 
 def predicted(model: Backbone, call: Call) -> Tensor:
