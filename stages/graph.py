@@ -6,7 +6,7 @@ as they stand in dvc.yaml, and so are comments, commands, params and outs.
 
 import copy
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,18 @@ def inputs(settings: Params) -> dict[str, list[str]]:
     return {
         "prompts": [*prompt_files(settings.prompts), *model],
         "generate": [*model, TRAIN],
-        "score": ["${item}", str(places.IMAGES), TRAIN, str(places.questions("train")), *locks(settings)],
+        "score": [
+            *("${item}", str(places.IMAGES), TRAIN, str(places.questions("train")), *locks(settings)),
+            *references(settings.rewards.values()),
+        ],
         "select": [str(places.IMAGES), TRAIN, *(str(places.scores(name)) for name in (aspect, *guards(settings)))],
         "train_lora": [*model, str(places.selected(aspect))],
         "mix": [*model, *experts, *selected, *foreign_files(settings)],
-        "evaluate": [*model, prompts, questions, *locks(settings), "${item}"],
+        "evaluate": [
+            *(*model, prompts, questions, *locks(settings)),
+            *references([*settings.rewards.values(), *settings.evaluate.judges]),
+            "${item}",
+        ],
         "compare": [prompts, *evaluated],
         "report": [TRAIN, prompts, *evaluated, *selected, *_shown(settings)],
     }
@@ -72,6 +79,8 @@ def prompt_files(prompts: params.Prompts) -> list[str]:
             named += [source.written.template, source.written.examples]
         if source.asked:
             named += [source.asked.template, source.asked.check]
+        if source.refuse:
+            named.append(source.refuse.words)
     return _distinct(name for name in named if name is not None)
 
 
@@ -86,10 +95,23 @@ def locks(settings: Params) -> list[str]:
     return _distinct(evaluator.environment.lock for evaluator in chosen if evaluator.environment)
 
 
+def references(chosen: Iterable[params.Reward]) -> list[str]:
+    """Folders of images that evaluators of originality compare with: one's own, or what a stage has picked."""
+    named = (each.options.get("reference") for each in chosen if each.evaluator == "nearest")
+    return _distinct(folder for folder in named if folder is not None)
+
+
 def guards(settings: Params) -> list[str]:
-    """Aspects that guard another one."""
-    named = {name for aspect in settings.aspects for name in settings.select[aspect].guard}
-    return [aspect for aspect in settings.aspects if aspect in named]
+    """Aspects that guard or filter another one."""
+    rules = [settings.select[aspect] for aspect in settings.aspects]
+    named = {name for rule in rules for name in (*rule.guard, *rule.filter)}
+    return [aspect for aspect in scored(settings) if aspect in named]
+
+
+def scored(settings: Params) -> list[str]:
+    """Aspects that candidates are scored in: those with an expert, then those that only guard or filter."""
+    rules = [settings.select[aspect] for aspect in settings.aspects]
+    return _distinct([*settings.aspects, *(name for rule in rules for name in (*rule.guard, *rule.filter))])
 
 
 def _shown(settings: Params) -> list[str]:
@@ -105,7 +127,7 @@ def _shown(settings: Params) -> list[str]:
 
 def code_of_aspects(settings: Params) -> dict[str, str]:
     """aspect -> where its evaluators lie; of an aspect that a plug-in package brings, the digest of the plug-ins."""
-    folders = {aspect: Path("versat2i/rewards") / aspect for aspect in settings.aspects}
+    folders = {aspect: Path("versat2i/rewards") / aspect for aspect in scored(settings)}
     return {
         aspect: str(folder if (fingerprint.ROOT / folder).is_dir() else plugins.FILE)
         for aspect, folder in folders.items()

@@ -25,8 +25,13 @@ def main(aspect: str) -> str:
     """
     settings = params.load()
     rule = params.entry(settings.select, aspect, "select")
-    scores = tables.read("scores", places.scores(aspect))
+    scored = tables.read("scores", places.scores(aspect))
     (measure,) = tables.measures(places.scores(aspect))
+    scores = scored
+    for other, least in rule.filter.items():
+        (unit,) = tables.measures(places.scores(other))
+        judged = tables.read("scores", places.scores(other))
+        scores = selection_rule.filtered(scores, judged, unit, least, label=f"select@{aspect}")
     guards = [selection_rule.merits(tables.read("scores", places.scores(other))) for other in rule.guard]
     limits = rule.threshold.model_dump()
     threshold = selection_rule.cutoff(scores, measure, **limits)
@@ -45,6 +50,8 @@ def main(aspect: str) -> str:
     with files.replaced(places.selected(aspect)) as out:
         chosen.copy(places.IMAGES, picks, rejected, tables.texts(places.prompts("train")), out)
     summary = selection_rule.summary(scores, picks, threshold=threshold)
+    if rule.filter:
+        summary |= selection_rule.dropped(scored, scores)
     metrics.write_json(summary, places.metrics("select", aspect))
     metrics.write_csv(selection_rule.distribution(scores, picks, BINS), places.plot("select", aspect))
     return f"{len(picks)} of {len(scores)}, mean {summary['pool_mean']:.3f} -> {summary['picks_mean']:.3f},"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -174,3 +175,31 @@ def vilt(folder: Path, labels: list[str]) -> str:
 def sentences(folder: Path) -> str:
     config = transformers.BertConfig(**TEXT, **LOUD, vocab_size=VOCABULARY, pad_token_id=PAD)
     return _save(folder, lambda: transformers.BertModel(config, add_pooling_layer=False), tokenizer("[BOS] $A [EOS]"))
+
+
+def of_red(share: float) -> np.ndarray:
+    """Blue noise that turns red, ``uint8 [16, 16, 3]``."""
+    noise = np.random.default_rng(1).integers(0, 60, (16, 16, 3))
+    return (noise + share * np.array([180, 0, 0]) + (1 - share) * np.array([0, 0, 180])).astype(np.uint8)
+
+
+def seer(folder: Path, problem: str | None = None) -> str:
+    """A random classifier whose head is fitted to `of_red`: red is ``nsfw``, blue ``normal``, a third label neither."""
+    labels = {0: "normal", 1: "nsfw", 2: "drawing"}
+    numbers = {label: number for number, label in labels.items()}
+    config = transformers.ViTConfig(**VISION, id2label=labels, label2id=numbers, problem_type=problem)
+    processor = transformers.ViTImageProcessor(size={"height": 16, "width": 16})
+
+    def build() -> transformers.ViTForImageClassification:
+        model = transformers.ViTForImageClassification(config).eval()
+        shares = torch.linspace(0.0, 1.0, 33)
+        pixels = processor([of_red(float(share)) for share in shares], return_tensors="pt")["pixel_values"]
+        with torch.no_grad():
+            seen = model.vit(pixels).last_hidden_state[:, 0]
+            level = 3 * (2 * shares - 1)  # that the head is fitted to: -3 for blue, 3 for red
+            fitted = torch.linalg.lstsq(torch.cat([seen, torch.ones(33, 1)], 1), level[:, None]).solution[:, 0]
+            model.classifier.weight.copy_(torch.stack([-fitted[:-1], fitted[:-1], 0 * fitted[:-1]]))
+            model.classifier.bias.copy_(torch.stack([-fitted[-1], fitted[-1], torch.tensor(-1.0)]))
+        return model
+
+    return _save(folder, build, processor)

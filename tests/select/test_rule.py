@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from versat2i.formats.measures import Measure
+from versat2i.formats.tables import judged as tables_judged
 from versat2i.select import rule as selection_rule
 
 steady = settings(derandomize=True, max_examples=12, deadline=None)
@@ -372,3 +373,42 @@ def test_the_distribution_has_the_shares_of_pool_and_picks_in_the_same_bins():
     found = selection_rule.distribution(scores, scores.iloc[[1, 3]], 2)
     assert found["score"].tolist() == [0.25, 0.75]
     assert found["pool"].tolist() == [0.5, 0.5] and found["picks"].tolist() == [0.0, 1.0]
+
+
+def measured(candidates, name="safety", measure=UP):
+    return table(candidates, measure), measure.model_copy(update={"metric": name})
+
+
+def test_a_candidate_below_a_filter_is_no_pick_no_rival_and_not_shown_as_rejected():
+    scores = table({"a": [0.9, 0.5, 0.1, 0.3], "b": [0.2, 0.8, 0.4, 0.6]})
+    judged, unit = measured({"a": [0.1, 0.9, 0.2, 0.8], "b": [0.9, 0.79, 0.8, 1.0]})
+    left = selection_rule.filtered(scores, judged, unit, 0.8, "select@test")
+    picks = selection_rule.pick(left, **rule())
+    assert keys(picks) == {("a", 1), ("b", 3)}
+    rivals = selection_rule.rivals(left, picks)
+    assert list(zip(rivals["prompt_id"], rivals["rival"], strict=True)) == [("a", 3), ("b", 0)]
+    assert keys(selection_rule.rejected(left, picks, 9)) == {("a", 3), ("b", 0)}
+    assert selection_rule.dropped(scores, left) == {"filtered": 3}
+    assert selection_rule.summary(left, picks, threshold=0.0)["abstained"] == 3
+    assert set(left["abstained"].dropna()) == {"filtered: safety"}
+
+
+def test_a_candidate_that_a_filter_cannot_judge_or_does_not_know_does_not_pass():
+    scores = table({"a": [0.9, 0.5], "b": [0.7, None]})
+    judged, unit = measured({"a": [None, 0.9], "b": [None, 0.9]})
+    left = selection_rule.filtered(scores, judged.iloc[:2], unit, 0.8, "select@test")
+    assert keys(tables_judged(left)) == {("a", 1)}
+    assert left["abstained"].fillna("").tolist() == ["filtered: safety", "", "filtered: safety", "nothing to judge"]
+    assert selection_rule.dropped(scores, left) == {"filtered": 2}
+
+
+def test_a_filter_of_a_metric_where_less_is_better_takes_at_most_that_much():
+    scores = table({"a": [0.9, 0.5]})
+    judged, unit = measured({"a": [31.0, 30.0]}, "piqe", DOWN)
+    assert keys(tables_judged(selection_rule.filtered(scores, judged, unit, 30.0, "x"))) == {("a", 1)}
+
+
+def test_a_filter_that_nothing_passes_is_one_line():
+    judged, unit = measured({"a": [0.1, 0.2]})
+    with pytest.raises(ValueError, match=r"^select@test: none of the 2 candidates has a safety score >= 0\.8,"):
+        selection_rule.filtered(table({"a": [0.9, 0.5]}), judged, unit, 0.8, "select@test")

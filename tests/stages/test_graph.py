@@ -50,6 +50,33 @@ def test_a_guard_is_read_by_select(dvc):
     assert scores == [f"data/scores/{name}.parquet" for name in names]
 
 
+def test_an_aspect_that_only_filters_is_scored_and_read_by_select_and_has_no_expert(dvc):
+    rewards = SETTINGS.model_dump()["rewards"] | {"safety": {"evaluator": "open_nsfw"}}
+    settings = changed(rewards=rewards, select__geometry__filter={"safety": 0.8})
+    found = dvc(settings)
+    assert found["stages"]["score"]["foreach"]["safety"] == "versat2i/rewards/safety"
+    assert "data/scores/safety.parquet" in deps(found, "select")
+    assert not any("safety" in dep for name in ("mix", "compare", "report") for dep in deps(found, name))
+    assert "safety" not in found["artifacts"]
+    assert "safety" not in dvc(SETTINGS)["stages"]["score"]["foreach"]
+
+
+def test_images_that_must_not_be_copied_are_read_by_whoever_scores(dvc):
+    def nearest(reference):
+        return {"evaluator": "nearest", "embedder": "shapes", "reference": reference}
+
+    rewards = SETTINGS.model_dump()["rewards"] | {"geometry": nearest("art")}
+    found = dvc(changed(rewards=rewards, evaluate__judges=[nearest("data/selected/aesthetic")]))
+    assert "art" in deps(found, "score") and "data/selected/aesthetic" not in deps(found, "score")
+    assert {"art", "data/selected/aesthetic"} <= set(deps(found, "evaluate"))
+
+
+def test_a_list_of_refused_words_is_read_by_prompts(dvc):
+    refused = {"file": "mine.txt", "refuse": {"words": "words.txt"}}
+    found = dvc(changed(prompts__train=[refused]))
+    assert "words.txt" in deps(found, "prompts")
+
+
 WEIGHTS = dict.fromkeys(SETTINGS.aspects, 0.5)
 DISTILLED = {
     **{"kind": "distilled", "weights": WEIGHTS, "rank": None, "states": [5.0, 2.0], "draw_steps": 8},

@@ -12,7 +12,8 @@ COLUMNS = {
     *_COLUMNS_OF_TEXT,
     *("category", "id", "question", "answer", "choices", "element_type", "question_id", "parent_ids"),
     *("item_id", "proposition_id", "dependency", "question_natural_language", "category_broad", "category_detailed"),
-    *("tag", "include", "vqa_list", "skills"),
+    *("tag", "include", "vqa_list", "skills", "short_description", "long_description", "prompt_en", "prompt_cn"),
+    *("yn_question_list", "yn_answer_list"),
 }
 """Those that mean something; any other may hold what it will."""
 
@@ -20,7 +21,8 @@ Counts = Counter[str]
 """Counts of changes made to a file's prompts; only changes that were made have an entry.
 
 `comments`: lines that were left out; `stripped`: prompts that lost another tool's syntax; `unnamed`: things of GenEval
-that the prompt calls otherwise; `unasked`: questions without choices, left out.
+that the prompt calls otherwise; `unasked`: questions without choices, left out; `refused`: prompts left out for a word
+or by a classifier.
 """
 
 

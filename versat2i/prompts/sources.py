@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from versat2i.models.pretrained import language_model
-from versat2i.prompts import files, rows
+from versat2i.prompts import files, refusing, rows
 from versat2i.prompts.asking import ask as ask_model
 from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
 from versat2i.prompts.writing import write
@@ -51,6 +51,8 @@ def prompts_of(
         found = list(track(new, f"prompts written for {split}", source.written.amount))
     else:
         found = files.read(Path(str(source.file)), source.format, counts)
+    if source.refuse is not None:
+        found = refusing.left(found, source.refuse, machine.torch_device, counts)
     if source.asked is not None:
         told = ask_model(found, source.asked, language_model.from_params(source.asked, machine.torch_device()))
         yield from track(told, f"prompts asked about for {split}", len(found))

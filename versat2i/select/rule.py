@@ -83,6 +83,41 @@ def cutoff(
     return measure.merit(float(np.quantile(tables.judged(scores)["merit"], quantile, method="lower")))
 
 
+def filtered(scores: pd.DataFrame, judged: pd.DataFrame, measure: Measure, least: float, label: str) -> pd.DataFrame:
+    """Take out the candidates that another aspect finds worse than a bound, or cannot judge.
+
+    They count as abstained, so that they are no pick, no rival and no rejected one that is shown.
+
+    Args:
+        scores: as for `pick`.
+        judged: scores of the same candidates in the other aspect.
+        measure: what these measure.
+        least: the worst score that passes, in their unit.
+        label: who asks.
+
+    Raises:
+        ValueError: none passes.
+    """
+    passing = tables.judged(judged)
+    passing = passing[passing["merit"] >= measure.merit(least)]
+    passes = pd.MultiIndex.from_frame(scores[KEYS]).isin(pd.MultiIndex.from_frame(passing[KEYS]))
+    if not passes.any():
+        bound = f"{measure.metric} {_criterion(least, 0.0, measure)}"
+        raise ValueError(f"{label}: none of the {len(scores)} candidates has a {bound}, which filter asks for")
+    reason = f"filtered: {measure.metric}"
+    kept = pd.Series(passes, scores.index)
+    return scores.assign(
+        score=scores["score"].where(kept),
+        merit=scores["merit"].where(kept),
+        abstained=scores["abstained"].where(kept | scores["abstained"].notna(), reason),
+    )
+
+
+def dropped(scores: pd.DataFrame, left: pd.DataFrame) -> dict[str, int]:
+    """How many candidates that had a score were filtered out: ``filtered``, among ``abstained`` too."""
+    return {"filtered": len(tables.judged(scores)) - len(tables.judged(left))}
+
+
 def merits(scores: pd.DataFrame) -> pd.DataFrame:
     """Judged candidates with their merit, higher is better: ``prompt_id, k, merit``, for `pick`'s guards."""
     return tables.judged(scores)[[*KEYS, "merit"]]

@@ -125,6 +125,30 @@ class Asked(LanguageModel):
     check: str  # the file with the instructions to answer one from the prompt alone
 
 
+class Classified(_Section):
+    """A classifier of texts, and how probable unsafe labels may be."""
+
+    model: str  # a folder, or repository@revision
+    unsafe: Annotated[list[str], Field(min_length=1)]  # labels of what is not safe, as its config has them
+    most: Annotated[float, Field(ge=0, lt=1)]  # probability of them all together that a prompt may have
+    dtype: Literal["float32", "float16", "bfloat16"]
+    batch_size: Positive
+    trust_remote_code: bool = False  # whether code that comes with the model may be run
+
+
+class Refuse(_Section):
+    """Which prompts of a source are left out."""
+
+    words: str | None = None  # a file of words and phrases, one a line
+    classifier: Classified | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "Refuse":
+        if self.words is None and self.classifier is None:
+            raise ValueError("give 'words' (a file), 'classifier' or both")
+        return self
+
+
 class Source(_Section):
     """Where prompts come from: the shapes grammar, a file, which may have questions, or a language model.
 
@@ -139,6 +163,7 @@ class Source(_Section):
     questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
     written: Written | None = None
     asked: Asked | None = None  # questions about a file's or a model's prompts
+    refuse: Refuse | None = None  # prompts of a file or a model that are left out
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
@@ -151,6 +176,10 @@ class Source(_Section):
             raise ValueError("'held_out' and 'seed' belong to a 'grammar'")
         if self.file is None and (self.format != "auto" or self.questions is not None):
             raise ValueError("'format' and 'questions' belong to a 'file'; the grammar asks its own questions")
+        if self.refuse is not None and self.grammar is not None:
+            raise ValueError(
+                "'refuse' belongs to a 'file' or to 'written'; the grammar says nothing that is to be refused"
+            )
         if self.asked is not None and (self.grammar is not None or self.questions is not None):
             raise ValueError("'asked' belongs to a 'file' without 'questions' or to 'written'")
         return self
@@ -215,6 +244,7 @@ class Select(_Section):
     margin: Annotated[float, Field(ge=0)]
     min_selected: Positive
     guard: list[Name]  # other aspects, in which a pick must reach its prompt's median and its rival not exceed it
+    filter: dict[Name, float] = {}  # aspect -> the worst score in it that a candidate may have to be used at all
 
 
 class Descent(_Section):
@@ -330,13 +360,14 @@ class Params(_Section):
                 if aspect not in getattr(self, section):
                     raise ValueError(f"aspect {aspect!r} is in 'aspects' but has no entry in '{section}'")
         for aspect in self.aspects:
-            others = [name for name in self.aspects if name != aspect]
-            for name in self.select[aspect].guard:
-                if name not in others:
-                    raise ValueError(
-                        f"select.{aspect}.guard: {name!r} is none of the other aspects ({', '.join(others)})"
-                        f"{hint(name, others)}"
-                    )
+            others = [name for name in self.rewards if name != aspect]
+            for key, names in (("guard", self.select[aspect].guard), ("filter", self.select[aspect].filter)):
+                for name in names:
+                    if name not in others:
+                        raise ValueError(
+                            f"select.{aspect}.{key}: {name!r} is none of the other aspects ({', '.join(others)})"
+                            f"{hint(name, others)}"
+                        )
         known = [BASE, *self.aspects, *self.mix]
         for name in known:
             if known.count(name) > 1:

@@ -12,11 +12,13 @@ from versat2i.rewards import control
 from versat2i.rewards.common.base import BLANK, Explained, Prompt, batches, judged
 from versat2i.settings.params import Reward
 
+OWN = ("http", "levels", "unified_reward", "ocr", "classifier", "open_nsfw", "nearest", "vendi")  # in several folders
 FAMILIES = [(aspect, name) for aspect, name in rewards.catalogue() if name.endswith(":")]
 PRETRAINED = [  # tested with models of their own
-    *((aspect, name) for aspect, name in rewards.catalogue() if name in ("http", "levels")),
+    *((aspect, name) for aspect, name in rewards.catalogue() if name in OWN),
     ("aesthetic", "laion"),
     ("faithfulness", "clipscore"),
+    ("faithfulness", "geneval"),
     ("faithfulness", "soft_tifa"),
     ("faithfulness", "vqascore"),
     ("geometry", "projective"),
@@ -24,6 +26,8 @@ PRETRAINED = [  # tested with models of their own
     ("judges", "image_reward"),
     ("judges", "pickscore"),
     ("low_level", "q_instruct"),
+    ("originality", "siblings"),
+    ("safety", "checker"),
 ]
 EMBEDDED = [pair for pair in rewards.catalogue() if pair not in FAMILIES + PRETRAINED]
 

@@ -7,6 +7,11 @@ EVALUATORS = {
     "hpsv2": "versat2i.rewards.judges.preference:HPSv2",
     "image_reward": "versat2i.rewards.judges.image_reward:ImageReward",
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
+    "nearest": "versat2i.rewards.originality.nearest:Nearest",
+    "vendi": "versat2i.rewards.originality.siblings:Vendi",
+    "ocr": "versat2i.rewards.text.ocr:Ocr",
+    "classifier": "versat2i.rewards.safety.classifier:Classifier",
+    "open_nsfw": "versat2i.rewards.safety.open_nsfw:OpenNsfw",
     "http": "versat2i.rewards.common.http:Http",
     "levels": "versat2i.rewards.common.levels:Levels",
 }
