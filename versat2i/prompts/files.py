@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from versat2i.prompts import formats, syntax
+from versat2i.prompts import formats, public, syntax
 from versat2i.prompts.geneval import geneval, geneval2
 from versat2i.prompts.questions import category, dsg, questions
 from versat2i.prompts.records import Prompt
@@ -22,7 +22,7 @@ class Layout:
     """Meaning of the columns of a file.
 
     Attributes:
-        needs: the columns it needs beside that of the prompts; the first gives it away.
+        needs: the columns it needs, most beside that of the prompts; the first gives it away.
         prompts: from the rows, the column of the prompts, the file's name and `Counts` to the prompts.
         published: whether it is a benchmark's, whose prompts are kept to the letter.
     """
@@ -37,6 +37,9 @@ LAYOUTS = (
     Layout(("question", "answer"), questions),
     Layout(("include",), geneval, True),
     Layout(("vqa_list",), geneval2, True),
+    Layout(("short_description",), public.tiif, True),
+    Layout(("prompt_en",), public.oneig, True),
+    Layout(("prompt_cn",), public.oneig, True),
 )
 """A file of none of these holds one prompt a row."""
 
@@ -46,7 +49,7 @@ def read(path: Path, format: str = "auto", counts: Counts | None = None) -> list
 
     Args:
         path: plain lines; or rows with a column `text`, `prompt` or `caption` and perhaps `category`; or with
-            questions (docs/pipeline.md); or a file of TIFA, DSG, GenEval, PartiPrompts or T2I-CompBench.
+            questions (docs/pipeline.md); or a file of one of the benchmarks that stand there.
         format: how the file is written, a name in `formats.KINDS`; `auto` goes by its content, then its ending.
         counts: are added to.
 
@@ -56,10 +59,12 @@ def read(path: Path, format: str = "auto", counts: Counts | None = None) -> list
     counts = Counter() if counts is None else counts
     found = formats.read(path, format)
     columns: set[str] = set().union(*(row.values for row in found))
-    text = text_column(columns)
+    text = public.column(found) or text_column(columns)
     if text is None:
         raise ValueError(f"{path}: has no column text, prompt or caption (found: {_listed(columns)})")
     layout = next((layout for layout in LAYOUTS if layout.needs[0] in columns), None)
+    if layout is None and (form := public.form(text, columns)):
+        layout = Layout((), form, True)
     if layout is None or not layout.published:
         found = _stripped(found, text, counts)
     if layout is None:
