@@ -6,4 +6,5 @@ EVALUATORS = {
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
     "http": "versat2i.rewards.common.http:Http",
     "levels": "versat2i.rewards.common.levels:Levels",
+    "unified_reward": "versat2i.rewards.common.unified_reward:UnifiedReward",
 }

@@ -224,7 +224,11 @@ class VisionLanguage(weights.Holder):
     def answers(self, images: Images, questions: list[str]) -> list[str]:
         """Answer each question about its image; a chat model is asked for a single word or phrase."""
         texts = [SHORT.format(question) for question in questions] if self.chats else questions
-        made, asked = self._generate(images, texts, "", LONGEST)
+        return self.replies(images, texts, LONGEST)
+
+    def replies(self, images: Images, texts: list[str], tokens: int) -> list[str]:
+        """The most probable reply to each text about its image, of at most so many tokens."""
+        made, asked = self._generate(images, texts, "", tokens)
         said = self._processor.tokenizer.batch_decode(made.sequences[:, asked:], skip_special_tokens=True)
         return [text.strip() for text in said]
 

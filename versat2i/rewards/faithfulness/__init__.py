@@ -9,7 +9,9 @@ EVALUATORS = {
     "soft_tifa": "versat2i.rewards.faithfulness.soft_tifa:SoftTifa",
     "dsg": "versat2i.rewards.faithfulness.tifa:Dsg",
     "vqascore": "versat2i.rewards.faithfulness.vqascore:VqaScore",
+    "geneval": "versat2i.rewards.faithfulness.geneval:GenEval",
     "clipscore": "versat2i.rewards.faithfulness.clipscore:ClipScore",
     "http": "versat2i.rewards.common.http:Http",
     "levels": "versat2i.rewards.common.levels:Levels",
+    "unified_reward": "versat2i.rewards.common.unified_reward:UnifiedReward",
 }

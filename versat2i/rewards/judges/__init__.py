@@ -14,4 +14,5 @@ EVALUATORS = {
     "open_nsfw": "versat2i.rewards.safety.open_nsfw:OpenNsfw",
     "http": "versat2i.rewards.common.http:Http",
     "levels": "versat2i.rewards.common.levels:Levels",
+    "unified_reward": "versat2i.rewards.common.unified_reward:UnifiedReward",
 }
