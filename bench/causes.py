@@ -15,6 +15,7 @@ import yaml
 from bench.accuracy import sampled
 from versat2i.formats import shards, tables
 from versat2i.models import diffusion
+from versat2i.settings import params
 from versat2i.settings.params import Model
 from versat2i.shapes.pretraining.pretrain import CONFIG, MODEL
 from versat2i.shapes.world import grammar
@@ -91,7 +92,7 @@ def flows(base: list[str], other: list[str]) -> pd.Series:
 
 def of_run(root: Path) -> dict[str, list[str]]:
     """variant -> causes of the images that a finished run in that folder evaluated, in one order."""
-    texts = tables.texts(root / places.prompts("eval"))
+    texts = tables.texts(root / places.prompts(params.load(root / "params.yaml").evaluate.split))
     found = {}
     for folder in sorted((root / places.evaluation("any").parent).iterdir()):
         drawn = sorted(shards.read_all(folder / "images"), key=lambda each: (each.prompt_id, each.seed))
