@@ -1,5 +1,6 @@
 """Unions are compared on a run's own experts, which are not trained again."""
 
+import drawn
 import pandas as pd
 import pytest
 import small_run
@@ -7,7 +8,16 @@ import small_run
 from bench import unite
 from versat2i.work import places
 
-RULE = "{kind: constant, weights: {aesthetic: 0.5, faithfulness: 1.0}}"
+WEIGHTS = {"aesthetic": 0.5, "faithfulness": 1.0}
+STEPS = {name: drawn.LORA[name] for name in ("steps", "batch_size", "learning_rate", "lr_scheduler", "caption_dropout")}
+MIX = {
+    "own": {"kind": "constant", "weights": WEIGHTS},
+    "late": drawn.GATES | drawn.TRAINING | STEPS | {"scope": "time"},
+    "asked": drawn.GATES | drawn.TRAINING | STEPS | {"scope": "prompt"},
+    "student": {"kind": "distilled", "weights": WEIGHTS, "rank": None, "states": [5.0, 2.0]}
+    | STEPS
+    | {"draw_steps": 2, "guidance_scale": 2.0},
+}
 
 
 def test_shares_are_of_each_experts_own_gain_and_the_least_is_told():
@@ -24,23 +34,21 @@ def test_shares_are_of_each_experts_own_gain_and_the_least_is_told():
 def test_a_trial_takes_a_runs_experts_and_makes_unions_alone(tmp_path, model_folder, monkeypatch, capsys):
     run = small_run.whole(tmp_path / "run", model_folder)
     before = small_run.contents(run)
-    (tmp_path / "unite.yaml").write_text(
-        f"change:\n  evaluate.split: dev\n  mix: {{own: {RULE}}}\n"
-        "  evaluate.variants: [base, aesthetic, faithfulness, own]\n"
-        "trials:\n  plain: {}\n  guards: {select.faithfulness.guard: [aesthetic]}\n"
-    )
+    change = {"evaluate.split": "dev", "mix": MIX}
+    change["evaluate.variants"] = ["base", "aesthetic", "faithfulness", *MIX]
+    trials = {"plain": {}, "guards": {"select.faithfulness.guard": ["aesthetic"]}}
+    (tmp_path / "unite.yaml").write_text(drawn.yaml_text({"change": change, "trials": trials}))
     monkeypatch.chdir(run)
     monkeypatch.setenv("VERSAT2I_WORK", str(tmp_path / "store"))
     words = [str(tmp_path / "unite.yaml"), "--out", str(tmp_path / "out")]
     unite.main(words, standalone_mode=False)
     said = capsys.readouterr().out
-    assert "\nplain\n| variant" in said and "\nguards\n" in said and "| own " in said and "least" in said
+    assert "\nplain\n| variant" in said and "\nguards\n" in said and "least" in said
+    assert all(said.count(f"| {variant} ") == 4 for variant in MIX)  # gains and shares of two trials
     assert "train_lora@" not in said and "generate" not in said and said.count("mix@own") == 2
     assert said.count("select@") == 2  # of the trial with guards
-    plain, guarded = (tmp_path / "out" / "unite" / name for name in ("plain", "guards"))
-    assert (plain / places.selected("aesthetic")).is_symlink() and not (
-        guarded / places.selected("aesthetic")
-    ).is_symlink()
+    sets = [tmp_path / "out" / "unite" / trial / places.selected("aesthetic") for trial in trials]
+    assert [folder.is_symlink() for folder in sets] == [True, False]
     assert small_run.contents(run) == before
     unite.main([*words, "--only", "plain"], standalone_mode=False)
     assert "mix@own" not in capsys.readouterr().out
