@@ -24,7 +24,7 @@ def quick_stages():
         for number, (prompt_id, k) in enumerate(shard.keys):
             image = drawn.flat(0)
             image[8:40, 8 : 20 + 8 * number] = 255
-            yield shards.Candidate(prompt_id, k, k, image, np.full((4, 16, 16), number, np.float32))
+            yield [shards.Candidate(prompt_id, k, k, image, np.full((4, 16, 16), number, np.float32))]
 
     def step(*arguments):
         done["steps"] += 1

@@ -60,7 +60,7 @@ def prepare() -> None:
     for name in STAGES:
         importlib.import_module(f"stages.{name}")
     painter, nn = modules["generate.painter"].Painter, modules["train.loop"].nn
-    painter.candidates = noting(painter.candidates, lambda self, shard: shard.name)
+    painter.batches = noting(painter.batches, lambda self, shard: shard.name)
     nn.utils.clip_grad_norm_ = noting(nn.utils.clip_grad_norm_, lambda *_: "step")
 
 

@@ -17,7 +17,7 @@ import drawn
 import pytest
 import stage_forks
 import yaml
-from test_every_write import OUTS, remove, visible
+from test_every_write import AT_ONCE, OUTS, remove, visible
 
 from versat2i.work import fingerprint
 
@@ -147,10 +147,10 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(stage, torture, count
         assert all(after[out] in ({}, tried.whole[out]) for out in tried.outs)
         twice = tried.goes_on()
         in_place = after == tried.whole and not list(tried.root.glob(".work/*/*.pt"))  # all but the goodbye was said
-        assert twice <= 1 or in_place
+        assert twice <= AT_ONCE.get(name.split()[0], 1) or in_place
         counts[f"kills of {name.split()[0]}"] += 1
         counts[f"kills of {name.split()[0]} after all was in place"] += after == tried.whole
-        counts[f"kills of {name.split()[0]} that cost a shard or step"] += 0 < twice <= 1
+        counts[f"kills of {name.split()[0]} that cost a shard or step"] += twice > 0
         counts[f"kills of {name.split()[0]} after drawing or training began"] += begun > 0 and after != tried.whole
         if killed == (torture or KILLS):
             break
@@ -174,7 +174,8 @@ def test_asked_to_stop_it_keeps_what_it_has_and_says_so_in_one_line(stage, count
         assert status == 1 and "run again to go on from there" in line and "Traceback" not in tried.said()
         assert tried.unfinished() <= before
         counts["stops by SIGTERM or Ctrl-C"] += 1
-    amid = name in ("generate", "evaluate base")  # a step is done to its end, a shard is not
+    # a step is done to its end, and so is a shard that is only to be written, but not one that is being drawn
+    amid = name in ("generate", "evaluate base")
     assert tried.goes_on() <= amid
 
 

@@ -1,6 +1,9 @@
 """Shards are drawn once, each candidate from its own noise, and only what is new is drawn."""
 
 import dataclasses
+import errno
+import time
+import weakref
 
 import drawn
 import numpy as np
@@ -17,6 +20,8 @@ from versat2i.models.diffusion import Embeddings
 from versat2i.seeds import stable_seed
 from versat2i.settings.compute import CPU
 from versat2i.settings.params import Sampling
+from versat2i.work import pool
+from versat2i.work import store as work_store
 
 SAMPLING = Sampling(steps=1, guidance_scale=2.0, batch_size=3)
 
@@ -37,7 +42,8 @@ def draw(plan, made_by):
     worker = made_by()
     drawn_now = {}
     for shard in plan:
-        same, folder, new = worker(shard)
+        made = worker(shard)
+        same, folder, new = made.result() if isinstance(made, pool.Pending) else made
         assert same is shard
         drawn_now[shard.name] = (
             [(folder / f"{shard.name}{ending}").read_bytes() for ending in (".tar", ".parquet")],
@@ -139,7 +145,7 @@ def test_a_candidate_does_not_depend_on_the_others(model):
 def test_a_shard_holds_each_image_with_the_latents_it_was_decoded_from(model):
     loaded = diffusion.load(model)
     plan = plans.plan(drawn.TEXTS, 2, 8)
-    _, folder, _ = recipe(model)()(plan[0])
+    ((_, folder, _),) = pool.run(recipe(model), plan, 1)
     candidates = list(shards.read_all(folder))
     assert [(c.prompt_id, c.k) for c in candidates] == list(plan[0].keys)
     for start in (0, 3):  # as the batches were
@@ -168,3 +174,86 @@ def test_latents_that_are_not_finite_name_their_prompt(tmp_path):
     shard = plans.Shard("00000-000", (("p0", 0), ("p1", 2)), {"p0": "a red circle", "p1": "a blue star"})
     with pytest.raises(ValueError, match=r"not finite for candidate 2 of 'a blue star'; try model.dtype: float32"):
         list(painter.candidates(shard))
+
+
+class Watched:
+    """A model of flat images that counts those that are alive when a batch is drawn."""
+
+    def __init__(self):
+        self.alive = self.most = self.drawn = 0
+
+    def embed(self, texts):
+        return Embeddings(torch.zeros(len(texts), 2, 1), torch.ones(len(texts), 2, dtype=torch.bool))
+
+    def draw(self, embeddings, empty, seeds, steps, guidance_scale, size):
+        self.drawn += 1
+        return torch.zeros(len(seeds), 4, 2, 2)
+
+    def decode(self, latents):
+        images = np.zeros((len(latents), 16, 16, 3), np.uint8)
+        self.alive += 1
+        self.most = max(self.most, self.alive)
+        weakref.finalize(images, self.gone)  # it lives as long as one of its images, which are views of it
+        return images
+
+    def gone(self):
+        self.alive -= 1
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """A model in place of every model that is loaded."""
+    model = Watched()
+    monkeypatch.setattr(diffusion, "load", lambda *_: model)
+    return model
+
+
+def test_no_more_than_two_batches_of_images_are_held_at_a_time(model, watched):
+    plan = plans.plan(drawn.TEXTS, per_prompt=12, prompts_per_shard=3)
+    assert len(plan) == 3 and len(plan[0].keys) == 12
+    one_by_one = recipe(model, sampling=SAMPLING.model_copy(update={"batch_size": 1}))
+    assert [shard for shard, _, _ in pool.run(one_by_one, plan, 1)] == plan and watched.drawn == 36
+    assert watched.most <= 3  # a thread that encoded one may let go of it a moment late
+
+
+def test_the_next_shard_is_drawn_while_the_last_is_written(model, watched, monkeypatch):
+    plan, made = plans.plan(drawn.TEXTS, per_prompt=1, prompts_per_shard=1), work_store.Store.make
+
+    def waits(self, key, write):
+        drawn_before = watched.drawn
+        result = made(self, key, write)
+        end = time.monotonic() + 60
+        while drawn_before < 3 and watched.drawn == drawn_before and time.monotonic() < end:
+            time.sleep(0.001)
+        return result
+
+    monkeypatch.setattr(work_store.Store, "make", waits)
+    start = time.monotonic()
+    assert [shard for shard, _, _ in pool.run(recipe(model), plan, 1)] == plan
+    assert time.monotonic() - start < 50  # else it waited for a shard that was not begun
+
+
+def test_a_disk_that_is_full_is_the_error_of_the_shard_and_leaves_nothing(model, watched, store, monkeypatch):
+    def full(path, *arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shards.tables, "write", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        list(pool.run(recipe(model), plans.plan(drawn.TEXTS, 1, 1), 1))
+    assert error.value.filename.startswith(str(store / "generate")) and not list((store / "generate").iterdir())
+
+
+def test_stopped_in_the_middle_of_a_shard_the_one_before_is_kept_whole(model, watched, store, monkeypatch):
+    plan, draw_one = plans.plan(drawn.TEXTS, 4, 1), Watched.draw
+
+    def stops(self, *arguments):
+        if self.drawn == 3:  # the second batch of the second shard
+            raise KeyboardInterrupt
+        return draw_one(self, *arguments)
+
+    monkeypatch.setattr(Watched, "draw", stops)
+    with pytest.raises(KeyboardInterrupt):
+        list(pool.run(recipe(model), plan, 1))
+    (kept,) = (store / "generate").iterdir()
+    assert work_store.Store("generate").find(kept.name) == kept
+    assert [path.name for path in shards.paths(kept)] == [f"{plan[0].name}.tar"]

@@ -70,6 +70,53 @@ def test_results_come_one_at_a_time():
     assert started == [1]
 
 
+class Written:
+    """A pending result, as of a worker whose threads still write; notes what happens to it."""
+
+    def __init__(self, task, log):
+        self.task, self.log = task, log
+
+    def result(self):
+        self.log.append(f"result {self.task}")
+        if self.task == "full":
+            raise OSError("disk full")
+        return self.task
+
+    def wait(self):
+        self.log.append(f"wait {self.task}")
+
+
+def pending(log, *found):
+    """Makes a worker whose results are pending, but for those that were found."""
+
+    def worker(task):
+        log.append(f"begin {task}")
+        return task if task in found else Written(task, log)
+
+    return lambda: worker
+
+
+def test_a_task_is_begun_before_the_pending_result_of_the_one_before_is_waited_for():
+    log = []
+    assert list(pool.run(pending(log, 2), [0, 1, 2, 3], 1)) == [0, 1, 2, 3]
+    assert log == ["begin 0", "begin 1", "result 0", "begin 2", "result 1", "begin 3", "result 3"]
+
+
+def test_after_an_error_nothing_is_still_being_written():
+    log = []
+    with pytest.raises(OSError, match="disk full"):
+        list(pool.run(pending(log), ["full", 1, 2], 1))
+    assert log == ["begin full", "begin 1", "result full", "wait 1"]
+
+
+def test_results_that_nobody_waits_for_any_more_are_still_written_to_their_end():
+    log = []
+    results = pool.run(pending(log), [0, 1, 2], 1)
+    next(results)
+    results.close()
+    assert log == ["begin 0", "begin 1", "result 0", "wait 1"]
+
+
 RUN = """
 import sys, time
 from functools import partial

@@ -6,9 +6,13 @@ and some k. ``<name>.tar`` is described by ``<name>.parquet`` (kind `index`).
 
 import io
 import tarfile
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -19,6 +23,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from versat2i.formats import tables
+from versat2i.work import overlap
 
 MAX_PIXELS = 8192 * 8192
 
@@ -49,29 +54,59 @@ def encoded(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> tuple[int, int]:
-    """Append a member without owner or date; returns where its data lies and how long it is."""
+def _members(candidate: Candidate) -> tuple[bytes, bytes]:
+    """An image and its latents as they lie in a shard."""
+    return encoded(candidate.image), save_arrays({"latents": np.ascontiguousarray(candidate.latents)})
+
+
+def _add(tar: tarfile.TarFile, name: str, size: int, data: IO[bytes]) -> int:
+    """Append a member without owner or date; returns where its data lies."""
     info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o644
-    tar.addfile(info, io.BytesIO(data))
-    end = tar.offset
-    return end - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, len(data)
+    info.size, info.mode = size, 0o644
+    tar.addfile(info, data)
+    return tar.offset - -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
 def write(path: Path, candidates: Iterable[Candidate]) -> None:
     """Write ``<path>.tar`` and its index ``<path>.parquet``, members sorted by prompt and k."""
-    rows = []
+    write_batches(path, [list(candidates)])
+
+
+def write_batches(path: Path, batches: Iterable[Sequence[Candidate]]) -> None:
+    """Write a shard, as `write` does, from candidates that come some at a time in any order.
+
+    Threads encode a batch, whose images are let go before the next is asked for: encoded candidates wait in a file
+    without a name until all are there and can be sorted.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
-        for item in sorted(candidates, key=lambda c: (c.prompt_id, c.k)):
-            offset, size = _add(tar, f"{item.member}.png", encoded(item.image))
-            latents = save_arrays({"latents": np.ascontiguousarray(item.latents)})
-            _add(tar, f"{item.member}.latent.safetensors", latents)
-            height, width = item.image.shape[:2]
-            where = (f"{item.member}.png", offset, size, width, height)
-            rows.append((item.prompt_id, item.k, item.seed, *where, item.flagged))
+    with tempfile.TemporaryFile(dir=path.parent) as waiting, ThreadPoolExecutor(overlap.THREADS) as pool:
+        kept = map(partial(_kept, pool, waiting), batches)  # a loop would hold a batch while it waits for the next
+        found = [row for rows in kept for row in rows]
+        rows = []
+        with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
+            for prompt_id, k, seed, width, height, flagged, start, *sizes in sorted(found):
+                waiting.seek(start)
+                member = f"{prompt_id}.{k}.png"
+                offset = _add(tar, member, sizes[0], waiting)
+                _add(tar, f"{prompt_id}.{k}.latent.safetensors", sizes[1], waiting)
+                rows.append((prompt_id, k, seed, member, offset, sizes[0], width, height, flagged))
     frame = pd.DataFrame(rows, columns=tables.SCHEMAS["index"].names)
     tables.write("index", frame, path.with_suffix(".parquet"))
+
+
+def _kept(pool: ThreadPoolExecutor, file: IO[bytes], batch: Sequence[Candidate]) -> list[tuple]:
+    """Append encoded candidates to a file.
+
+    Returns:
+        a row each: ``prompt_id, k, seed, width, height, flagged``, where its bytes begin, those of image and latents.
+    """
+    rows = []
+    for item, (image, latents) in zip(batch, pool.map(_members, batch), strict=True):
+        height, width = item.image.shape[:2]
+        place = (file.tell(), len(image), len(latents))
+        rows.append((item.prompt_id, item.k, item.seed, width, height, item.flagged, *place))
+        file.write(image + latents)
+    return rows
 
 
 def _decode(data: bytes, size: tuple[int, int], where: str) -> NDArray[np.uint8]:

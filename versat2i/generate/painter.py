@@ -17,7 +17,7 @@ from versat2i.models.diffusion import Backbone, Embeddings
 from versat2i.seeds import stable_seed
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model, Safety, Sampling
-from versat2i.work import fingerprint
+from versat2i.work import fingerprint, overlap, pool
 from versat2i.work import store as work_store
 
 
@@ -37,7 +37,12 @@ class Painter:
         return self.embeddings
 
     def candidates(self, shard: Shard) -> Iterator[shards.Candidate]:
-        """The shard's candidates, in order.
+        """The shard's candidates, in order, as `batches` draws them."""
+        for batch in self.batches(shard):
+            yield from batch
+
+    def batches(self, shard: Shard) -> Iterator[list[shards.Candidate]]:
+        """The shard's candidates, in order, as many at a time as are drawn at once.
 
         The noise of candidate k of a prompt comes from ``stable_seed(seed, prompt_id, k)`` alone.
 
@@ -59,8 +64,12 @@ class Painter:
             images = self.model.decode(latents)
             flagged = [False] * len(keys) if self.checker is None else self.checker(images)
             images[flagged], latents[flagged] = 0, 0
-            for (prompt_id, k), seed, *drawn, flag in zip(keys, batch_seeds, images, latents, flagged, strict=True):
-                yield shards.Candidate(prompt_id, k, seed, drawn[0], _storable(drawn[1]), flag)
+            yield [
+                shards.Candidate(prompt_id, k, seed, image, _storable(drawn), flag)
+                for (prompt_id, k), seed, image, drawn, flag in zip(
+                    keys, batch_seeds, images, latents, flagged, strict=True
+                )
+            ]
 
 
 def _storable(latents: torch.Tensor) -> NDArray[np.floating]:
@@ -114,6 +123,9 @@ class Recipe:
         return Worker(self)
 
 
+Made = tuple[Shard, Path, bool]
+
+
 class Worker:
     """Draws shards, or finds those that were drawn before; the model is loaded when first needed."""
 
@@ -131,7 +143,7 @@ class Worker:
             "safety": recipe.safety,
         }
 
-    def _paint(self, shard: Shard) -> Iterator[shards.Candidate]:
+    def _paint(self, shard: Shard) -> Iterator[list[shards.Candidate]]:
         if self.painter is None:
             dropping = self.recipe.safety == "drop"
             checker = safety.load(self.recipe.model, self.recipe.machine.torch_device()) if dropping else None
@@ -139,13 +151,24 @@ class Worker:
             if self.recipe.prepare is not None:
                 self.recipe.prepare(model)
             self.painter = Painter(model, self.recipe.sampling, self.recipe.seed, checker)
-        return self.painter.candidates(shard)
+        return self.painter.batches(shard)
 
-    def __call__(self, shard: Shard) -> tuple[Shard, Path, bool]:
-        """The shard, the folder in the store that holds it, and whether it had to be drawn."""
+    def __call__(self, shard: Shard) -> Made | pool.Pending[Made]:
+        """The shard, the folder in the store that holds it, and whether it had to be drawn.
+
+        A batch is drawn while the one before is encoded and written in threads; the next shard can be begun while the
+        last of this one is.
+        """
         key = fingerprint.of(self.modules, **self.identity, keys=shard.keys, texts=shard.texts, name=shard.name)
         found = self.store.find(key)
         if found is not None:
             return shard, found, False
-        made = self.store.make(key, lambda folder: shards.write(folder / shard.name, self._paint(shard)))
-        return shard, made, True
+
+        def keep(batches: Iterator[list[shards.Candidate]]) -> Made:
+            made = self.store.make(key, lambda folder: shards.write_batches(folder / shard.name, batches))
+            return shard, made, True
+
+        with overlap.Handover(keep) as handover:
+            for batch in self._paint(shard):
+                handover.put(batch)
+        return handover

@@ -10,12 +10,24 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 Task = TypeVar("Task")
-
-
 Result = TypeVar("Result")
+Later = TypeVar("Later", covariant=True)
+
+
+@runtime_checkable
+class Pending(Protocol[Later]):
+    """A result that threads of a worker still write: the worker can begin its next task meanwhile."""
+
+    def result(self) -> Later:
+        """Wait for the result; raises whatever went wrong."""
+        ...
+
+    def wait(self) -> None:
+        """Wait until nothing is written any more."""
+        ...
 
 
 _make: Callable[[], Callable] | None = None  # of this worker process, told by `_start`
@@ -58,14 +70,37 @@ def _worker() -> Callable:
 
 
 def _work(task: Any) -> Any:
-    return _worker()(task)
+    result = _worker()(task)
+    return result.result() if isinstance(result, Pending) else result
 
 
-def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], processes: int) -> Iterator[Result]:
+def _one_behind(worker: Callable[[Task], Result | Pending[Result]], tasks: Sequence[Task]) -> Iterator[Result]:
+    """Results in order; one that is pending comes once the next task is done but for what is pending of it."""
+    behind: Pending[Result] | None = None
+    try:
+        for task in tasks:
+            result = worker(task)
+            before, behind = behind, result if isinstance(result, Pending) else None
+            if before is not None:
+                yield before.result()
+            if not isinstance(result, Pending):
+                yield result
+        if behind is not None:
+            before, behind = behind, None
+            yield before.result()
+    finally:
+        if behind is not None:  # after an error or a stop: what is finished is kept
+            behind.wait()
+
+
+def run(
+    make: Callable[[], Callable[[Task], Result | Pending[Result]]], tasks: Sequence[Task], processes: int
+) -> Iterator[Result]:
     """Work on tasks, results in their order.
 
     Args:
-        make: makes the worker, once a process; must be picklable where there are several.
+        make: makes the worker, once a process; must be picklable where there are several. A single process begins a
+            task while the result before it is `Pending`.
         tasks: what each call of the worker is given.
         processes: how many share the tasks out; a single one is this process.
 
@@ -74,8 +109,8 @@ def run(make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], pro
     """
     workers = min(processes, len(tasks), os.cpu_count() or 1)
     if workers < 2:
-        worker = make() if tasks else None
-        yield from (worker(task) for task in tasks if worker)
+        if tasks:
+            yield from _one_behind(make(), tasks)
         return
     context = multiprocessing.get_context("spawn")
     try:

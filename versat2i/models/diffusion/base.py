@@ -334,8 +334,10 @@ class Backbone:
             images = images[:, :, 0]
         if not torch.isfinite(images).all():
             raise ValueError("the decoder gave an image that is not finite; try model.dtype: float32")
-        array = self.pipe.image_processor.postprocess(images.float(), output_type="np")
-        return np.round(array * 255).astype(np.uint8)
+        shown = self.pipe.image_processor.postprocess(images.float(), output_type="pt")  # 0 to 1, on the device
+        pixels = (shown * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        array: NDArray[np.uint8] = pixels.cpu().numpy()
+        return array
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embeddings: Embeddings) -> Tensor:
         """The denoiser's output for noisy latents, in the prediction type of `schedule`."""
