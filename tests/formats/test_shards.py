@@ -3,6 +3,7 @@
 import io
 import re
 import tarfile
+import threading
 
 import numpy as np
 import pytest
@@ -125,6 +126,21 @@ def test_only_what_is_wanted_is_read(shard):
     found = [(item.prompt_id, item.k) for item in shards.read(shard, {("b", 0), ("a", 1), ("not", 7)})]
     assert found == [("a", 1), ("b", 0)]
     assert list(shards.read(shard, set())) == []
+
+
+def test_images_are_decoded_before_they_are_asked_for(shard, monkeypatch):
+    decoded, decode, all_there = [], shards._decode, threading.Event()
+
+    def noted(data, size, where):
+        decoded.append(where)
+        if len(decoded) == len(KEYS):
+            all_there.set()
+        return decode(data, size, where)
+
+    monkeypatch.setattr(shards, "_decode", noted)
+    found = shards.read(shard, ahead=len(KEYS))
+    assert same(next(found), candidate(*KEYS[0])) and all_there.wait(60)
+    assert all(same(one, candidate(*key)) for one, key in zip(found, KEYS[1:], strict=True))
 
 
 def test_damage_to_what_is_not_wanted_does_no_harm(shard):

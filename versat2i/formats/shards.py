@@ -88,7 +88,7 @@ def write_batches(path: Path, batches: Iterable[Sequence[Candidate]]) -> None:
                 waiting.seek(start)
                 member = f"{prompt_id}.{k}.png"
                 offset = _add(tar, member, sizes[0], waiting)
-                _add(tar, f"{prompt_id}.{k}.latent.safetensors", sizes[1], waiting)
+                _add(tar, _latents_of(prompt_id, k), sizes[1], waiting)
                 rows.append((prompt_id, k, seed, member, offset, sizes[0], width, height, flagged))
     frame = pd.DataFrame(rows, columns=tables.SCHEMAS["index"].names)
     tables.write("index", frame, path.with_suffix(".parquet"))
@@ -122,30 +122,48 @@ def _decode(data: bytes, size: tuple[int, int], where: str) -> NDArray[np.uint8]
         raise ValueError(f"{where}: not a readable PNG ({error}). Delete the shard and run `dvc repro`") from None
 
 
-def read(path: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:
+def read(path: Path, wanted: set[tuple[str, int]] | None = None, ahead: int = 1) -> Iterator[Candidate]:
     """The candidates of a shard, or those of them that are wanted, one at a time.
 
     Args:
         path: the tar file; its index lies beside it.
         wanted: (prompt_id, k) pairs.
+        ahead: how many threads decode before they are asked for.
 
     Raises:
         ValueError: the shard or its index is damaged; the member is named.
     """
+    return overlap.ahead(partial(_candidate, path), _stored(path, wanted), ahead)
+
+
+_Row = tuple[str, int, int, str, int, int, bool]  # prompt_id, k, seed, member, width, height, flagged
+
+
+def _stored(path: Path, wanted: set[tuple[str, int]] | None) -> Iterator[tuple[_Row, bytes, bytes]]:
+    """The (wanted) rows of a shard's index with the bytes of image and latents."""
     index = tables.read("index", path.with_suffix(".parquet"))
-    rows = index[["prompt_id", "k", "seed", "member", "width", "height", "flagged"]].itertuples(index=False)
+    rows = index[["prompt_id", "k", "seed", "member", "width", "height", "flagged"]].itertuples(index=False, name=None)
     try:
         with tarfile.open(path, "r:") as tar:
-            for prompt_id, k, seed, member, width, height, flagged in rows:
+            for row in rows:
+                prompt_id, k, _, member, *_ = row
                 if wanted is None or (prompt_id, k) in wanted:
-                    name = f"{prompt_id}.{k}"
-                    if member != f"{name}.png":
-                        raise ValueError(f"{path}: its index says {member} for {name}.png. Run `dvc repro`")
-                    image = _decode(_member(tar, path, member), (width, height), f"{path}: {member}")
-                    latents = _latents(tar, path, f"{name}.latent.safetensors")
-                    yield Candidate(prompt_id, k, seed, image, latents, flagged)
+                    if member != f"{prompt_id}.{k}.png":
+                        raise ValueError(f"{path}: its index says {member} for {prompt_id}.{k}.png. Run `dvc repro`")
+                    yield row, _member(tar, path, member), _member(tar, path, _latents_of(prompt_id, k))
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`") from None
+
+
+def _latents_of(prompt_id: str, k: int) -> str:
+    return f"{prompt_id}.{k}.latent.safetensors"
+
+
+def _candidate(path: Path, stored: tuple[_Row, bytes, bytes]) -> Candidate:
+    """Decode what `_stored` found."""
+    (prompt_id, k, seed, member, width, height, flagged), image, latents = stored
+    shown = _decode(image, (width, height), f"{path}: {member}")
+    return Candidate(prompt_id, k, seed, shown, _latents(latents, f"{path}: {_latents_of(prompt_id, k)}"), flagged)
 
 
 def _member(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
@@ -161,15 +179,15 @@ def _member(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
     return data
 
 
-def _latents(tar: tarfile.TarFile, path: Path, name: str) -> NDArray[np.floating]:
+def _latents(data: bytes, where: str) -> NDArray[np.floating]:
     try:
-        latents = load_arrays(_member(tar, path, name))["latents"]
+        latents = load_arrays(data)["latents"]
     except (SafetensorError, KeyError, TypeError) as error:  # TypeError: of a type that numpy has not
-        raise ValueError(f"{path}: {name} holds no latents ({error!r})") from None
+        raise ValueError(f"{where} holds no latents ({error!r})") from None
     if latents.dtype.kind != "f":
-        raise ValueError(f"{path}: {name} holds no latents, but {latents.dtype} {list(latents.shape)}")
+        raise ValueError(f"{where} holds no latents, but {latents.dtype} {list(latents.shape)}")
     if not np.isfinite(latents).all():
-        raise ValueError(f"{path}: {name} holds latents that are not finite")
+        raise ValueError(f"{where} holds latents that are not finite")
     return latents
 
 
@@ -197,4 +215,4 @@ def count(folder: Path) -> dict[str, int]:
 def read_all(folder: Path, wanted: set[tuple[str, int]] | None = None) -> Iterator[Candidate]:
     """The (wanted) candidates of every shard of a folder, one at a time."""
     for path in paths(folder):
-        yield from read(path, wanted)
+        yield from read(path, wanted, overlap.THREADS)

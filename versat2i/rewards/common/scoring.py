@@ -19,7 +19,7 @@ from versat2i.settings.params import Reward as Evaluator
 from versat2i.work import files, fingerprint, store
 from versat2i.work.failures import is_out_of_memory
 
-BATCH = 64  # images held at a time
+BATCH = 64  # images held at a time, and as many that are decoded ahead
 Unit = tuple[Path, ...]  # shards whose candidates are scored together
 TRIED = 4  # images that an evaluator fails on before it is taken to fail on any
 
@@ -48,8 +48,9 @@ def units(folder: Path, reward: Reward) -> list[Unit]:
 
 
 def _batches(unit: Unit, grouped: bool) -> Iterator[list[shards.Candidate]]:
-    """Candidates some at a time; for a grouped evaluator those of one prompt."""
-    candidates = heapq.merge(*map(shards.read, unit), key=lambda candidate: (candidate.prompt_id, candidate.k))
+    """Candidates some at a time; for a grouped evaluator those of one prompt. The next are decoded meanwhile."""
+    read = [shards.read(path, ahead=-(-BATCH // len(unit))) for path in unit]
+    candidates = heapq.merge(*read, key=lambda candidate: (candidate.prompt_id, candidate.k))
     if grouped:
         parts: Iterator[list[shards.Candidate]] = (
             list(group) for _, group in groupby(candidates, key=lambda candidate: candidate.prompt_id)
