@@ -126,6 +126,21 @@ class Recipe:
 Made = tuple[Shard, Path, bool]
 
 
+def written(
+    store: work_store.Store, key: str, shard: Shard, batches: Iterator[list[shards.Candidate]]
+) -> overlap.Handover[list[shards.Candidate], Made]:
+    """Draw a shard's batches, each while threads encode and write the one before; the last may still be written."""
+
+    def keep(given: Iterator[list[shards.Candidate]]) -> Made:
+        made = store.make(key, lambda folder: shards.write_batches(folder / shard.name, given))
+        return shard, made, True
+
+    with overlap.Handover(keep) as handover:
+        for batch in batches:
+            handover.put(batch)
+    return handover
+
+
 class Worker:
     """Draws shards, or finds those that were drawn before; the model is loaded when first needed."""
 
@@ -164,11 +179,4 @@ class Worker:
         if found is not None:
             return shard, found, False
 
-        def keep(batches: Iterator[list[shards.Candidate]]) -> Made:
-            made = self.store.make(key, lambda folder: shards.write_batches(folder / shard.name, batches))
-            return shard, made, True
-
-        with overlap.Handover(keep) as handover:
-            for batch in self._paint(shard):
-                handover.put(batch)
-        return handover
+        return written(self.store, key, shard, self._paint(shard))
