@@ -17,7 +17,20 @@ ROOMS = architecture.merged(IMPORTS, {module: architecture.room_of(module) for m
 LEVEL = {room: number for number, rooms in enumerate(architecture.LEVELS) for room in rooms}
 FOLDERS = [room for room in LEVEL if (ROOT / "versat2i" / room).is_dir()]
 
-BENCH = ("adapt", "bench", "best_of", "causes", "conflict", "flaws", "png", "pooled", "study", "unite", "waiting", "weights")
+BENCH = (
+    "adapt",
+    "bench",
+    "best_of",
+    "causes",
+    "conflict",
+    "flaws",
+    "png",
+    "pooled",
+    "study",
+    "unite",
+    "waiting",
+    "weights",
+)
 BESIDE = {
     **{f"bench/test_{name}.py": "bench/ measures the package and is no part of it" for name in BENCH},
     "models/diffusion/test_families.py": "every family goes through all stages",
