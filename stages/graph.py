@@ -105,13 +105,7 @@ def guards(settings: Params) -> list[str]:
     """Aspects that guard or filter another one."""
     rules = [settings.select[aspect] for aspect in settings.aspects]
     named = {name for rule in rules for name in (*rule.guard, *rule.filter)}
-    return [aspect for aspect in scored(settings) if aspect in named]
-
-
-def scored(settings: Params) -> list[str]:
-    """Aspects that candidates are scored in: those with an expert, then those that only guard or filter."""
-    rules = [settings.select[aspect] for aspect in settings.aspects]
-    return _distinct([*settings.aspects, *(name for rule in rules for name in (*rule.guard, *rule.filter))])
+    return [aspect for aspect in settings.scored if aspect in named]
 
 
 def _shown(settings: Params) -> list[str]:
@@ -127,7 +121,7 @@ def _shown(settings: Params) -> list[str]:
 
 def code_of_aspects(settings: Params) -> dict[str, str]:
     """aspect -> where its evaluators lie; of an aspect that a plug-in package brings, the digest of the plug-ins."""
-    folders = {aspect: Path("versat2i/rewards") / aspect for aspect in scored(settings)}
+    folders = {aspect: Path("versat2i/rewards") / aspect for aspect in settings.scored}
     return {
         aspect: str(folder if (fingerprint.ROOT / folder).is_dir() else plugins.FILE)
         for aspect, folder in folders.items()

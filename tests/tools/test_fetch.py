@@ -121,3 +121,14 @@ def test_what_is_needed_twice_is_fetched_once(tmp_path):
         whole["prompts"][split] = [{"file": "p.txt", "asked": asked | {"model": model}}]
     keys = [need.key for need in fetch.needs(params.Params.model_validate(whole), CPU)]
     assert keys == [f"model owner/sd15@{REVISION}", *(f"a/{name}@{REVISION}" for name in ("blip", "mpnet", "qwen"))]
+
+
+def test_what_only_filters_images_or_refuses_prompts_is_fetched_too():
+    whole = settings()
+    whole["rewards"]["safety"] = {"evaluator": "classifier", "model": f"a/seer@{REVISION}", "unsafe": ["nsfw"]}
+    whole["select"]["aesthetic"]["filter"] = {"safety": 0.8}
+    classifier = {"model": f"a/reader@{REVISION}", "unsafe": ["toxic"], "most": 0.5, "dtype": "float32"}
+    refuse = {"classifier": classifier | {"batch_size": 1}}
+    whole["prompts"]["train"] = [{"file": "p.txt", "refuse": refuse}]
+    keys = {need.key for need in fetch.needs(params.Params.model_validate(whole), CPU)}
+    assert {f"a/seer@{REVISION}", f"a/reader@{REVISION}"} <= keys

@@ -351,6 +351,13 @@ class Params(_Section):
     mix: Annotated[dict[Name, Union], Field(min_length=1)]  # what unites the experts, by the name of its variant
     evaluate: Evaluate
 
+    @property
+    def scored(self) -> list[str]:
+        """Aspects that candidates are scored in: those with an expert, then those that only guard or filter."""
+        rules = [self.select[aspect] for aspect in self.aspects]
+        named = (name for rule in rules for name in (*rule.guard, *rule.filter))
+        return list(dict.fromkeys([*self.aspects, *named]))
+
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
         if unwritten := {"mixed_precision", "vae_tiling"} - self.model.model_fields_set:

@@ -32,7 +32,7 @@ def findings(settings: Params, machine: Compute) -> Iterator[Finding]:
         machine: to compute on.
     """
     yield from trial.findings(settings, machine)
-    for aspect in settings.aspects:
+    for aspect in settings.scored:
         yield from _tried(aspect, aspect, settings.rewards[aspect], machine)
     for chosen in settings.evaluate.judges:
         yield from _tried("judge", "judges", chosen, machine)

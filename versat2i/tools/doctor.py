@@ -136,7 +136,7 @@ def _hub() -> Finding:
 
 def _rewards() -> Finding:
     settings, machine = params.load(), compute.load()
-    chosen = [settings.rewards[aspect] for aspect in settings.aspects] + settings.evaluate.judges
+    chosen = [settings.rewards[aspect] for aspect in settings.scored] + settings.evaluate.judges
     apart = {reward.environment.name: reward.environment for reward in chosen if reward.environment}
     places = [f"{name} at {isolated.python_of(environment, machine)}" for name, environment in sorted(apart.items())]
     served = [reward.options for reward in chosen if reward.options.get("server") is not None]

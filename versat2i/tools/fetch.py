@@ -77,16 +77,18 @@ def _model(settings: Params) -> Iterator[Need]:
 
 
 def _evaluators(settings: Params, machine: Compute) -> Iterator[Need]:
-    for aspect, evaluator in score.of_aspects(settings) + score.of_judges(settings):
+    scored = [(aspect, settings.rewards[aspect]) for aspect in settings.scored]
+    for aspect, evaluator in scored + score.of_judges(settings):
         for weights in weights_of(rewards.from_params(aspect, evaluator, machine)):
             if weights.remote:
                 yield Need(f"{aspect} {evaluator.evaluator}: {weights}", str(weights), weights.fetch)
 
 
 def _writers(settings: Params) -> Iterator[Need]:
-    """The language models that write prompts or ask about them."""
+    """The models that write prompts, ask about them or refuse them."""
     for source in (*settings.prompts.train, *settings.prompts.dev, *settings.prompts.eval):
-        for chosen in filter(None, (source.written, source.asked)):
+        classifier = source.refuse.classifier if source.refuse else None
+        for chosen in filter(None, (source.written, source.asked, classifier)):
             weights = pretrained.parse(chosen.model, chosen.dtype)
             if weights.remote:
                 yield Need(f"prompts: {weights}", str(weights), weights.fetch)
