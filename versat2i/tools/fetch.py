@@ -88,7 +88,9 @@ def _writers(settings: Params) -> Iterator[Need]:
     """The models that write prompts, ask about them or refuse them."""
     for source in (*settings.prompts.train, *settings.prompts.dev, *settings.prompts.eval):
         classifier = source.refuse.classifier if source.refuse else None
-        for chosen in filter(None, (source.written, source.asked, classifier)):
-            weights = pretrained.parse(chosen.model, chosen.dtype)
+        named = [(chosen.model, chosen.dtype) for chosen in (source.written, source.asked) if chosen]
+        named += [(classifier.model, classifier.dtype)] if classifier else []
+        for model, dtype in named:
+            weights = pretrained.parse(model, dtype)
             if weights.remote:
                 yield Need(f"prompts: {weights}", str(weights), weights.fetch)
