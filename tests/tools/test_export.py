@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import tiny_flows
 import torch
 from click.testing import CliRunner
 from diffusers import StableDiffusionPipeline
 
 from versat2i import cli
-from versat2i.adapters import lora, mixture, mixture_files
+from versat2i.adapters import lora, lora_formats, mixture, mixture_files
 from versat2i.formats import tensors
 from versat2i.models import diffusion
 from versat2i.models.diffusion import names
+from versat2i.settings.params import Model
 from versat2i.tools import export
 
 
@@ -211,7 +213,8 @@ def test_a_damaged_lock_file_is_named(tmp_path):
 
 def test_comfyui_reads_each_layer_below_diffusion_model_with_its_alpha():
     module = "layers.0.attention.to_q"
-    adapter = lora.Adapter("a", {module: torch.ones(2, 4)}, {module: torch.ones(4, 2)}, 2.0)
+    weights = {module: torch.ones(2, 4)}, {module: torch.ones(4, 2)}
+    adapter = lora.Adapter("a", *weights, 2.0, {"family": "z_image"})
     found = export.comfyui_state(adapter)
     assert {key: list(value.shape) for key, value in found.items()} == {
         f"diffusion_model.{module}.lora_down.weight": [2, 4],
@@ -219,3 +222,97 @@ def test_comfyui_reads_each_layer_below_diffusion_model_with_its_alpha():
         f"diffusion_model.{module}.alpha": [],
     }
     assert found[f"diffusion_model.{module}.alpha"].item() == 2.0
+
+
+# Of tiny models: the rows of ComfyUI's layers that are a layer of diffusers, (first, amount), by what ComfyUI's own
+# maps say (comfy/utils.py: flux_to_diffusers, mmdit_to_diffusers; its hidden size is 32, of SD 3 16).
+COMFYUI = {
+    "flux": {
+        "transformer_blocks.0.attn.to_k": ("double_blocks.0.img_attn.qkv", 32, 32),
+        "transformer_blocks.0.attn.add_v_proj": ("double_blocks.0.txt_attn.qkv", 64, 32),
+        "transformer_blocks.0.attn.to_add_out": ("double_blocks.0.txt_attn.proj", 0, 32),
+        "single_transformer_blocks.0.attn.to_v": ("single_blocks.0.linear1", 64, 32),
+    },
+    "chroma": {
+        "transformer_blocks.0.attn.to_q": ("double_blocks.0.img_attn.qkv", 0, 32),
+        "single_transformer_blocks.0.attn.to_k": ("single_blocks.0.linear1", 32, 32),
+    },
+    "klein": {
+        "transformer_blocks.0.attn.to_out.0": ("double_blocks.0.img_attn.proj", 0, 32),
+        "transformer_blocks.0.attn.add_k_proj": ("double_blocks.0.txt_attn.qkv", 32, 32),
+        "single_transformer_blocks.0.attn.to_out": ("single_blocks.0.linear2", 0, 32),
+    },
+    "lumina2": {  # 2 heads of queries, one of keys and values, each of 8
+        "layers.0.attn.to_q": ("layers.0.attention.qkv", 0, 16),
+        "noise_refiner.1.attn.to_v": ("noise_refiner.1.attention.qkv", 24, 8),
+        "context_refiner.0.attn.to_out.0": ("context_refiner.0.attention.out", 0, 16),
+    },
+    "krea2": {
+        "transformer_blocks.0.attn.to_gate": ("blocks.0.attn.gate", 0, 32),
+        "transformer_blocks.0.attn.to_out.0": ("blocks.0.attn.wo", 0, 32),
+    },
+    "sd35": {
+        "transformer_blocks.0.attn2.to_k": ("joint_blocks.0.x_block.attn2.qkv", 16, 16),
+        "transformer_blocks.1.attn.add_q_proj": ("joint_blocks.1.context_block.attn.qkv", 0, 16),
+        "transformer_blocks.0.attn.to_add_out": ("joint_blocks.0.context_block.attn.proj", 0, 16),
+    },
+    "z_image": {"layers.0.attention.to_k": ("layers.0.attention.to_k", 0, 32)},
+    "qwen_image": {"transformer_blocks.0.attn.to_q": ("transformer_blocks.0.attn.to_q", 0, 48)},
+}
+
+
+@pytest.fixture(scope="module", params=COMFYUI)
+def flow(request, tmp_path_factory):
+    """A model, and a LoRA of it whose alpha is not its rank."""
+    folder = tiny_flows.folder(request.param, tmp_path_factory.mktemp("flow") / request.param)
+    model = diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
+    for number, parameter in enumerate(lora.attach(model.denoiser, "e", 2, 3.0, "attention", 0)):
+        torch.nn.init.normal_(parameter, 0, 0.3, torch.Generator().manual_seed(number))
+    adapter = lora.extract(model.denoiser, "e", 3.0, model.origin)
+    model.denoiser.unload_lora()
+    return request.param, model, adapter
+
+
+def comfyui_file(adapter, tmp_path):
+    lora.write(adapter, tmp_path / "e")
+    return next(path for path in export.export(tmp_path / "e", tmp_path / "out") if "comfyui" in path.name)
+
+
+def update(state, layer):
+    """What ComfyUI adds to a weight: ``alpha / rank`` times the product; the rank is that of the matrix down."""
+    start = f"diffusion_model.{layer}"
+    down = state[f"{start}.lora_down.weight"]
+    return state[f"{start}.alpha"].item() / len(down) * state[f"{start}.lora_up.weight"] @ down
+
+
+def test_comfyui_adds_the_same_to_the_rows_of_its_layers(flow, tmp_path):
+    name, _, adapter = flow
+    state, _ = tensors.read(comfyui_file(adapter, tmp_path))
+    for module, (layer, first, amount) in COMFYUI[name].items():
+        expected = 1.5 * adapter.up[module] @ adapter.down[module]
+        torch.testing.assert_close(update(state, layer)[first : first + amount], expected)
+        assert len(expected) == amount
+
+
+def test_rows_of_layers_that_the_adapter_leaves_alone_are_zero(flow, tmp_path):
+    name, _, adapter = flow
+    if name not in ("flux", "chroma"):
+        pytest.skip("it has no feed-forward in one layer with attention")
+    found = update(tensors.read(comfyui_file(adapter, tmp_path))[0], "single_blocks.0.linear1")
+    assert found.shape[0] == 7 * 32 and not found[96:].any() and found[:96].any()
+
+
+def test_the_file_for_comfyui_comes_back_as_the_same_updates(flow, tmp_path):
+    _, model, adapter = flow
+    found = lora_formats.read(comfyui_file(adapter, tmp_path), "e", model)
+    assert found.down.keys() == adapter.down.keys() and found.rank == 2
+    for module in adapter.down:
+        expected = 1.5 * adapter.up[module] @ adapter.down[module]
+        torch.testing.assert_close(found.scale * found.up[module] @ found.down[module], expected)
+
+
+def test_a_part_of_unknown_size_is_not_left_out_of_a_file_for_comfyui():
+    module = "layers.0.attn.to_q"
+    adapter = lora.Adapter("a", {module: torch.ones(1, 16)}, {module: torch.ones(16, 1)}, 1.0, {"family": "lumina2"})
+    with pytest.raises(ValueError, match=r"'layers.0.attention.qkv' of ComfyUI also holds layers that the adapter"):
+        export.comfyui_state(adapter)

@@ -9,7 +9,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from versat2i.adapters import lora, mixture_files
+from versat2i.adapters import lora, lora_formats, mixture_files
 from versat2i.adapters.mixture import Mixture
 from versat2i.formats import recipe
 from versat2i.models import diffusion
@@ -84,8 +84,29 @@ def metadata(folder: Path) -> dict[str, str]:
     return lora.read(folder, folder.name).metadata
 
 
-def load(folder: Path, device: str, dtype: str) -> DiffusionPipeline:
+def put_foreign(model: Backbone, path: Path) -> None:
+    """Load a LoRA that another trainer made into a model.
+
+    Args:
+        model: the base model.
+        path: a safetensors file, or a folder that holds one.
+
+    Raises:
+        ValueError: it is no plain LoRA of this model's denoiser; see `lora_formats.read`.
+    """
+    adapter = lora_formats.read(path, path.stem, model)
+    model.pipe.load_lora_weights(lora.file_state(adapter), adapter_name=_name(path))  # alpha is the rank
+
+
+def load(folder: Path, device: str, dtype: str, of: str | None = None) -> DiffusionPipeline:
     """The pipeline of `versat2i.load`."""
+    if of is not None:
+        repo, _, commit = of.partition("@")
+        named = {"path": of} if Path(of).exists() else {"repo": repo, "revision": commit}
+        given = Model(**named, dtype=dtype, threads=torch.get_num_threads())  # type: ignore[arg-type]
+        model = diffusion.load(given, CPU.model_copy(update={"device": device}))
+        put_foreign(model, folder)
+        return model.pipe
     base = metadata(folder)
     name, revision = base.get("base_model"), base.get("revision")
     if not name:

