@@ -28,11 +28,12 @@ def main(variant: str) -> str:
     from versat2i.generate import painter  # torch and diffusers take seconds to import
     from versat2i.generate import plan as plans
 
-    prepare = None if variant == "base" else loading.Put(places.adapter(variant))
+    model = settings.model.first if variant == params.FIRST else settings.model
+    prepare = None if variant in (params.BASE, params.FIRST) else loading.Put(places.adapter(variant))
     texts = tables.texts(places.prompts(options.split))
     plan = plans.plan(texts, options.per_prompt, options.prompts_per_shard)
     safety = settings.generate.safety
-    recipe = painter.Recipe(settings.model, prepare, options, settings.seed, machine, "evaluate", safety)
+    recipe = painter.Recipe(model, prepare, options, settings.seed, machine, "evaluate", safety)
     evaluators = score.of_aspects(settings) + score.of_judges(settings)
     results = pool.run(recipe, plan, machine.processes("evaluate"))
     drawn = 0

@@ -31,6 +31,7 @@ COMMENTS = {
 def inputs(settings: Params) -> dict[str, list[str]]:
     """List the inputs of each stage besides code, in the order of the stages."""
     model = model_files(settings.model)
+    loaded = [*model, *settings.model.start]
     experts = [str(places.adapter(aspect)) for aspect in settings.aspects]
     selected = [str(places.selected(aspect)) for aspect in settings.aspects]
     evaluated = [str(places.evaluation(variant)) for variant in settings.evaluate.variants]
@@ -38,21 +39,21 @@ def inputs(settings: Params) -> dict[str, list[str]]:
     aspect = "${item.aspect}"
     return {
         "prompts": [*prompt_files(settings.prompts), *model],
-        "generate": [*model, TRAIN],
+        "generate": [*loaded, TRAIN],
         "score": [
             *("${item}", str(places.IMAGES), TRAIN, str(places.questions("train")), *locks(settings)),
             *references(settings.rewards.values()),
         ],
         "select": [str(places.IMAGES), TRAIN, *(str(places.scores(name)) for name in (aspect, *guards(settings)))],
-        "train_lora": [*model, str(places.selected(aspect))],
-        "mix": [*model, *experts, *selected, *foreign_files(settings)],
+        "train_lora": [*loaded, str(places.selected(aspect))],
+        "mix": [*loaded, *experts, *selected, *foreign_files(settings)],
         "evaluate": [
-            *(*model, prompts, questions, *locks(settings)),
+            *(*loaded, prompts, questions, *locks(settings)),
             *references([*settings.rewards.values(), *settings.evaluate.judges]),
             "${item}",
         ],
         "compare": [prompts, *evaluated],
-        "report": [TRAIN, prompts, *evaluated, *selected, *_shown(settings)],
+        "report": [*settings.model.start, TRAIN, prompts, *evaluated, *selected, *_shown(settings)],
     }
 
 
@@ -129,9 +130,9 @@ def code_of_aspects(settings: Params) -> dict[str, str]:
 
 
 def adapters(settings: Params) -> dict[str, str]:
-    """variant -> its adapter; base has none and names the model, or of a model of the hub the prompts once more."""
+    """variant -> its adapter; a base has none and names the model, or of a model of the hub the prompts once more."""
     base = settings.model.path or settings.model.file or str(places.prompts(SPLIT))
-    return {v: base if v == params.BASE else str(places.adapter(v)) for v in settings.evaluate.variants}
+    return {v: base if v in (params.BASE, params.FIRST) else str(places.adapter(v)) for v in settings.evaluate.variants}
 
 
 def plots(settings: Params) -> list[dict[str, Any]]:

@@ -1,10 +1,13 @@
 """A saved adapter draws the same wherever it is loaded, and only with the base it was made for."""
 
 import dataclasses
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import rounds_made
 import tiny
 import torch
 from diffusers import StableDiffusionPipeline
@@ -262,3 +265,49 @@ def test_prompts_given_as_embeddings_have_no_mask(pipe):
 def test_negative_embeddings_that_guidance_does_not_use_leave_the_mask_alone(pipe):
     _, negative = pipe.encode_prompt(RED, "cpu", 1, True)
     assert masks_seen(pipe, RED, negative_prompt_embeds=negative, guidance_scale=1.0) == [5]
+
+
+@pytest.fixture
+def expert_of_round_two(model, tmp_path, monkeypatch):
+    """An expert in a project, trained on a base with a round in it; the base, and the folder of the expert."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "params.yaml").touch()
+    monkeypatch.chdir(project)
+    base = rounds_made.make(model, Path("rounds/1"), "one")
+    loaded = diffusion.load(base)
+    adapter = dataclasses.replace(tiny.adapter(loaded.denoiser, "colour", rank=3, alpha=0.2), metadata=loaded.identity)
+    lora.write(adapter, project / "data/adapters/colour")
+    return base, project / "data/adapters/colour"
+
+
+def test_an_adapter_of_a_later_round_is_loaded_onto_the_rounds_before_it(expert_of_round_two, monkeypatch, tmp_path):
+    base, folder = expert_of_round_two
+    expected = diffusion.load(base)
+    loading.put(expected, folder)
+    for place in (folder.parents[2], tmp_path):  # from the project and from outside
+        monkeypatch.chdir(place)
+        pipe = versat2i.load(folder)
+        pipe.set_progress_bar_config(disable=True)
+        expected.pipe.set_progress_bar_config(disable=True)
+        told = {"num_inference_steps": 2, "output_type": "np"}
+        drawn, wanted = (
+            each("a red circle", generator=torch.Generator().manual_seed(0), **told).images
+            for each in (pipe, expected.pipe)
+        )
+        np.testing.assert_array_equal(drawn, wanted)
+
+
+def test_without_the_earlier_rounds_or_with_others_it_is_refused_in_one_line(expert_of_round_two, model):
+    _, folder = expert_of_round_two
+    expected = r"made for a base with rounds/1@[0-9a-f]{16} in it, but here the base has none"
+    with pytest.raises(ValueError, match=expected):
+        loading.put(diffusion.load(model), folder)
+    expected = f"{folder}: its base has rounds/1 in it, an earlier round, which is not here as it was then. Run `dvc "
+    rounds_made.make(model, Path("rounds/1"), "another")
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        versat2i.load(folder)
+    shutil.rmtree("rounds")
+    with pytest.raises(ValueError, match=re.escape(expected)) as error:
+        versat2i.load(folder)
+    assert "\n" not in str(error.value)

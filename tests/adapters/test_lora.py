@@ -6,8 +6,6 @@ import pytest
 import tiny
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
 from versat2i.adapters import lora
 from versat2i.models import diffusion
@@ -40,14 +38,6 @@ def trained(denoiser, name="geometry", targets="attention", alpha=3.0):
     for parameter in parameters:
         parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator)
     return lora.extract(denoiser, name, alpha, {"base_model": "tiny", "revision": "abc", "adapter": name})
-
-
-@pytest.fixture
-def saved(loaded, tmp_path):
-    """The folder of a trained LoRA and the LoRA itself."""
-    adapter = trained(loaded.denoiser)
-    lora.write(adapter, tmp_path / "geometry")
-    return tmp_path / "geometry", adapter
 
 
 def test_a_new_lora_changes_nothing_and_is_all_that_is_trained(loaded):
@@ -129,72 +119,6 @@ def test_targets_that_match_no_layer_are_an_error_that_says_what_matches(loaded)
     )
     with pytest.raises(ValueError, match="it has none of these"):
         lora.attach(torch.nn.Linear(2, 2), "geometry", 2, 2.0, "attention", 0)
-
-
-def test_what_is_read_is_what_was_written(saved):
-    folder, adapter = saved
-    found = lora.read(folder, "renamed")
-    assert (found.name, found.alpha, found.rank) == ("renamed", 3.0, 2)
-    assert found.metadata == adapter.metadata
-    for part, other in ((found.down, adapter.down), (found.up, adapter.up)):
-        assert part.keys() == other.keys()
-        assert all(torch.equal(part[module], other[module]) for module in part)
-
-
-def test_the_same_lora_is_the_same_bytes(saved, tmp_path):
-    folder, adapter = saved
-    for attempt in range(5):  # a hash map's order is another one each time
-        lora.write(lora.read(folder, adapter.name), tmp_path / str(attempt))
-        assert (tmp_path / str(attempt) / lora.FILE).read_bytes() == (folder / lora.FILE).read_bytes()
-
-
-def test_a_missing_file_says_what_to_run(tmp_path):
-    with pytest.raises(ValueError, match=r"pytorch_lora_weights.safetensors: there is no such file. Run `dvc repro`"):
-        lora.read(tmp_path, "geometry")
-
-
-@pytest.mark.parametrize("length", [0, 5, 200, -1])
-def test_a_file_that_is_cut_off_is_not_readable(saved, length):
-    folder, _ = saved
-    data = (folder / lora.FILE).read_bytes()
-    (folder / lora.FILE).write_bytes(data[:length])
-    with pytest.raises(ValueError, match="not a readable safetensors file"):
-        lora.read(folder, "geometry")
-
-
-def rewrite(path, change=lambda state: state, metadata=None):
-    """Save a file again with other tensors or other metadata."""
-    with safe_open(path, framework="pt") as file:
-        kept = file.metadata() if metadata is None else metadata
-    save_file(change(load_file(path)), path, kept)
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"format": "pt"},
-        {"lora_adapter_metadata": "not json"},
-        {"lora_adapter_metadata": "{}"},
-        {"lora_adapter_metadata": "[1]"},
-        {"lora_adapter_metadata": '{"unet.lora_alpha": null}'},
-    ],
-)
-def test_a_lora_without_alpha_is_refused(saved, metadata):
-    folder, _ = saved
-    rewrite(folder / lora.FILE, metadata=metadata)
-    with pytest.raises(ValueError, match="has no LoRA alpha in its metadata; expected a file written by train_lora"):
-        lora.read(folder, "geometry")
-
-
-def test_a_lora_of_another_part_or_with_a_half_missing_is_refused(saved):
-    folder, adapter = saved
-    half = f"unet.{min(adapter.up)}.lora_B.weight"
-    rewrite(folder / lora.FILE, lambda state: {key: value for key, value in state.items() if key != half})
-    with pytest.raises(ValueError, match="expected a lora_A and a lora_B for each adapted layer"):
-        lora.read(folder, "geometry")
-    rewrite(folder / lora.FILE, lambda state: {key.replace("unet.", "text_encoder."): v for key, v in state.items()})
-    with pytest.raises(ValueError, match="expected a lora_A and a lora_B for each adapted layer"):
-        lora.read(folder, "geometry")
 
 
 def test_the_model_is_loaded_in_the_dtype_of_params(model_folder):

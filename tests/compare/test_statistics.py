@@ -230,3 +230,16 @@ def test_a_metric_of_which_less_is_better_keeps_its_own_unit_and_its_gains_point
         10.0,
         1.0,
     )
+
+
+def test_with_a_first_base_gains_over_it_stand_beside_those_over_base():
+    shifts = {"base": 0.2, "first": 0.0, "mixture": 0.5}
+    scores = {variant: {"tifa": table(VALUES, shift)} for variant, shift in shifts.items()}
+    result = compare(scores)
+    assert result["mixture"]["tifa"]["gain"] == 0.3
+    assert result["mixture"]["tifa"]["over_first"] == {"gain": 0.5, "low": 0.5, "high": 0.5}
+    assert result["base"]["tifa"]["over_first"]["gain"] == 0.2
+    assert "over_first" not in result["first"]["tifa"] and result["first"]["tifa"]["gain"] == -0.2
+    deviation = VALUES.mean(1).std()  # over prompts, of base: a shift changes it nowhere
+    assert result["summary"]["base_minus_first"]["gain"] == pytest.approx(0.2 / deviation, abs=1e-6)
+    assert result["summary"]["mixture_minus_first"]["gain"] == pytest.approx(0.5 / deviation, abs=1e-6)

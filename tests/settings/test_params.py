@@ -471,3 +471,25 @@ def test_a_hostile_value_is_refused_in_one_line_that_names_its_place_or_is_of_th
             assert isinstance(value, (int, float) if real else type(sound)) and not isinstance(value, bool)
             assert real or value != 2**70
             assert not isinstance(value, float) or math.isfinite(value)
+
+
+def started(text, variants=("base", "first", "geometry")):
+    """The text with earlier rounds in the base."""
+    content = YAML(typ="safe").load(text)
+    content["model"]["start"] = ["rounds/1", "rounds/2"]
+    content["evaluate"]["variants"] = list(variants)
+    return drawn.yaml_text(content)
+
+
+def test_with_earlier_rounds_the_first_base_is_a_variant_and_has_to_be():
+    model = params.parse(started(TEXT)).model
+    assert model.start == ("rounds/1", "rounds/2") and model.first.start == ()
+    assert "'first' is missing" in refused(started(TEXT, ["base", "geometry"]))
+    assert "'first' is the base without model.start" in refused(changed("evaluate.variants", ["base", "first"]))
+    assert "'first' is named twice" in refused(started(changed("mix.first", {"kind": "sum"})))
+    assert params.parse(changed("mix.first", {"kind": "sum"})).mix["first"].kind == "sum"
+
+
+def test_earlier_rounds_are_folders_each_once():
+    assert "rounds/1 is there twice" in refused(changed("model.start", ["rounds/1", "rounds/1"]))
+    assert "model.start" in refused(changed("model.start", "rounds/1"))

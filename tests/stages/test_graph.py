@@ -217,3 +217,31 @@ def test_comments_stand_once_however_often_it_is_written(dvc):
         dvc(changed(evaluate__variants=limits))
         text = dvc.path.read_text()
         assert [text.count(comment) for comment in graph.COMMENTS.values()] == [1, 1]
+
+
+def with_rounds(*folders):
+    """The project's params with earlier rounds in the base."""
+    content = SETTINGS.model_dump()
+    content["model"]["start"] = folders
+    content["evaluate"]["variants"].insert(1, "first")
+    return params.Params.model_validate(content)
+
+
+def test_earlier_rounds_are_inputs_of_each_stage_that_loads_or_shows_them_and_of_no_other(dvc):
+    before = YAML(typ="safe").load(dvc.path.read_text())
+    after = dvc(with_rounds("rounds/1", "rounds/2"))
+    for stage, body in after["stages"].items():
+        loads = stage in ("generate", "train_lora", "mix", "evaluate", "report")
+        deps = body.get("do", body)["deps"]
+        assert [dep for dep in deps if dep.startswith("rounds/")] == (["rounds/1", "rounds/2"] if loads else [])
+    for body in (before["stages"]["evaluate"], after["stages"]["evaluate"]):
+        assert body["foreach"]["base"] == "versat2i/shapes/model"
+    assert after["stages"]["evaluate"]["foreach"]["first"] == "versat2i/shapes/model"
+    assert "data/evaluation/first" in after["stages"]["compare"]["deps"]
+
+
+def test_without_earlier_rounds_dvc_yaml_is_as_it_was(dvc):
+    before = dvc.path.read_text()
+    dvc(with_rounds("rounds/1"))
+    dvc(SETTINGS)
+    assert YAML(typ="safe").load(dvc.path.read_text()) == YAML(typ="safe").load(before)

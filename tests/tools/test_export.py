@@ -1,23 +1,28 @@
 """An exported adapter is the same LoRA in diffusers' and in kohya's names."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
+import drawn
 import numpy as np
 import pytest
+import rounds_made
 import tiny
 import tiny_flows
 import torch
 from click.testing import CliRunner
 from diffusers import StableDiffusionPipeline
 
+import versat2i
 from versat2i import cli
 from versat2i.adapters import lora, lora_formats, mixture, mixture_files
 from versat2i.formats import tensors
 from versat2i.models import diffusion
 from versat2i.models.diffusion import names
+from versat2i.settings import params
 from versat2i.settings.params import Model
-from versat2i.tools import export
+from versat2i.tools import card, export
 
 
 @pytest.fixture(params=[names.ATTENTION, names.CONVOLUTIONS], ids=["attention", "convolutions"])
@@ -316,3 +321,40 @@ def test_a_part_of_unknown_size_is_not_left_out_of_a_file_for_comfyui():
     adapter = lora.Adapter("a", {module: torch.ones(1, 16)}, {module: torch.ones(16, 1)}, 1.0, {"family": "lumina2"})
     with pytest.raises(ValueError, match=r"'layers.0.attention.qkv' of ComfyUI also holds layers that the adapter"):
         export.comfyui_state(adapter)
+
+
+def test_one_file_for_the_first_base_holds_all_rounds(model, model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = rounds_made.make(model, Path("rounds/1"), "one")
+    base = rounds_made.make(base, Path("rounds/2"), "two", rank=3)
+    loaded = diffusion.load(base)
+    adapter = tiny.adapter(loaded.denoiser, "geometry", rank=2, alpha=0.5)
+    lora.write(dataclasses.replace(adapter, metadata={**loaded.identity, "adapter": "geometry"}), Path("geometry"))
+    before = diffusion.load(model).denoiser.state_dict()
+    plain, _ = export.export(Path("geometry"), Path("out"))
+    state, metadata = tensors.read(plain)
+    assert "start" not in metadata and metadata["revision"] == loaded.identity["revision"]
+    assert metadata["aspect"] == "geometry"
+    for module in adapter.down:
+        whole = state[f"unet.{module}.lora_B.weight"] @ state[f"unet.{module}.lora_A.weight"]
+        rounds = loaded.denoiser.get_submodule(module).weight - before[f"{module}.weight"]
+        torch.testing.assert_close(whole, rounds + 0.25 * adapter.up[module] @ adapter.down[module])
+    shutil.rmtree("rounds/2")
+    with pytest.raises(ValueError, match="its base has rounds/2 in it, an earlier round, which is not here"):
+        export.export(Path("geometry"), Path("again"))
+
+
+def test_a_published_mixture_brings_the_earlier_rounds_along(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = rounds_made.make(model, Path("rounds/1"), "one")
+    loaded = diffusion.load(base)
+    mixed = mixture.attach(loaded.denoiser, [tiny.adapter(loaded.denoiser, "colour", alpha=0.2)], "layer")
+    mixture_files.save(mixed, Path("mixture"), loaded.identity)
+    settings = drawn.settings(model, aspects=("geometry",))
+    settings = settings.model_copy(update={"rewards": {"geometry": params.Reward(evaluator="regularity")}})
+    card.publishable(Path("mixture"), Path("out"), settings)
+    shutil.rmtree("rounds")
+    shutil.rmtree("mixture")
+    pipe = versat2i.load("out")
+    layer = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    assert torch.equal(pipe.unet.get_submodule(layer).base.weight, mixed.layers[layer].base.weight)

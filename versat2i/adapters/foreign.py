@@ -7,10 +7,10 @@ from typing import Any
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from versat2i.adapters import lora, mixture, peft_config
+from versat2i.adapters import lora, mixture
 from versat2i.adapters.lora import Adapter
 from versat2i.formats import tensors
-from versat2i.models.diffusion import Backbone
+from versat2i.models.diffusion import Backbone, peft_config
 from versat2i.work import files
 from versat2i.work import identity as identities
 

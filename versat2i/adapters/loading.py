@@ -13,10 +13,10 @@ from versat2i.adapters import lora, lora_formats, mixture_files
 from versat2i.adapters.mixture import Mixture
 from versat2i.formats import recipe
 from versat2i.models import diffusion
-from versat2i.models.diffusion import Backbone
+from versat2i.models.diffusion import Backbone, lora_files, start
 from versat2i.settings.compute import CPU
 from versat2i.settings.params import Model
-from versat2i.work import fingerprint
+from versat2i.work import fingerprint, places
 from versat2i.work import identity as identities
 
 
@@ -98,6 +98,29 @@ def put_foreign(model: Backbone, path: Path) -> None:
     model.pipe.load_lora_weights(lora.file_state(adapter), adapter_name=_name(path))  # alpha is the rank
 
 
+def earlier(folder: Path) -> list[Path]:
+    """Find the earlier rounds that an adapter's base had in it, in order; none for one made in the first round.
+
+    They are looked for as params named them (from here, from the adapter's project, from this package's), and within
+    the adapter's folder, where `tools.card` puts them.
+
+    Raises:
+        ValueError: one is missing, or others of its name have been made since.
+    """
+    found = []
+    for number, (name, digest) in enumerate(lora_files.rounds(metadata(folder)), start=1):
+        roots = (Path(), places.root(folder.absolute()), fingerprint.ROOT)
+        candidates = [*(root / name for root in roots), folder / places.round_of(number)]
+        there = next((p for p in candidates if p.is_dir() and identities.of(p)[: start.LENGTH] == digest), None)
+        if there is None:
+            raise ValueError(
+                f"{folder}: its base has {name} in it, an earlier round, which is not here as it was then. Run `dvc "
+                f"pull {name}.dvc` in its project, or take the one file of `versat2i export`, which holds all rounds"
+            )
+        found.append(there)
+    return found
+
+
 def load(folder: Path, device: str, dtype: str, of: str | None = None) -> DiffusionPipeline:
     """The pipeline of `versat2i.load`."""
     if of is not None:
@@ -119,7 +142,8 @@ def load(folder: Path, device: str, dtype: str, of: str | None = None) -> Diffus
     else:
         source = {"path": str(local)} if local else {"repo": name, "revision": str(revision)}
         source |= {"variant": base["variant"]} if "variant" in base else {}
-    chosen = Model(**source, dtype=dtype, threads=torch.get_num_threads())  # type: ignore[arg-type]
+    rounds = [str(path) for path in earlier(folder)]
+    chosen = Model(**source, dtype=dtype, threads=torch.get_num_threads(), start=rounds)  # type: ignore[arg-type]
     model = diffusion.load(chosen, CPU.model_copy(update={"device": device}))
     mixed = put(model, folder)
     if mixed is not None:

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from versat2i.adapters import peft_config
 from versat2i.adapters.lora import Adapter
 from versat2i.formats import tensors
-from versat2i.models.diffusion import Backbone, published
+from versat2i.models.diffusion import Backbone, peft_config, published
 from versat2i.settings.complaints import hint
 
 CONFIG = "adapter_config.json"  # of PEFT, beside its weights

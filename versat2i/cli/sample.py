@@ -48,9 +48,10 @@ def main(
     fixed = dict(_weight(text) for text in weights)
     columns = {}
     for name in dict.fromkeys([*others, variant]):
-        adapter = None if name == sample.BASE else places.adapter(name)
+        adapter = None if name in (params.BASE, params.FIRST) else places.adapter(name)
+        base = settings.model.first if name == params.FIRST else settings.model
         chosen = fixed if name == variant else {}
-        model = sample.load(settings.model, adapter, chosen, compute.load())
+        model = sample.load(base, adapter, chosen, compute.load())
         columns[name] = list(sample.draw(model, list(prompts), images, seed, settings.evaluate))
     labels = [text for text in prompts for _ in range(images)]
     if moved := grid.put_aside(out):

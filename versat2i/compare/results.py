@@ -42,6 +42,7 @@ class Result(Gain):
         abstained: images that the evaluator did not judge.
         more_abstentions: whether base has fewer of them.
         lower_is_better: whether a low mean is a good one.
+        over_first: the gain over the first base, where the base has earlier rounds in it.
     """
 
     mean: Number | None = None
@@ -49,6 +50,7 @@ class Result(Gain):
     abstained: Count
     more_abstentions: bool = False
     lower_is_better: bool = False
+    over_first: Gain | None = None
 
 
 def title(metric: str, lower_is_better: bool) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from versat2i.compare.results import Result
+from versat2i.compare.results import Gain, Result
 from versat2i.formats.tables import judged
-from versat2i.settings.params import BASE, MIXTURE, UNIFORM
+from versat2i.settings.params import BASE, FIRST, MIXTURE, UNIFORM
 
 INTERVAL = (2.5, 97.5)  # percentiles of a 95 % interval
 ROUNDING = 1e-9  # in the unit of a score: equal images in another order have means that differ by less
@@ -33,8 +33,9 @@ def compare(scores: Scores, *, metrics: Sequence[str], seed: int, resamples: int
     Returns:
         ``{variant: {metric: {mean, gain, low, high, win_rate, abstained}}}``, base with ``mean`` and
         ``abstained`` only, ``more_abstentions: True`` where there are more than base has,
-        ``lower_is_better: True`` where that is so; and ``summary``, see `standardised_gain`. Numbers have
-        6 decimals; one that cannot be computed (nothing scored) is left out.
+        ``lower_is_better: True`` where that is so; and ``summary``, see `standardised_gain`. Where there
+        is a ``first``, the first base, ``over_first`` is each variant's gain over it. Numbers have 6 decimals; one
+        that cannot be computed (nothing scored) is left out.
     """
     check(scores, metrics)
     means = prompt_means(scores)
@@ -231,8 +232,18 @@ def _entry(
     if variant != BASE:
         gain = (table[variant] - table[BASE]).to_numpy()
         numbers |= {"gain": _mean(gain), **interval(resampled_mean(gain, counts)), "win_rate": _win_rate(gain)}
+    over_first = None
+    if FIRST in scores and variant != FIRST:
+        gain = (table[variant] - table[FIRST]).to_numpy()
+        over_first = Gain(**_rounded({"gain": _mean(gain), **interval(resampled_mean(gain, counts))}))
     more = abstained > in_base
-    found = Result(**_rounded(numbers), abstained=abstained, more_abstentions=more, lower_is_better=lower)
+    found = Result(
+        **_rounded(numbers),
+        abstained=abstained,
+        more_abstentions=more,
+        lower_is_better=lower,
+        over_first=over_first,
+    )
     return found.model_dump(exclude_defaults=True)
 
 
@@ -249,6 +260,8 @@ def _summary(
     pairs = {variant: ("score", variant, BASE) for variant in variants if variant != BASE}
     if {MIXTURE, UNIFORM} <= set(variants):
         pairs["mixture_minus_uniform"] = ("gain", MIXTURE, UNIFORM)
+    if FIRST in variants:
+        pairs |= {f"{name}_minus_{FIRST}": ("gain", name, FIRST) for name in (BASE, MIXTURE) if name in variants}
     result = {}
     for name, (title, variant, reference) in pairs.items() if usable else ():
         value, samples = standardised_gain(means, usable, variant, reference, counts)

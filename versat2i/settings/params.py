@@ -14,6 +14,7 @@ from versat2i.settings import complaints, reader, renamed
 from versat2i.settings.complaints import hint
 
 BASE, MIXTURE, UNIFORM = "base", "mixture", "uniform"  # variants that results are told against
+FIRST = "first"  # the base without `model.start`, which results are told against in rounds after the first
 
 COMMIT = re.compile(r"[0-9a-f]{3,40}")
 """A commit's hash, perhaps shortened: a branch or a tag may move."""
@@ -58,6 +59,7 @@ class Model(_Section):
     variant: str | None = None  # of the weight files, e.g. fp16; null: the only one that there is
     file: str | None = None  # a checkpoint in one file
     config: str | None = None  # of a file: a folder or owner/name@commit, for the tokenizers and configs
+    start: Annotated[tuple[str, ...], Field(strict=False)] = ()  # folders of earlier rounds' LoRAs, fused into it
 
     @property
     def place(self) -> tuple[str, str | None]:
@@ -72,8 +74,15 @@ class Model(_Section):
         """What its weights are called: a folder, a file or a repository."""
         return str(self.path or self.file or self.repo)
 
+    @property
+    def first(self) -> "Model":
+        """The very first base: without earlier rounds."""
+        return self.model_copy(update={"start": ()})
+
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
+        if twice := [folder for folder in self.start if self.start.count(folder) > 1]:
+            raise ValueError(f"start: {twice[0]} is there twice; each round counts once")
         if [self.path, self.repo, self.file].count(None) != 2:
             raise ValueError("give either 'path' or 'repo' with 'revision', or 'file' with 'config'")
         if (self.file is None) != (self.config is None):
@@ -375,10 +384,11 @@ class Params(_Section):
                             f"select.{aspect}.{key}: {name!r} is none of the other aspects ({', '.join(others)})"
                             f"{hint(name, others)}"
                         )
-        known = [BASE, *self.aspects, *self.mix]
+        known = [BASE, *([FIRST] if self.model.start else []), *self.aspects, *self.mix]
         for name in known:
             if known.count(name) > 1:
-                raise ValueError(f"{name!r} is named twice in 'base', 'aspects' and 'mix'; each is a folder")
+                own = "'base', 'first'," if self.model.start else "'base',"
+                raise ValueError(f"{name!r} is named twice in {own} 'aspects' and 'mix'; each is a folder")
         for variant, rule in self.mix.items():
             for name in foreign(rule):
                 if name in known:
@@ -390,10 +400,16 @@ class Params(_Section):
         for variant in self.evaluate.variants:
             if self.evaluate.variants.count(variant) > 1:
                 raise ValueError(f"evaluate.variants: {variant!r} is there twice")
+            if variant == FIRST and variant not in known:
+                raise ValueError("evaluate.variants: 'first' is the base without model.start, which is empty")
             if variant not in known:
                 raise ValueError(f"evaluate.variants: {variant!r} is none of {', '.join(known)}{hint(variant, known)}")
         if BASE not in self.evaluate.variants:
             raise ValueError("evaluate.variants: 'base' is missing; every gain is measured against it")
+        if self.model.start and FIRST not in self.evaluate.variants:
+            raise ValueError(
+                "evaluate.variants: 'first' is missing; with model.start gains are measured against the first base too"
+            )
         return self
 
 

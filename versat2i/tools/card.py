@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from versat2i import rewards
-from versat2i.adapters import mixture_files
+from versat2i.adapters import loading, mixture_files
 from versat2i.compare.results import Evaluation, title
 from versat2i.formats import metrics, records
 from versat2i.formats import recipe as recipes
@@ -21,7 +21,7 @@ PAPER = "https://arxiv.org/abs/2403.18493"
 
 
 def publishable(folder: Path, out: Path, settings: Params, replace: bool = False) -> Path:
-    """Copy a mixture and write its card, ``README.md``, beside it.
+    """Copy a mixture with the earlier rounds in its base, and write its card, ``README.md``, beside it.
 
     Args:
         folder: of the mixture.
@@ -35,12 +35,14 @@ def publishable(folder: Path, out: Path, settings: Params, replace: bool = False
     Raises:
         ValueError: the folder holds no whole mixture, or something else is in the way.
     """
-    recipe = recipes.read(folder)
+    recipe, rounds = recipes.read(folder), loading.earlier(folder)
     if out.exists() and not replace and filecmp.cmpfiles(folder, out, FILES, shallow=False)[0] != FILES:
         raise in_the_way(out)
     with files.replaced(out) as made:
         for name in FILES:
             shutil.copyfile(folder / name, made / name)
+        for number, earlier in enumerate(rounds, start=1):
+            shutil.copytree(earlier, made / places.round_of(number))
         (made / "README.md").write_text(card(place(folder).name, recipe, settings), encoding="utf-8")
     return out
 

@@ -10,7 +10,7 @@ import yaml
 from diffusers.utils import convert_state_dict_to_kohya
 from torch import Tensor
 
-from versat2i.adapters import loading, lora, mixture_files
+from versat2i.adapters import loading, lora, merges, mixture_files
 from versat2i.adapters.lora import Adapter
 from versat2i.formats import tensors
 from versat2i.models.diffusion import names, published
@@ -34,11 +34,23 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # what may become a file
 
 
 def read(folder: Path) -> Adapter:
-    """An adapter's folder as one ordinary LoRA; a mixture is collapsed (see `mixture.collapse`).
+    """An adapter's folder as one ordinary LoRA for the first base; a mixture is collapsed (see `mixture.collapse`).
+
+    One that was made for a base with earlier rounds in it holds these too, ``sum_i s_i B_i A_i``.
 
     Raises:
-        ValueError: there is no adapter, or it is damaged.
+        ValueError: there is no adapter, or it is damaged, or an earlier round is missing.
     """
+    last = alone(folder)
+    rounds = [lora.read(path, path.name) for path in loading.earlier(folder)]
+    if not rounds:
+        return last
+    whole = [*rounds, last]
+    return merges.concatenate(whole, dict.fromkeys(merges.shapes(whole), torch.ones(len(whole))), last.name)
+
+
+def alone(folder: Path) -> Adapter:
+    """`read` without earlier rounds: what is added to the base that it was made for."""
     if not mixture_files.holds(folder):
         return lora.read(folder, place(folder).name)
     return mixture_files.collapsed(folder, place(folder).name)

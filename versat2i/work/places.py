@@ -11,6 +11,9 @@ SAMPLES = DATA / "samples.png"  # the same prompts drawn by every variant
 
 EMBEDDED = Path("versat2i/shapes/model")  # the model of the embedded world, seen from the root of the project
 
+ROUNDS = Path("rounds")  # at the root: DVC tracks nothing by a .dvc file in what git ignores, as data/
+TAG = "round-"  # of git, with a round's number: its results
+
 RECIPE = "mixture.json"  # in the folder of a mixture: what it consists of
 
 
@@ -32,6 +35,11 @@ def selected(aspect: str) -> Path:
 
 def adapter(name: str) -> Path:
     return DATA / "adapters" / name
+
+
+def round_of(number: int) -> Path:
+    """The LoRA that round `number` began with: in its base, made of the round before."""
+    return ROUNDS / str(number)
 
 
 def evaluation(variant: str) -> Path:

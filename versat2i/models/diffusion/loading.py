@@ -13,7 +13,7 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from versat2i.models.diffusion import forms, running, single_file
+from versat2i.models.diffusion import forms, running, single_file, start
 from versat2i.models.diffusion.base import Backbone
 from versat2i.models.diffusion.chroma import Chroma
 from versat2i.models.diffusion.flux import Flux
@@ -46,7 +46,11 @@ MOST = 400  # characters of what a library says
 
 
 def identity(model: Model) -> dict[str, str]:
-    """Identify a base model, for metadata and fingerprints."""
+    """Identify a base model with the earlier rounds in it, for metadata and fingerprints."""
+    return _own_identity(model) | (start.identity(model.start) if model.start else {})
+
+
+def _own_identity(model: Model) -> dict[str, str]:
     if model.file is not None:
         return single_file.identity(model)
     chosen = {"variant": model.variant} if model.variant else {}
@@ -175,7 +179,8 @@ def load(model: Model, machine: Compute = CPU) -> Backbone:
         machine: how and where it runs.
 
     Raises:
-        ValueError: the folder or revision is missing or no whole diffusers pipeline, or its class is not supported.
+        ValueError: the folder or revision is missing or no whole diffusers pipeline, its class is not supported, or
+            a LoRA of an earlier round does not belong to it.
     """
     torch.set_num_threads(model.threads)
     source, revision = model.place
@@ -187,10 +192,13 @@ def load(model: Model, machine: Compute = CPU) -> Backbone:
         _check_tokenizers(pipe)
         forms.check_task(pipe, model.name)
         _check_schedule(pipe, family, source)
+    known = identity(model)
+    if model.start:
+        start.fuse(getattr(pipe, family.denoiser_name), model.start, known)
     pipe.set_progress_bar_config(disable=True)
     device = machine.torch_device()
     running.place(pipe, device, machine, model.vae_tiling)
-    loaded = family(pipe, identity(model), machine)
+    loaded = family(pipe, known, machine)
     running.mixed(loaded.denoiser, device, model.mixed_precision)
     for part in loaded.parts:
         part.requires_grad_(False).eval()
