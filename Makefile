@@ -11,7 +11,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup dev model fetch graph plugins preset bench best-of repro table test test-slow torture check format lock remote push pull
+.PHONY: setup dev model fetch graph plugins preset bench best-of repro next-round table test test-slow torture check format lock remote push pull
 
 setup: $(VENV)/.ready
 
@@ -73,6 +73,11 @@ repro: setup $(MODEL)
 VARIANT := mixture
 best-of: setup
 	python -m bench.best_of $(VARIANT)
+
+# the next round begins on a finished one: make next-round [VARIANT=uniform], docs/rounds.md
+next-round: setup
+	@python -m versat2i.tools.next_round $(VARIANT)
+	@python -m stages.graph
 
 table: setup
 	@python -m versat2i.tools.table

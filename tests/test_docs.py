@@ -50,7 +50,7 @@ PROGRAMS = (
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 COSTLY = {
-    "make *": "sets up an environment, or runs the whole pipeline (tests/test_pipeline.py runs its stages)",
+    "make *": "sets up an environment, or runs the whole pipeline (tests/test_pipeline.py and test_next_round.py)",
     "dvc *": "works on results of the whole pipeline or on a remote (tests/test_pipeline.py, tests/remote/)",
     "git *": "changes the reader's own repository, or reaches a server",
     "cd versat2i": "enters what was cloned",
@@ -194,6 +194,7 @@ def finished(tmp_path_factory, model_folder):
         git("init", "-q")
         git("add", "metrics")
         git("commit", "-qm", "results")
+        git("tag", "round-0")
     return root
 
 

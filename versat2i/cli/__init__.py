@@ -10,7 +10,10 @@ import click
 
 from versat2i.work import failures, places
 
-COMMANDS = ("check", "compare", "costs", "doctor", "export", "fetch", "plan", "rewards", "sample", "score", "work")
+COMMANDS = (
+    *("check", "compare", "costs", "doctor", "export", "fetch", "plan", "rewards", "rounds", "sample", "score"),
+    "work",
+)
 
 
 class _Commands(click.Group):

@@ -14,7 +14,7 @@ from versat2i.compare.statistics import BASE, MIXTURE, UNIFORM
 from versat2i.formats import metrics as metric_files
 from versat2i.formats import records, tables
 from versat2i.formats.measures import OWN_LICENCE, Measure
-from versat2i.report import aspects, browser, charts, gates, results
+from versat2i.report import aspects, browser, charts, gates, results, rounds
 from versat2i.settings import environment
 from versat2i.settings.params import Model, Params
 from versat2i.work import places
@@ -50,6 +50,7 @@ def write(settings: Params, out: Path) -> int:
     size = browser.write_images(shown, {v: places.evaluation(v) / "images" for v in variants}, out)
     texts = tables.texts(places.prompts("train"))
     sections |= {
+        "rounds": rounds.show(settings, tables.texts(places.prompts(settings.evaluate.split)), out),
         "browser": shown.content,
         "items": len(shown.items),
         "size": size,
@@ -71,10 +72,11 @@ def spreads(scores: statistics.Scores) -> dict[str, float]:
 
 
 def model_name(model: Model) -> str:
-    """The base model as params name it; of a folder outside the project the name alone."""
+    """The base model as params name it, with the earlier rounds in it; of a folder outside the project the name."""
+    rounds = f" with {', '.join(model.start)}" if model.start else ""
     if model.repo is not None:
-        return f"{model.repo} at revision {model.revision}"
-    return Path(model.name).name if Path(model.name).is_absolute() else model.name
+        return f"{model.repo} at revision {model.revision}{rounds}"
+    return (Path(model.name).name if Path(model.name).is_absolute() else model.name) + rounds
 
 
 def model_licence(model: Model) -> str:
