@@ -1,5 +1,7 @@
 """The forms in which people have models load, or are refused in a line that says what they are and what to do."""
 
+import shlex
+
 import pytest
 import tiny_families
 from diffusers import UNet2DConditionModel
@@ -84,7 +86,31 @@ def test_pickles_are_named_with_the_way_to_safetensors(pipe, tmp_path):
     said = refusal(tmp_path)
     name = "unet/diffusion_pytorch_model.bin"
     assert said.startswith(f"{tmp_path}: {name} is a pickle, which may run code when it is read")
-    assert "use_safetensors=False).save_pretrained('FOLDER')" in said
+
+
+@pytest.mark.parametrize(
+    "kind, left",
+    [(None, "unet"), (None, "all"), ("fp16", "all")],
+    ids=["one part", "all parts", "half precision"],
+)
+def test_the_command_that_is_printed_for_pickles_makes_a_folder_that_loads(pipe, tmp_path, monkeypatch, kind, left):
+    """As it stands in the message, whatever the folder is called; FOLDER alone is for the user to replace."""
+    source, out = tmp_path / """Jo's "own" $model""", tmp_path / "FOLDER"
+    pipe.save_pretrained(source, safe_serialization=left != "all", variant=kind)
+    if left == "unet":
+        (source / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+        pipe.unet.save_pretrained(source / "unet", safe_serialization=False)
+    program, flag, code = shlex.split(refusal(source).partition("trust the file: ")[2])
+    assert (program, flag) == ("python", "-c")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "command", "exec"), {})
+    ours, theirs = diffusion.load(model(out)).denoiser.state_dict(), pipe.unet.state_dict()
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+
+
+def test_the_command_for_pickles_of_a_repository_names_its_revision():
+    with pytest.raises(ValueError, match=r"from_pretrained\('owner/name', revision='0123abc'\)"):
+        forms.variant(["unet/diffusion_pytorch_model.bin"], "owner/name", "0123abc")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 import versat2i
 from versat2i.adapters import lora
 from versat2i.models import diffusion
+from versat2i.models.diffusion import single_file
 from versat2i.settings.params import Model
 from versat2i.work import files
 
@@ -151,3 +152,18 @@ def test_params_that_name_a_file_wrongly_say_how(source, said):
 def test_its_configs_may_lie_in_a_repository():
     named = Model(file="a.safetensors", config="owner/name@0123abc", dtype="float32", threads=1)
     assert named.place == ("owner/name", "0123abc") and named.name == "a.safetensors"
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("diffusion_model.layers.0.attention.to_q.lora_A.weight", "a LoRA in ComfyUI's or peft's names"),
+        ("base_model.model.unet.to_q.lora_A.weight", "a LoRA in ComfyUI's or peft's names"),
+        ("control_model.input_blocks.0.0.weight", "a ControlNet"),
+        ("emb_params", "a textual inversion"),
+    ],
+)
+def test_other_files_of_model_sites_are_told_by_what_they_are(tmp_path, name, kind):
+    save_file({name: torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=f"other.safetensors is {kind}, no whole model. Name "):
+        single_file.check(str(tmp_path / "other.safetensors"))

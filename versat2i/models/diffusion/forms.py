@@ -1,6 +1,7 @@
 """The forms in which people have models: which weight files to read, and what is no text-to-image model."""
 
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,30 +24,31 @@ class UnsupportedModel(ValueError):
     """A model that this package has no class for."""
 
 
-def variant(names: Iterable[str], where: str) -> str | None:
+def variant(names: Iterable[str], where: str, revision: str | None = None) -> str | None:
     """Find the only weight variant of a folder (fp16, ...); None if the files name no variant.
 
     Args:
         names: files of a pipeline's folder, ``unet/diffusion_pytorch_model.fp16.safetensors``.
         where: the folder or repository.
+        revision: of the repository.
 
     Raises:
         UnsupportedModel: a part has pickles alone; or there are several kinds, and none that all parts have.
     """
     found: dict[str, set[str | None]] = {}
-    pickled = {}
+    pickled: dict[str, tuple[str, str | None]] = {}
     for name in sorted(names):
         part, _, file = name.rpartition("/")
         if (match := WEIGHTS.fullmatch(file)) and "/" not in part and part:
             if match["kind"] == "bin":
-                pickled[part] = name
+                pickled[part] = name, match["variant"]
             else:
                 found.setdefault(part, set()).add(match["variant"])
     if left := sorted(pickled.keys() - found.keys() - {"safety_checker"}):
+        name, kind = pickled[left[0]]
         raise UnsupportedModel(
-            f"{where}: {pickled[left[0]]} is a pickle, which may run code when it is read, so only safetensors are. "
-            'Take a revision that has them, or write them once where you trust the file: python -c "import diffusers; '
-            f"diffusers.DiffusionPipeline.from_pretrained('{where}', use_safetensors=False).save_pretrained('FOLDER')\""
+            f"{where}: {name} is a pickle, which may run code when it is read, so only safetensors are. Take a "
+            f"revision that has them, or write them once where you trust the file: {_converting(where, revision, kind)}"
         )
     without = [kinds for kinds in found.values() if None not in kinds]
     if not without:
@@ -59,6 +61,16 @@ def variant(names: Iterable[str], where: str) -> str | None:
         f"{where}: has its weights as {', '.join(kinds)}. Say in params.yaml which to read, e.g. `model.variant: "
         f"{kinds[0]}`"
     )
+
+
+def _converting(where: str, revision: str | None, kind: str | None) -> str:
+    """The command that writes a model's pickles as safetensors, fit for a shell."""
+    options = {"revision": revision, "variant": kind}
+    given = [repr(where), *(f"{name}={value!r}" for name, value in options.items() if value)]
+    loaded = f"diffusers.DiffusionPipeline.from_pretrained({', '.join(given)})"
+    code = f"import diffusers; {loaded}.save_pretrained('FOLDER')"
+    plain = not set(code) & set('"$`\\!')  # in double quotes a shell leaves it as it is, and it is easier to read
+    return f'python -c "{code}"' if plain else f"python -c {shlex.quote(code)}"
 
 
 def check_folder(path: str) -> None:

@@ -148,7 +148,7 @@ def _variant(model: Model) -> str | None:
     except hub.failures():  # the hub is switched off or away: what was downloaded before counts
         index = hf_hub_download(str(model.repo), "model_index.json", revision=model.revision, local_files_only=True)
         names = _names(Path(index).parent)
-    return forms.variant(names, model.name)
+    return forms.variant(names, model.name, model.revision)
 
 
 def _names(folder: Path) -> list[str]:

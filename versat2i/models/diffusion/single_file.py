@@ -15,15 +15,23 @@ from versat2i.settings.params import Model
 from versat2i.work import files
 
 CONFIGS = ["*.json", "*.txt", "*.model"]  # of a diffusers repository, all but weights
-PARTS = {  # the first part of names, and what a file is that has no others
+COMFY = "a LoRA in ComfyUI's or peft's names"
+PARTS: dict[str, tuple[str, ...]] = {  # the first part of names, and what a file is that has no others
     "a LoRA": ("lora_", "lycoris_"),
     "a LoRA in diffusers' names": ("unet.", "transformer.", "text_encoder."),
+    COMFY: (),
     "a denoiser alone": ("down_blocks.", "mid_block.", "double_blocks.", "transformer_blocks.", "input_blocks."),
+    "a ControlNet": ("control_model.", "controlnet_"),
+    "a textual inversion": ("emb_params", "string_to_param."),
     "an autoencoder alone": ("encoder.", "decoder."),
 }
 WHOLE = "Name a file with text encoder, denoiser and autoencoder, or a diffusers folder"
 KIND = "Is it whole, and is `config` a model of its kind?"
-TO_DO = {"a LoRA": "Name the checkpoint that it was trained on", "a LoRA in diffusers' names": "Name its base model"}
+TO_DO = {
+    "a LoRA": "Name the checkpoint that it was trained on",
+    "a LoRA in diffusers' names": "Name its base model",
+    COMFY: "Name its base model",
+}
 
 
 def identity(model: Model) -> dict[str, str]:
@@ -71,6 +79,8 @@ def check(file: str) -> None:
     except (SafetensorError, OSError) as error:
         raise UnsupportedModel(f"model.file: {file}: no whole safetensors file ({error}). Download it again") from None
     kinds = {kind for kind, starts in PARTS.items() if any(name.startswith(starts) for name in names)}
+    if any(".lora_" in name and name.startswith(("diffusion_model.", "base_model.model.")) for name in names):
+        kinds = {COMFY}
     whole = any(name.startswith(("model.diffusion_model.", "first_stage_model.")) for name in names)
     if not whole and len(kinds) == 1 and (kind := kinds.pop()):
         todo = TO_DO.get(kind, WHOLE)
