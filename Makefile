@@ -11,7 +11,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup dev model fetch graph plugins preset bench best-of repro next-round table test test-slow torture check format lock remote push pull
+.PHONY: setup dev ray model fetch graph plugins preset bench best-of repro next-round table test test-slow torture check format lock remote push pull
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,13 @@ dev: $(VENV)/.dev
 # and what development needs on top: test servers, linters, a browser's driver
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.ready
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+ray: $(VENV)/.ray
+
+# `engine: ray` of compute.yaml: docs/cluster.md
+$(VENV)/.ray: requirements-ray.lock $(VENV)/.ready
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-ray.lock
 	@touch $@
 
 # trained from nothing where it is not there yet; goes on where it was stopped
@@ -112,6 +119,7 @@ COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --f
 lock: setup
 	$(COMPILE) -o requirements.lock $(UPGRADE)
 	$(COMPILE) --extra dev --constraint requirements.lock -o requirements-dev.lock $(UPGRADE)
+	$(COMPILE) --extra ray --constraint requirements.lock -o requirements-ray.lock $(UPGRADE)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	python -m versat2i.settings.environment
 

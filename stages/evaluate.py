@@ -6,7 +6,7 @@ from stages.command import stage
 from versat2i.formats import tables
 from versat2i.rewards.common import plugins
 from versat2i.settings import compute, params
-from versat2i.work import files, places, pool, progress, store
+from versat2i.work import engine, files, places, progress, store
 
 
 @click.command()
@@ -35,7 +35,8 @@ def main(variant: str) -> str:
     safety = settings.generate.safety
     recipe = painter.Recipe(model, prepare, options, settings.seed, machine, "evaluate", safety)
     evaluators = score.of_aspects(settings) + score.of_judges(settings)
-    results = pool.run(recipe, plan, machine.processes("evaluate"))
+    reads = [*settings.model.folders, *([] if variant == "base" else [places.adapter(variant)])]
+    results = engine.run(recipe, plan, machine, f"evaluate@{variant}", lambda _: reads)
     drawn = 0
     with files.replaced(places.evaluation(variant)) as out:
         images = out / "images"

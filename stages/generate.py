@@ -6,7 +6,7 @@ from stages.command import stage
 from versat2i.formats import metrics, shards, tables
 from versat2i.prompts import lengths
 from versat2i.settings import compute, params
-from versat2i.work import files, places, pool, progress, store
+from versat2i.work import engine, files, places, progress, store
 
 
 @click.command()
@@ -37,7 +37,7 @@ def main() -> str:
         "generate",
         settings.generate.safety,
     )
-    results = pool.run(recipe, plan, machine.processes("generate"))
+    results = engine.run(recipe, plan, machine, "generate", lambda _: settings.model.folders)
     drawn = 0
     with files.replaced(places.IMAGES) as out:
         for shard, piece, new in progress.track(results, "generate", len(plan)):

@@ -1,13 +1,10 @@
 """Stage `mix@<variant>`."""
 
-from pathlib import Path
-
 import click
 
 from stages.command import stage
 from versat2i.settings import compute, params
-from versat2i.train import kept
-from versat2i.work import places
+from versat2i.work import engine
 
 
 @click.command()
@@ -23,19 +20,12 @@ def main(variant: str) -> str:
     """
     settings, machine = params.load(), compute.load()
 
-    from versat2i.mix import unions  # torch and diffusers take seconds to import
+    from versat2i.mix import task  # torch and diffusers take seconds to import
 
-    adapters = {aspect: places.adapter(aspect) for aspect in settings.aspects}
-    selected = {aspect: places.selected(aspect) for aspect in settings.aspects}
-
-    key = unions.fingerprint(variant, settings, adapters, selected)
-
-    def unite(out: Path) -> kept.Result:
-        return unions.unite(variant, settings, adapters, selected, key, out, machine)
-
-    made = kept.make("mix", key, unite)
+    recipe = task.Recipe(settings, machine)
+    (made,) = engine.run(recipe, [variant], machine, f"mix@{variant}", recipe.reads)
     made.put("mix", variant)
-    experts = len(adapters) + len(params.foreign(settings.mix[variant]))
+    experts = len(settings.aspects) + len(params.foreign(settings.mix[variant]))
     return f"{experts} experts, {len(made.losses)} steps,{made.source}"
 
 

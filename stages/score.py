@@ -7,7 +7,7 @@ from stages.command import stage
 from versat2i.formats import tables
 from versat2i.rewards.common import plugins, registry, scoring
 from versat2i.settings import compute, params
-from versat2i.work import places, pool, progress
+from versat2i.work import engine, parcels, places, progress
 
 
 @click.command()
@@ -27,7 +27,7 @@ def main(aspect: str) -> str:
     questions = tables.read("questions", places.questions("train"))
     recipe = scoring.Recipe(aspect, evaluator, texts, questions, machine)
     units = scoring.units(places.IMAGES, registry.from_params(aspect, evaluator))
-    results = pool.run(recipe, units, machine.processes("score"))
+    results = engine.run(recipe, units, machine, f"score@{aspect}", parcels.shards)
     pieces = list(progress.track(results, f"score@{aspect}", len(units)))
     scores = pd.concat([table for table, _ in pieces], ignore_index=True)
     scoring.expect_all(scores, texts, places.IMAGES)

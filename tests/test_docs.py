@@ -44,6 +44,8 @@ PROGRAMS = (
     "cd",
     "eval",
     "hf",
+    "ray",
+    "sky",
     ".",
 )
 
@@ -67,6 +69,8 @@ COSTLY = {
     "tensorboard --logdir *": "serves until it is stopped",
     ". .venv/bin/activate": "changes the reader's shell",
     "hf upload *": "reaches a hub",
+    "ray start *": "starts a cluster (tests/work/test_cluster.py starts one of two nodes)",
+    "sky *": "rents machines",
 }
 """Commands that are not run here, each with the reason; their options are checked all the same."""
 

@@ -76,6 +76,37 @@ def test_an_accelerator_has_room_for_one():
     assert machine.stages_at_once() == machine.processes("generate") == 1
 
 
+@pytest.mark.parametrize(
+    "visible, amount, expected",
+    [(None, 8, [str(number) for number in range(8)]), ("4,GPU-ab", 2, ["4", "GPU-ab"]), (None, 1, []), ("3", 1, [])],
+)
+def test_on_a_box_with_several_gpus_processes_start_one_worker_on_each(monkeypatch, visible, amount, expected):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: amount)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    machine = compute.Compute(engine="processes")
+    assert machine.devices() == expected
+    assert [machine.processes(stage) for stage in ("generate", "score", "evaluate")] == [max(1, len(expected))] * 3
+    assert compute.Compute(engine="inline").processes("generate") == 1
+    assert compute.Compute(engine="processes", device="cuda:1").devices() == []
+
+
+@pytest.mark.parametrize("ray, named", [("{address: here}", "address"), ("{gpus: -1}", "gpus"), ("{cpu: 1}", "cpu")])
+def test_a_wrong_setting_of_a_cluster_is_named(tmp_path, ray, named):
+    (tmp_path / "compute.yaml").write_text(f"{{engine: ray, ray: {ray}}}")
+    with pytest.raises(ValueError, match=f"ray.{named}"):
+        compute.load(tmp_path / "compute.yaml")
+
+
+def test_a_driver_needs_no_device_of_its_cluster(tmp_path):
+    (tmp_path / "compute.yaml").write_text("{engine: ray, device: 'cuda:9', ray: {address: 'head:6379', gpus: 0.5}}")
+    assert compute.load(tmp_path / "compute.yaml").ray == compute.Cluster(address="head:6379", gpus=0.5)
+
+
 def test_what_is_asked_for_is_done_on_any_device():
     asked = {"device": "cuda", "workers": 3, "jobs": 4}
     machine = compute.Compute(engine="processes", **asked)
@@ -90,7 +121,7 @@ def test_what_is_asked_for_is_done_on_any_device():
         (b"workers: 0", "workers"),
         (b"workers: '2'", "workers"),
         (b"workers: true", "workers"),
-        (b"engine: ray", "engine"),
+        (b"engine: dask", "engine"),
         (b"device: 0", "device"),
         (b"[a, b]", "dictionary"),
         (b"device: [", "expected the node content"),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import drawn
 import pytest
@@ -34,6 +35,32 @@ def test_outside_a_clone_each_missing_thing_has_advice(empty):
 def test_little_room_is_told(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2**30})())
     assert "versat2i work --prune" in by_name()["disk"].advice
+
+
+def test_a_cluster_that_is_not_there_and_a_box_of_gpus_are_told(empty, monkeypatch):
+    import torch
+
+    (empty / "compute.yaml").write_text("{device: cpu, engine: ray, ray: {address: '127.0.0.1:9'}}")
+    told = by_name()["cluster"].advice
+    assert "127.0.0.1:9" in told or "make ray" in told
+    (empty / "compute.yaml").write_text("engine: processes")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    assert by_name()["cluster"].found == "none: engine processes; a stage's shards go to 8 GPUs"
+
+
+def test_what_a_stage_would_get_of_a_cluster_is_told(empty, monkeypatch):
+    box = {"CPU": 32.0, "GPU": 8.0, "accelerator_type:H200": 1.0, "memory": 1e9}
+    seen = [doctor.cluster.Seen("head", {"CPU": 4.0}), doctor.cluster.Seen("box", box)]
+    monkeypatch.setattr(doctor.cluster, "connected", lambda _: nullcontext("head:6379"))
+    monkeypatch.setattr(doctor.cluster, "nodes", lambda: seen)
+    (empty / "compute.yaml").write_text("{engine: ray, ray: {address: 'head:6379', gpus: 0.5, cpus: 3}}")
+    assert by_name()["cluster"].found == (
+        "head:6379: head (4 CPU), box (32 CPU, 8 GPU, H200); a stage gets up to 10 workers of 3 CPU, 0.5 GPU, "
+        "files are sent"
+    )
+    (empty / "compute.yaml").write_text("{engine: ray, ray: {address: 'head:6379', gpus: 9}}")
+    assert "no node has 1 CPU, 9 GPU for a worker" in by_name()["cluster"].advice
 
 
 def test_a_gpu_that_is_asked_for_and_not_there_is_told(empty):

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from projects import GIT, ran, run
 
+from versat2i.work import cluster
 from versat2i.work.fingerprint import ROOT
 
 TURN = """
@@ -133,3 +134,15 @@ def test_ctrl_c_reaches_every_stage_and_none_begins(tmp_path, number):
     assert code == 1 and "run again to go on" in errors
     assert all((tmp_path / f"{name}.stopped").exists() for name in ("one", "two"))
     assert not (tmp_path / "after.began").exists()
+
+
+@pytest.mark.slow
+def test_stages_share_one_ray_of_this_machine_which_ends_with_the_run(tmp_path):
+    pytest.importorskip("ray", reason="ray is not installed: make ray")
+    told = f"{sys.executable} -c \"import os, sys; open(sys.argv[1], 'w').write(os.environ['VERSAT2I_RAY'])\" "
+    pipeline(tmp_path, one=([], f"{told} one"), two=([], f"{told} two"))
+    (tmp_path / "compute.yaml").write_text("{device: cpu, engine: ray, jobs: 2}")
+    code, _, errors = ended(repro(tmp_path))
+    assert code == 0, errors
+    address = (tmp_path / "one").read_text()
+    assert address == (tmp_path / "two").read_text() and not cluster._answers(address)

@@ -63,6 +63,11 @@ def test_a_single_task_is_done_without_processes():
     assert list(pool.run(Maker(), [1], 2)) == [2]  # whose worker could not be sent to one
 
 
+def test_each_process_sees_one_gpu_in_turn():
+    seen = pool.run(partial(partial, os.getenv), ["CUDA_VISIBLE_DEVICES"] * 8, 2, ["5", "GPU-7"])
+    assert set(seen) <= {"5", "GPU-7"} and "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
 def test_results_come_one_at_a_time():
     started = []
     results = pool.run(lambda: started.append, [1, 2, 3], 1)

@@ -246,3 +246,22 @@ def test_deleting_what_was_assembled_leaves_the_piece(store, tmp_path):
     work_store.assemble(piece, tmp_path / "out")
     (tmp_path / "out" / "a.bin").unlink()
     assert content(store.find("key")) == {"a.bin": b"a"}
+
+
+def test_a_worker_that_only_looks_finds_what_is_there_and_begins_nothing(store):
+    store.make("key", write)
+    with work_store.finding():
+        assert content(store.find("key")) == FILES
+        with pytest.raises(work_store.NotMade, match="another: is not made yet"):
+            store.find("another")
+    assert store.find("another") is None
+
+
+def test_pieces_are_noted_within_the_block_alone(store):
+    store.make("before", write)
+    with work_store.noting() as noted:
+        store.make("key", write)
+        store.find("before")
+        store.find("absent")
+    store.make("after", write)
+    assert noted == [("stage", "key"), ("stage", "before")]

@@ -11,6 +11,7 @@ from versat2i.formats.measures import Measure
 from versat2i.rewards.common import registry, scoring
 from versat2i.settings.compute import CPU, Compute
 from versat2i.settings.params import Params, Reward
+from versat2i.work import engine, parcels
 
 JUDGES = "judges"  # the folder of evaluators that never select
 
@@ -51,8 +52,10 @@ def score(
     """
     frames = []
     for measure, (aspect, evaluator) in zip(measures(evaluators), evaluators, strict=False):
-        worker = scoring.Recipe(aspect, evaluator, texts, questions, machine)()
-        table = pd.concat([worker(unit)[0] for unit in scoring.units(folder, worker.reward)], ignore_index=True)
+        recipe = scoring.Recipe(aspect, evaluator, texts, questions, machine)
+        units = scoring.units(folder, registry.from_params(aspect, evaluator))
+        made = engine.run(recipe, units, machine, "evaluate", parcels.shards)
+        table = pd.concat([scores for scores, _ in made], ignore_index=True)
         frames.append(table.assign(metric=measure.metric))
     return pd.concat([*frames, diversity.of(folder)], ignore_index=True)
 

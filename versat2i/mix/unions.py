@@ -44,14 +44,13 @@ def unite(
         metrics, the loss of each step (kind `losses`, empty for a merge), and what to call once the
         outputs are in place.
     """
-    checkpoint = Checkpoint(store.Store("mix").folder / f"{key}.pt")
     rule = entry(settings.mix, variant, "mix")
     if isinstance(rule, Gates):
-        return _mixture(variant, rule, settings, adapters, selected, checkpoint, out, machine)
+        return _mixture(variant, rule, settings, adapters, selected, checkpoint(key), out, machine)
     if isinstance(rule, Joint):
-        return _joint(settings, selected, checkpoint, out, machine)
+        return _joint(settings, selected, checkpoint(key), out, machine)
     if isinstance(rule, Distilled):
-        return _distilled(variant, rule, settings, adapters, selected, checkpoint, out, machine)
+        return _distilled(variant, rule, settings, adapters, selected, checkpoint(key), out, machine)
     experts = _experts(rule, adapters, settings.model, machine)
     if isinstance(rule, Constant):
         merged = merges.weighted(experts, rule.weights, variant)
@@ -59,6 +58,11 @@ def unite(
         merged = merges.merge(rule.kind, experts, settings.seed)
     lora.write(merged, out)
     return {"rank": merged.rank}, pd.DataFrame(columns=tables.SCHEMAS["losses"].names), lambda: None
+
+
+def checkpoint(key: str) -> Checkpoint:
+    """Where the state of a union's training is kept, by its `fingerprint`."""
+    return Checkpoint(store.Store("mix").folder / f"{key}.pt")
 
 
 def fingerprint(variant: str, settings: Params, adapters: dict[str, Path], selected: dict[str, Path]) -> str:

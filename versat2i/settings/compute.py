@@ -67,13 +67,32 @@ class Server(BaseModel):
     attempts: Annotated[int, Field(ge=1)] = 5
 
 
+class Cluster(BaseModel):
+    """Which Ray cluster works, and what each worker gets of it.
+
+    Attributes:
+        address: of its head, ``host:port``; None: what RAY_ADDRESS says, else a Ray of this machine alone.
+        gpus: of a worker, fractions too; `auto`: one where the cluster has any and `device` is no CPU.
+        cpus: of a worker.
+        shared_disk: whether every node sees the project's folder and the work store under the same path; where not,
+            what a unit reads and what it makes travel through Ray's object store.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    address: Annotated[str, Field(pattern=r"^[^:/\s]+:\d+$")] | None = None
+    gpus: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    cpus: Annotated[float, Field(gt=0)] = 1.0
+    shared_disk: bool = False
+
+
 class Compute(BaseModel):
     """How to run.
 
     Attributes:
         device: `auto` takes a GPU where there is one.
-        engine: `inline` works in this process, `processes` in several.
-        workers: how many processes a stage has, see `processes`.
+        engine: `inline` works in this process, `processes` in several, `ray` on a cluster.
+        ray: which cluster, and what each worker gets of it.
+        workers: how many processes a stage has, see `processes`; with `ray`, `auto` is as many as have room.
         jobs: how many stages `make repro` runs at a time, see `stages_at_once`.
         tracker: `tensorboard` notes losses and samples of training in the work store.
         samples_every: steps between two sample grids.
@@ -88,7 +107,8 @@ class Compute(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     device: Annotated[str, AfterValidator(_device)] = "auto"
-    engine: Literal["inline", "processes"] = "inline"
+    engine: Literal["inline", "processes", "ray"] = "inline"
+    ray: Cluster = Cluster()
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     tracker: Literal["none", "tensorboard"] = "none"
@@ -112,17 +132,33 @@ class Compute(BaseModel):
     def processes(self, stage: str) -> int:
         """Number of processes for a stage's shards: 1 by the engine `inline`, else `workers`.
 
-        `auto` is `side_by_side` for ``generate``, beside which little else can run, else one: a process takes seconds
-        to start, and `make repro` runs whole stages side by side.
+        `auto` is one on each of several GPUs. Elsewhere it is `side_by_side` for ``generate``, beside which little
+        else can run, else one: a process takes seconds to start, and `make repro` runs whole stages side by side.
         """
         if self.engine == "inline":
             return 1
         if self.workers != "auto":
             return self.workers
-        return self.side_by_side() if stage == "generate" else 1
+        return len(self.devices()) or (self.side_by_side() if stage == "generate" else 1)
+
+    def devices(self) -> list[str]:
+        """The GPUs that processes are shared out over, as CUDA_VISIBLE_DEVICES names them.
+
+        Empty where one is named (``cuda:1``), or where there are not several.
+        """
+        if self.engine != "processes" or self.torch_device() != "cuda":
+            return []
+        import torch
+
+        amount = torch.cuda.device_count()
+        named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+        return (named or [str(number) for number in range(amount)])[:amount] if amount > 1 else []
 
     def stages_at_once(self) -> int:
-        """Number of stages that `make repro` runs at a time: `jobs`, or as many as `side_by_side`."""
+        """Number of stages that `make repro` runs at a time: `jobs`, or as many as `side_by_side`.
+
+        With `ray` the cluster has the last word, see `versat2i.tools.repro`.
+        """
         return self.side_by_side() if self.jobs == "auto" else self.jobs
 
     def side_by_side(self) -> int:
@@ -150,7 +186,8 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
         if moved := renamed.in_compute(content):
             raise ValueError("; ".join(moved))
         machine = Compute.model_validate(content)
-        _expect(machine.device)
+        if machine.engine != "ray":  # whose nodes have the devices
+            _expect(machine.device)
         return machine
     except ValidationError as error:
         raise ValueError(f"{path}: {complaints.line(error.errors()[0], Compute)}") from None

@@ -79,6 +79,11 @@ class Model(_Section):
         """The very first base: without earlier rounds."""
         return self.model_copy(update={"start": ()})
 
+    @property
+    def folders(self) -> list[Path]:
+        """What of it lies on this machine, not on the hub: folders and files."""
+        return [Path(name) for name in (self.path, self.file, self.config, *self.start) if name and "@" not in name]
+
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
         if twice := [folder for folder in self.start if self.start.count(folder) > 1]:

@@ -13,7 +13,7 @@ import psutil
 from versat2i.rewards.common import isolated
 from versat2i.rewards.common.served import Served
 from versat2i.settings import compute, environment, params
-from versat2i.work import commands, hub
+from versat2i.work import cluster, commands, hub
 
 LOW_DISK = 5 * 2**30  # bytes; a run of the embedded world takes 0.3 GiB, real models far more
 LOW_MEMORY = 2 * 2**30  # bytes
@@ -42,6 +42,7 @@ def findings() -> list[Finding]:
         ("params", _params),
         ("model", _model),
         ("compute", _device),
+        ("cluster", _cluster),
         ("memory", _memory),
         ("disk", _disk),
         ("hub", _hub),
@@ -99,7 +100,7 @@ def _device() -> Finding:
 
     machine = compute.load()
     device = machine.torch_device()
-    if device.startswith("cuda"):
+    if device.startswith("cuda") and machine.engine != "ray":
         name = torch.cuda.get_device_name(device)
     else:
         without = "" if running.multiplies_in("bfloat16", device) else " without bfloat16"
@@ -107,6 +108,30 @@ def _device() -> Finding:
     return Finding(
         "compute", f"{device} ({name}), engine {machine.engine}, {machine.workers} workers, {machine.jobs} jobs"
     )
+
+
+def _cluster() -> Finding:
+    machine = compute.load()
+    if machine.engine != "ray":
+        seen = machine.devices()
+        several = f"; a stage's shards go to {len(seen)} GPUs" if seen else ""
+        return Finding("cluster", f"none: engine {machine.engine}{several}")
+    with cluster.connected(machine.ray) as address:
+        found = cluster.nodes()
+    has = ", ".join(f"{each.host} ({_amounts(each.resources)})" for each in found)
+    room, wants = cluster.room(machine, found), _amounts(cluster.need(machine, found))
+    most = room if machine.workers == "auto" else min(room, machine.workers)
+    advice = None
+    if not room:
+        advice = f"no node has {wants} for a worker: lower ray.gpus or ray.cpus in compute.yaml, or add nodes"
+    disk = "one disk" if cluster.is_shared(machine.ray) else "files are sent"
+    return Finding("cluster", f"{address}: {has}; a stage gets up to {most} workers of {wants}, {disk}", advice)
+
+
+def _amounts(resources: dict[str, float]) -> str:
+    """CPUs, GPUs and the GPUs' kind, as Ray names them."""
+    kinds = [name.partition(":")[2] for name in resources if name.startswith("accelerator_type:")]
+    return ", ".join([f"{resources[name]:g} {name}" for name in ("CPU", "GPU") if resources.get(name)] + kinds)
 
 
 def _memory() -> Finding:

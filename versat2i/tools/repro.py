@@ -6,14 +6,15 @@ import re
 import signal
 import subprocess
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import click
 
 from versat2i.rewards.common import plugins
 from versat2i.settings import compute
 from versat2i.tools import dvc
-from versat2i.work import order
+from versat2i.work import cluster, order
 
 ARROW = re.compile(r'"(.+?)" -> "(.+?)";')
 NODE = re.compile(r'^"(.+?)";$', re.MULTILINE)
@@ -96,12 +97,36 @@ def main() -> None:
     try:
         plugins.write()  # so that DVC sees a mended plug-in
         changed = set(json.loads(dvc.output("status", "--json")))
-        jobs = compute.load().stages_at_once() if changed else 1  # to find the device, torch is imported
-        if jobs > 1:
-            _side_by_side(changed, jobs)
+        if not changed:
+            raise SystemExit(_last_word())
+        with _jobs(compute.load()) as jobs:  # to find the device, torch is imported
+            if jobs > 1:
+                _side_by_side(changed, jobs)
+            status = _last_word()
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    raise SystemExit(_last_word())
+    raise SystemExit(status)
+
+
+MOST_JOBS = 16  # stages at a time on a cluster: each is a process here that waits
+
+
+@contextmanager
+def _jobs(machine: compute.Compute) -> Iterator[int]:
+    """How many stages to run at a time; with `ray` as many as workers have room, on one cluster that stages share."""
+    if machine.engine != "ray":
+        yield machine.stages_at_once()
+        return
+    with cluster.connected(machine.ray) as address:
+        alone = cluster.address_of(machine.ray) == "local"
+        if alone:
+            os.environ[cluster.LOCAL] = address
+        try:
+            room = cluster.room(machine, cluster.nodes())
+            yield max(1, min(room, MOST_JOBS)) if machine.jobs == "auto" else machine.jobs
+        finally:
+            if alone:
+                del os.environ[cluster.LOCAL]
 
 
 def _last_word() -> int:

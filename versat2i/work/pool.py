@@ -33,9 +33,11 @@ class Pending(Protocol[Later]):
 _make: Callable[[], Callable] | None = None  # of this worker process, told by `_start`
 
 
-def _start(make: Callable[[], Callable]) -> None:
+def _start(make: Callable[[], Callable], devices: Any = None) -> None:
     global _make
     _make = make
+    if devices is not None:  # before anything imports torch
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: whoever gave the work out says when it ends
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -69,9 +71,13 @@ def _worker() -> Callable:
     return _make()  # type: ignore[misc]
 
 
-def _work(task: Any) -> Any:
-    result = _worker()(task)
+def settled(result: Any) -> Any:
+    """A result, waited for where it is still written."""
     return result.result() if isinstance(result, Pending) else result
+
+
+def _work(task: Any) -> Any:
+    return settled(_worker()(task))
 
 
 def _one_behind(worker: Callable[[Task], Result | Pending[Result]], tasks: Sequence[Task]) -> Iterator[Result]:
@@ -94,7 +100,10 @@ def _one_behind(worker: Callable[[Task], Result | Pending[Result]], tasks: Seque
 
 
 def run(
-    make: Callable[[], Callable[[Task], Result | Pending[Result]]], tasks: Sequence[Task], processes: int
+    make: Callable[[], Callable[[Task], Result | Pending[Result]]],
+    tasks: Sequence[Task],
+    processes: int,
+    devices: Sequence[str] = (),
 ) -> Iterator[Result]:
     """Work on tasks, results in their order.
 
@@ -103,18 +112,22 @@ def run(
             task while the result before it is `Pending`.
         tasks: what each call of the worker is given.
         processes: how many share the tasks out; a single one is this process.
+        devices: GPUs, as CUDA_VISIBLE_DEVICES names them; each process sees one, in turn.
 
     Raises:
         ValueError: a worker process was killed; else whatever a worker raises.
     """
-    workers = min(processes, len(tasks), os.cpu_count() or 1)
+    workers = min(processes, len(tasks), max(os.cpu_count() or 1, len(devices)))
     if workers < 2:
         if tasks:
             yield from _one_behind(make(), tasks)
         return
     context = multiprocessing.get_context("spawn")
+    seen = context.SimpleQueue() if devices else None
+    for number in range(workers if seen else 0):
+        seen.put(devices[number % len(devices)])  # type: ignore[union-attr]
     try:
-        with ProcessPoolExecutor(workers, context, _start, (make,)) as pool:
+        with ProcessPoolExecutor(workers, context, _start, (make, seen)) as pool:
             with _interrupts_wait():
                 results = pool.map(_work, tasks)
             yield from results

@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,49 @@ def _is_whole(piece: Path) -> bool:
         return False
 
 
+def _is_sent(piece: Path, key: str) -> bool:
+    """Whether a piece under another name holds the files that its checksums say."""
+    try:
+        return json.loads((piece / _CHECKSUMS).read_text()) == _sums(piece, key)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+class NotMade(LookupError):
+    """A piece is asked for that the store has not, while nothing may be made: `finding`."""
+
+
+_finding = False  # whether `Store.find` raises `NotMade`
+_noted: list[tuple[str, str]] | None = None  # stage and key of each piece, while `noting`
+
+
+@contextmanager
+def finding() -> Iterator[None]:
+    """Within the block a worker finds its finished pieces, or raises `NotMade` before it begins to make one."""
+    global _finding
+    before, _finding = _finding, True
+    try:
+        yield
+    finally:
+        _finding = before
+
+
+@contextmanager
+def noting() -> Iterator[list[tuple[str, str]]]:
+    """Yield a list that gets stage and key of every piece that is found or made within the block."""
+    global _noted
+    before, _noted = _noted, []
+    try:
+        yield _noted
+    finally:
+        _noted = before
+
+
+def _note(stage: str, key: str) -> None:
+    if _noted is not None:
+        _noted.append((stage, key))
+
+
 class Store:
     """The pieces of one stage.
 
@@ -55,9 +99,12 @@ class Store:
         """The folder of a finished piece, or None if there is none or it is damaged."""
         folder = self.folder / key
         if _is_whole(folder):
+            _note(self.folder.name, key)
             return folder
         if os.path.lexists(folder):
             files.remove(folder)
+        if _finding:
+            raise NotMade(f"{folder}: is not made yet")
         return None
 
     def make(self, key: str, write: Callable[[Path], None]) -> Path:
@@ -83,7 +130,31 @@ class Store:
                     partial.rename(self.folder / key)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+        _note(self.folder.name, key)
         return self.folder / key
+
+    def receive(self, key: str, sent: dict[str, bytes]) -> Path:
+        """Keep a piece that another machine made.
+
+        Args:
+            key: the piece's.
+            sent: each file's name and bytes, its checksums among them.
+
+        Raises:
+            ValueError: the bytes are not those that were checksummed where the piece was made.
+        """
+
+        def write(out: Path) -> None:
+            for name, data in sent.items():
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                (out / name).write_bytes(data)
+            if not _is_sent(out, key):
+                raise ValueError(
+                    f"{self.folder / key}: its bytes changed on the way from another machine. Run again to make it anew"
+                )
+
+        found = self.folder / key
+        return found if _is_whole(found) else self.make(key, write)
 
     def drop(self, key: str) -> None:
         """Forget a piece."""
