@@ -123,6 +123,7 @@ def nodes(amount: int = 2) -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # else 15, which on a busy machine means never
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
         patch.delenv("RAY_ADDRESS", raising=False)
         size = {"object_store_memory": 100 * 2**20}

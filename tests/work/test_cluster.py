@@ -109,6 +109,13 @@ def test_where_nothing_answers_is_told_in_one_line():
         pass
 
 
+def join(address):
+    """One more node, as docs/cluster.md starts one."""
+    size = ["--num-cpus=1", f"--object-store-memory={100 * 2**20}"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}", *size, "--block"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def test_a_node_that_is_lost_is_done_without_and_none_left_is_waited_for(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(clusters, "PATIENCE", 3.0)
     caplog.set_level(logging.WARNING)
@@ -122,12 +129,17 @@ def test_a_node_that_is_lost_is_done_without_and_none_left_is_waited_for(tmp_pat
         def come_back():
             while not any("waits until the cluster has room" in text for text in caplog.messages):
                 time.sleep(0.2)
-            cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+            started.append(join(cluster.address))
 
+        started: list[subprocess.Popen] = []
         helper = threading.Thread(target=come_back)
         helper.start()
-        got += list(results)
-        helper.join()
+        try:
+            got += list(results)
+        finally:
+            helper.join()
+            started[0].terminate()
+            started[0].wait(60)
     assert squares(got) == of(range(8))
     assert any("was lost with its node" in text for text in caplog.messages)
     told = [text for text in caplog.messages if "waits until" in text]

@@ -31,7 +31,6 @@ AGAIN = (
     ("score", "aesthetic"),
     ("train_lora", "aesthetic"),
     ("mix", "mixture"),
-    ("mix", "uniform"),
     ("evaluate", "mixture"),
 )
 PLACES = (
@@ -39,7 +38,6 @@ PLACES = (
     "data/scores/aesthetic.parquet",
     "data/adapters/aesthetic",
     "data/adapters/mixture",
-    "data/adapters/uniform",
     "data/evaluation/mixture",
     "metrics",
     "plots",
