@@ -127,7 +127,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
         root, "generate/painter.py", "class Painter:", "# as it was\nclass Painter:"
     ),
     "a comment in `versat2i/adapters/lora.py`": lambda root: replace(
-        root, "adapters/lora.py", "import json\n", "import json  # text\n"
+        root, "adapters/lora.py", "import torch\n", "import torch  # tensors\n"
     ),
     "code in `versat2i/generate/painter.py`": lambda root: replace(
         root, "generate/painter.py", "stable_seed(self.seed, ", "stable_seed(self.seed + 1, "

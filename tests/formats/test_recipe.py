@@ -25,7 +25,7 @@ def test_a_recipe_says_what_a_mixture_consists_of(tmp_path):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"scope": "pixel"}, "scope: input should be 'token', 'image' or 'layer'"),
+        ({"scope": "pixel"}, "scope: input should be 'token', 'image', 'layer', 'time' or 'prompt'"),
         ({"experts": [EXPERTS[0] | {"name": ["a"]}]}, "experts.0.name: input should be a valid string"),
         ({"more": 1}, "more: "),
         ({"mean_gates": {"down.0": [0.5]}}, r"mean_gates.down.0 is \[0.5\], expected are 2 numbers from 0 to 1"),

@@ -15,6 +15,7 @@ from versat2i.rewards.common.base import FLAGGED, Explained
 from versat2i.settings import params, reader
 from versat2i.settings.compute import CPU
 from versat2i.settings.params import Generate, Model
+from versat2i.work import pool
 
 TEXTS = {"p0": "a red circle", "p1": "two blue squares on a navy background", "p2": "a green star"}
 KEYS = tuple((prompt_id, k) for prompt_id in TEXTS for k in range(2))
@@ -40,7 +41,7 @@ def drawn(settings, tmp_path_factory):
         patch.setenv("VERSAT2I_WORK", str(tmp_path_factory.mktemp("work")))
         for which in ("drop", "off"):
             recipe = painter.Recipe(settings, None, SAMPLING, 0, CPU, "generate", which)
-            _, found[which], new = recipe()(shard)
+            _, found[which], new = pool.settled(recipe()(shard))
             assert new
     return found
 

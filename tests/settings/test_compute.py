@@ -143,5 +143,6 @@ def test_compute_yaml_is_read_by_commands_alone():
     reading = {name for name, text in sources.items() if "compute.load(" in text}
     assert {name for name in reading if not name.startswith("versat2i/cli/")} == {
         "versat2i/tools/doctor.py",
+        "versat2i/tools/next_round.py",
         "versat2i/tools/repro.py",
     }

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from versat2i.adapters import loading as adapters
 from versat2i.adapters import lora
 from versat2i.formats import tensors
 from versat2i.models import diffusion
@@ -250,12 +251,16 @@ def _drawn_elsewhere(settings: Params, tried: Tried, machine: Compute) -> Findin
     running.mixed(getattr(pipe, family.denoiser_name), device, model.mixed_precision)
     plain = family(pipe, {}, machine)
     for path in tried.files:
-        pipe.load_lora_weights(str(path.parent), weight_name=path.name)
+        if "comfyui" in path.name:  # of most families plain diffusers cannot read ComfyUI's names
+            adapters.put_foreign(plain, path)
+        else:
+            pipe.load_lora_weights(str(path.parent), weight_name=path.name)
         found = _latents(plain, settings.generate)
         pipe.unload_lora_weights()
         apart = (found - tried.changed).norm() / (tried.changed - tried.base).norm()
         if not apart <= MOST_APART:
-            form = "kohya's" if "kohya" in path.name else "diffusers'"
+            names = {"kohya": "kohya's", "comfyui": "ComfyUI's"}
+            form = next((form for part, form in names.items() if part in path.name), "diffusers'")
             advice = f"do not publish what `versat2i export` writes in {form} names for this model, and report it"
             return Finding("export", f"plain diffusers draws {apart:.0%} of a LoRA's effect apart", advice)
         if "kohya" in path.name and (shown := _shown_as(path)) != tried.origin.get("family", shown):

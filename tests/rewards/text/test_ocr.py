@@ -150,5 +150,5 @@ def test_the_fingerprint_of_scores_has_the_weights_of_the_package():
 
 def test_a_missing_package_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidocr", None)
-    with pytest.raises(ValueError, match=r"^ocr: rapidocr is not installed.*versat2i\[text\]"):
+    with pytest.raises(ValueError, match=r"^ocr: (rapidocr|onnxruntime) is not installed.*versat2i\[text\]"):
         score(rewards.load("text", "ocr"), drawn("Open"))
