@@ -10,6 +10,8 @@ from projects import RULE, copy_project, put, run, tiny_params, without
 
 from versat2i.work import places
 
+pytestmark = pytest.mark.slow
+
 ASPECTS = ("text", "safety", "originality")
 
 

@@ -68,6 +68,7 @@ def story(tmp_path_factory):
     return root, told
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_an_uncommitted_one_and_one_that_has_begun_are_refused_in_one_line(story):
     _, told = story
     assert "round 0 is not finished: " in told["unfinished"] and "Run `make repro` first" in told["unfinished"]
@@ -77,6 +78,7 @@ def test_an_unfinished_run_an_uncommitted_one_and_one_that_has_begun_are_refused
     assert "VARIANT=mixtrue: is none of aesthetic, low_level, mixture. Did you mean 'mixture'?" in told["unknown"]
 
 
+@pytest.mark.slow
 def test_what_follows_is_said_with_commit_and_tag(story):
     _, told = story
     expected = 'git commit -m "Round 1: mixture of round 0 in the base" && git tag round-1'
@@ -84,6 +86,7 @@ def test_what_follows_is_said_with_commit_and_tag(story):
     assert "Now `make repro`" in told["begun 1"]
 
 
+@pytest.mark.slow
 def test_gates_that_look_at_the_image_are_compared_with_their_means_on_dev_and_a_plain_lora_is_not(story):
     _, told = story
     lines = told["begun 1"].splitlines()
@@ -93,6 +96,7 @@ def test_gates_that_look_at_the_image_are_compared_with_their_means_on_dev_and_a
     assert told["begun 2"].splitlines()[0] == "rounds/2: aesthetic, exactly"
 
 
+@pytest.mark.slow
 def test_params_have_one_more_folder_and_the_first_base_as_a_variant_and_keep_their_comments(story):
     root, told = story
     before, after = told["params"]
@@ -119,6 +123,7 @@ def test_of_the_shipped_params_only_two_lines_change():
         assert twice["evaluate"]["variants"] == variants
 
 
+@pytest.mark.slow
 def test_a_round_lies_at_the_root_tracked_by_dvc_and_left_out_by_git(story):
     root, _ = story
     tracked = run(root, "git", "ls-files", "rounds").stdout.split()
@@ -127,12 +132,14 @@ def test_a_round_lies_at_the_root_tracked_by_dvc_and_left_out_by_git(story):
     assert status == ["M", "rounds/.gitignore", "??", "rounds/2.dvc"]
 
 
+@pytest.mark.slow
 def test_a_round_draws_scores_selects_and_trains_again(story):
     _, told = story
     stages = {stage.split("@")[0] for stage in told["ran 1"]}
     assert {"generate", "score", "select", "train_lora", "mix", "evaluate", "compare", "report"} <= stages
 
 
+@pytest.mark.slow
 def test_gains_over_the_last_and_the_first_base_stand_in_the_metrics(story):
     root, told = story
     table = results(root)
@@ -144,12 +151,14 @@ def test_gains_over_the_last_and_the_first_base_stand_in_the_metrics(story):
     assert images(root, "first") == told["base 0"]
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_same_prompts_by_every_round(story):
     root, _ = story
     assert (root / "data/report/images/rounds.webp").is_file()
     assert 'src="images/rounds.webp"' in (root / "data/report/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_curve_over_tags_and_when_to_stop_are_told(story):
     root, _ = story
     said = run(root, "versat2i", "rounds", check=False)
@@ -158,6 +167,7 @@ def test_the_curve_over_tags_and_when_to_stop_are_told(story):
     assert ["0", "aesthetic"] in rows and ["1", "low_level"] in rows and ["1", "diversity"] in rows
 
 
+@pytest.mark.slow
 def test_one_exported_file_on_the_first_base_is_the_expert_of_the_third_model(story, tmp_path, monkeypatch):
     root, _ = story
     monkeypatch.chdir(root)
@@ -168,6 +178,7 @@ def test_one_exported_file_on_the_first_base_is_the_expert_of_the_third_model(st
     assert versat2i.load(root / "data/adapters/low_level").unet is not None
 
 
+@pytest.mark.slow
 def test_a_colleague_pulls_the_rounds_and_has_nothing_to_run(story, tmp_path):
     root, _ = story
     run(root, "git", "add", "-A")
