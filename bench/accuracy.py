@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from versat2i.formats import shards
 from versat2i.generate import painter as painting
 from versat2i.generate import plan as plans
 from versat2i.models import diffusion
@@ -21,6 +22,7 @@ from versat2i.shapes.world import grammar
 from versat2i.shapes.world.answering import answer_scene
 from versat2i.shapes.world.perception import perceive
 from versat2i.shapes.world.questions import questions
+from versat2i.work import places
 
 
 def some_prompts(amount: int, held_out: bool) -> dict[str, str]:
@@ -39,6 +41,20 @@ def sampled(model: Backbone, sampling: dict, amount: int, held_out: bool) -> tup
     painter = painting.Painter(model, Sampling(**sampling, batch_size=64), seed=0)
     drawn = [candidate for shard in plans.plan(texts, 1, 64) for candidate in painter.candidates(shard)]
     return np.stack([c.image for c in drawn]), [texts[c.prompt_id] for c in drawn]
+
+
+def own_samples(model: Backbone, amount: int) -> tuple[np.ndarray, list[str]]:
+    """`sampled` as the embedded model's recipe says to draw, of combinations that it was trained on."""
+    return sampled(model, yaml.safe_load(CONFIG.read_text())["sampling"], amount, held_out=False)
+
+
+def evaluated(root: Path) -> dict[str, list[shards.Candidate]]:
+    """variant -> images that a finished run in that folder evaluated, in the same order of prompts and seeds."""
+    folders = sorted((root / places.evaluation("any").parent).iterdir())
+    return {
+        folder.name: sorted(shards.read_all(folder / "images"), key=lambda each: (each.prompt_id, each.seed))
+        for folder in folders
+    }
 
 
 def answers(images: np.ndarray, texts: list[str]) -> pd.DataFrame:

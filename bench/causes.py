@@ -10,14 +10,13 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
-import yaml
 
-from bench.accuracy import sampled
-from versat2i.formats import shards, tables
+from bench.accuracy import evaluated, own_samples
+from versat2i.formats import tables
 from versat2i.models import diffusion
 from versat2i.settings import params
 from versat2i.settings.params import Model
-from versat2i.shapes.pretraining.pretrain import CONFIG, MODEL
+from versat2i.shapes.pretraining.pretrain import MODEL
 from versat2i.shapes.world import grammar
 from versat2i.shapes.world.grammar import Description
 from versat2i.shapes.world.perception import Scene, perceive
@@ -93,11 +92,10 @@ def flows(base: list[str], other: list[str]) -> pd.Series:
 def of_run(root: Path) -> dict[str, list[str]]:
     """variant -> causes of the images that a finished run in that folder evaluated, in one order."""
     texts = tables.texts(root / places.prompts(params.load(root / "params.yaml").evaluate.split))
-    found = {}
-    for folder in sorted((root / places.evaluation("any").parent).iterdir()):
-        drawn = sorted(shards.read_all(folder / "images"), key=lambda each: (each.prompt_id, each.seed))
-        found[folder.name] = causes(np.stack([each.image for each in drawn]), [texts[each.prompt_id] for each in drawn])
-    return found
+    return {
+        variant: causes(np.stack([each.image for each in drawn]), [texts[each.prompt_id] for each in drawn])
+        for variant, drawn in evaluated(root).items()
+    }
 
 
 @click.command()
@@ -113,9 +111,8 @@ def main(folder: Path, prompts: int, run: Path | None) -> None:
         python -m bench.causes --run .
     """
     if run is None:
-        sampling = yaml.safe_load(CONFIG.read_text())["sampling"]
         model = diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
-        click.echo(shares({"samples": causes(*sampled(model, sampling, prompts, held_out=False))}).round(3).to_string())
+        click.echo(shares({"samples": causes(*own_samples(model, prompts))}).round(3).to_string())
         return
     found = of_run(run)
     click.echo(shares(found).round(3).to_string())

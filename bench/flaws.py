@@ -10,20 +10,17 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import Tensor, nn
 
-from bench.accuracy import sampled
-from versat2i.formats import shards
+from bench.accuracy import evaluated, own_samples
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone
 from versat2i.seeds import stable_seed
 from versat2i.settings.params import Model
 from versat2i.shapes.pretraining import scenes
 from versat2i.shapes.pretraining.autoencoder import encode, to_tensor
-from versat2i.shapes.pretraining.pretrain import CONFIG, MODEL
+from versat2i.shapes.pretraining.pretrain import MODEL
 from versat2i.shapes.world.flaws import LOADINGS, WHOLE, Flaws
-from versat2i.work import places
 
 NAMES = tuple(LOADINGS)
 LEARNED, CHECKED = 12_000, 3_000  # scenes
@@ -106,8 +103,7 @@ def table(network: nn.Sequential, drawn: np.ndarray, known: np.ndarray, samples:
 
 def of_run(root: Path) -> dict[str, np.ndarray]:
     """variant -> images that a finished run in that folder evaluated, ``uint8 [amount, 64, 64, 3]``."""
-    folders = sorted((root / places.evaluation("any").parent).iterdir())
-    return {folder.name: np.stack([each.image for each in shards.read_all(folder / "images")]) for folder in folders}
+    return {variant: np.stack([each.image for each in drawn]) for variant, drawn in evaluated(root).items()}
 
 
 @click.command()
@@ -122,12 +118,11 @@ def main(folder: Path, prompts: int, run: Path | None) -> None:
         python -m bench.flaws --prompts 400
         python -m bench.flaws --run .
     """
-    sampling = yaml.safe_load(CONFIG.read_text())["sampling"]
     model = diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
     images, known = _scenes(model, 0, LEARNED)
     network = learn(images, torch.from_numpy(known > 0.5).float())
     drawn, known = _scenes(model, LEARNED, CHECKED)
-    samples = of_run(run) if run else {"samples": sampled(model, sampling, prompts, held_out=False)[0]}
+    samples = of_run(run) if run else {"samples": own_samples(model, prompts)[0]}
     for name, each in samples.items():
         click.echo(f"{name}\n{table(network, drawn, known, each).round(3).to_string()}")
 
