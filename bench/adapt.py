@@ -40,7 +40,7 @@ def adapt(pipeline: StableDiffusionPipeline, which: scenes.Web, steps: int) -> d
     latents = autoencoder.encode(pipeline.vae, np.stack([each.draw() for each in imagined]))
     tokens = denoiser.tokenize(pipeline.tokenizer, [each.caption for each in imagined])
     empty = denoiser.tokenize(pipeline.tokenizer, [""])[0]
-    data = denoiser.Scenes(latents, tokens, torch.arange(len(latents)), empty)
+    data = denoiser.Scenes(latents, tokens, torch.arange(len(latents)), empty, latents)
     model = denoiser.Generator(pipeline.text_encoder, pipeline.unet.to(memory_format=torch.channels_last)).train()
     average = copy.deepcopy(model).requires_grad_(False)
     training = RECIPE | {"steps": steps, "decays": [[RECIPE["warmup"], steps]]}

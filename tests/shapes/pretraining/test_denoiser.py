@@ -77,7 +77,7 @@ def drawn_scenes(amount):
     """Scene i has the latents i and the caption i + 1; every third one is simple."""
     rows = torch.arange(amount)
     latents = rows.half()[:, None, None, None].expand(-1, 4, 16, 16)
-    return denoiser.Scenes(latents, rows[:, None] + 1, rows[::3], torch.tensor([0]))
+    return denoiser.Scenes(latents, rows[:, None] + 1, rows[::3], torch.tensor([0]), -latents)
 
 
 def test_a_batch_keeps_captions_with_their_latents():

@@ -19,7 +19,7 @@ def test_scenes_are_drawn_once_and_depend_on_their_number_alone(tmp_path, monkey
 
 
 def test_a_clean_scene_shows_what_its_caption_says_and_no_flaw(tmp_path):
-    texts, images = scenes.cached(0, 40, 1, tmp_path, scenes.CLEAN)
+    texts, images = scenes.cached(0, 40, 1, tmp_path, clean=True)
     assert texts == captions(40)
     imagined = [scenes.imagine(0, index, scenes.CLEAN) for index in range(40)]
     assert all(each.shown == each.said and each.flaws == PERFECT for each in imagined)

@@ -165,14 +165,14 @@ class Scenes:
         tokens: the captions, ``int64 [amount, max_length]``.
         simple: rows whose caption has objects of one look only.
         empty: the empty caption, ``int64 [max_length]``.
-        clean: latents of the same captions as they say and without flaws; none where they are not used.
+        clean: latents of the same captions as they say and without flaws.
     """
 
     latents: Tensor
     tokens: Tensor
     simple: Tensor
     empty: Tensor
-    clean: Tensor | None = None
+    clean: Tensor
 
     def batch(
         self, size: int, simple_share: float, dropout: float, generator: torch.Generator, clean: bool = False
@@ -184,9 +184,9 @@ class Scenes:
             simple_share: probability that a row is drawn among the simple ones, not among all.
             dropout: probability that a caption is emptied.
             generator: draws.
-            clean: take the clean latents.
+            clean: whether to take the clean latents.
         """
-        latents = self.clean if clean and self.clean is not None else self.latents
+        latents = self.clean if clean else self.latents
         rows = torch.randint(len(latents), (size,), generator=generator)
         simple = self.simple[torch.randint(len(self.simple), (size,), generator=generator)]
         rows = torch.where(torch.rand(size, generator=generator) < simple_share, simple, rows)

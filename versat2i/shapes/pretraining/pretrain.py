@@ -171,7 +171,7 @@ def main(config_path: Path, work: Path, out: Path, workers: int) -> None:
     vae = train_autoencoder(config, images, work, device)
     click.echo(f"autoencoder: {autoencoder.psnr(vae, images[:512]):.1f} dB on scenes it was trained on")
     latents = encode(vae, images, work / "latents.pt")
-    _, perfect = scenes.cached(config["seed"], config["scenes"]["train"], workers, work, scenes.CLEAN)
+    _, perfect = scenes.cached(config["seed"], config["scenes"]["train"], workers, work, clean=True)
     clean = encode(vae, perfect, work / "clean-latents.pt")
     vae = train_decoder(config, vae, np.concatenate([images, perfect]), work, device)
     seen, clear = autoencoder.psnr(vae, images[:512]), autoencoder.psnr(vae, perfect[:512])

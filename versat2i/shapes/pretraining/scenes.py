@@ -91,11 +91,11 @@ def draw(seed: int, amount: int, workers: int, web: Web = WEB) -> tuple[list[str
     return captions, images
 
 
-def cached(seed: int, amount: int, workers: int, folder: Path, web: Web = WEB) -> tuple[list[str], np.ndarray]:
-    """As `draw`, kept in a folder so that training that goes on need not draw again."""
-    path = folder / f"{'clean' if web == CLEAN else 'scenes'}-{seed}-{amount}.npz"
+def cached(seed: int, amount: int, workers: int, folder: Path, clean: bool = False) -> tuple[list[str], np.ndarray]:
+    """As `draw`, of the web or `CLEAN`, kept in a folder so that training that goes on need not draw again."""
+    path = folder / f"{'clean' if clean else 'scenes'}-{seed}-{amount}.npz"
     if not path.exists():
-        captions, images = draw(seed, amount, workers, web)
+        captions, images = draw(seed, amount, workers, CLEAN if clean else WEB)
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".partial.npz")
         np.savez(unfinished, captions=np.array(captions), images=images)
