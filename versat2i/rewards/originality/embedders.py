@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from versat2i.models.pretrained import weights
-from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, pictures
+from versat2i.rewards.common.base import OWN_LICENCE, Image, Images, Weights, pictures
 from versat2i.shapes.world.drawing import IMAGE_SIZE
 from versat2i.shapes.world.grammar import BACKGROUNDS, COLORS, SHAPES
 from versat2i.shapes.world.perception import perceive
@@ -121,3 +121,31 @@ class Seen:
         found = seeing(pixel_values=pixels)
         pooled = getattr(found, "pooler_output", None)
         return found.last_hidden_state[:, 0] if pooled is None else pooled.flatten(1)
+
+
+class Embedded:
+    """An evaluator by the vectors of images."""
+
+    higher_is_better = True
+    licence = f"{OWN_LICENCE}; {weights.LICENCE}"
+
+    def __init__(
+        self,
+        embedder: str,
+        dtype: str = "float32",
+        batch_size: int = 32,
+        trust_remote_code: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        """Make one.
+
+        Args:
+            embedder: what makes vectors of images: ``shapes``, or a model, a folder or ``repository@revision``.
+            dtype: of the model: float32, float16 or bfloat16.
+            batch_size: images at once.
+            trust_remote_code: whether code that comes with the model may be run.
+            device: to compute on.
+        """
+        self.embedder, self.batch_size = load(embedder, dtype, trust_remote_code, device), batch_size
+        self.weights: list[Weights] = list(self.embedder.weights)
+        self.licence = self.embedder.licence

@@ -10,8 +10,7 @@ import PIL.Image
 
 from versat2i.formats import shards
 from versat2i.rewards.common.base import Explained, Image, Images, Prompt, Verdicts, batches
-from versat2i.rewards.originality import embedders
-from versat2i.rewards.originality.embedders import Embedder, Vectors
+from versat2i.rewards.originality.embedders import Embedded, Embedder, Vectors
 from versat2i.work import files
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -92,14 +91,12 @@ class Reference:
         return names, np.concatenate(vectors)
 
 
-class Nearest:
+class Nearest(Embedded):
     """`nearest` of an image among the reference's."""
 
     name = "nearest"
     metric = "originality"
-    higher_is_better = True
     range = (0.0, 2.0)
-    licence = f"{embedders.OWN_LICENCE}; {embedders.weights.LICENCE}"
 
     def __init__(
         self,
@@ -110,20 +107,10 @@ class Nearest:
         trust_remote_code: bool = False,
         device: str = "cpu",
     ) -> None:
-        """Make one.
-
-        Args:
-            embedder: what makes vectors of images: ``shapes``, or a model, a folder or ``repository@revision``.
-            reference: the folder of images that are not to be copied.
-            dtype: of the model: float32, float16 or bfloat16.
-            batch_size: images at once.
-            trust_remote_code: whether code that comes with the model may be run.
-            device: to compute on.
-        """
-        self.embedder = embedders.load(embedder, dtype, trust_remote_code, device)
-        self.reference, self.batch_size = Reference(reference, batch_size), batch_size
+        """Make one; all but `reference`, the folder of images that are not to be copied, is as in `Embedded`."""
+        super().__init__(embedder, dtype, batch_size, trust_remote_code, device)
+        self.reference = Reference(reference, batch_size)
         self.weights = [*self.embedder.weights, self.reference]
-        self.licence = self.embedder.licence
 
     @cached_property
     def _others(self) -> tuple[list[str], Vectors]:

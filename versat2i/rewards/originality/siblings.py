@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from versat2i.rewards.common.base import Images, Prompt, Verdicts
-from versat2i.rewards.originality import embedders
-from versat2i.rewards.originality.embedders import Vectors
+from versat2i.rewards.common.base import Images, Prompt, Verdicts, batches
+from versat2i.rewards.originality.embedders import Embedded, Vectors
 
 ALONE = "the only image of its prompt"
 
@@ -26,37 +25,14 @@ def gains(vectors: Vectors) -> list[float]:
     return [whole - vendi(np.delete(vectors, place, axis=0)) for place in range(len(vectors))]
 
 
-class _OfAGroup:
+class _OfAGroup(Embedded):
     """An evaluator of all images of a prompt, by their vectors."""
 
     grouped = True
-    higher_is_better = True
-    licence = f"{embedders.OWN_LICENCE}; {embedders.weights.LICENCE}"
 
-    def __init__(
-        self,
-        embedder: str,
-        dtype: str = "float32",
-        batch_size: int = 32,
-        trust_remote_code: bool = False,
-        device: str = "cpu",
-    ) -> None:
-        """Make one.
-
-        Args:
-            embedder: what makes vectors of images: ``shapes``, or a model, a folder or ``repository@revision``.
-            dtype: of the model: float32, float16 or bfloat16.
-            batch_size: images at once.
-            trust_remote_code: whether code that comes with the model may be run.
-            device: to compute on.
-        """
-        self.embedder, self._batch_size = embedders.load(embedder, dtype, trust_remote_code, device), batch_size
-        self.weights, self.licence = self.embedder.weights, self.embedder.licence
-
-    def vectors(self, images: Images) -> Vectors:
+    def vectors(self, images: Images, prompts: list[Prompt]) -> Vectors:
         """The vectors of all images, some at a time."""
-        starts = range(0, len(images), self._batch_size)
-        return np.concatenate([self.embedder.embed(images[start : start + self._batch_size]) for start in starts])
+        return np.concatenate([self.embedder.embed(some) for some, _ in batches(self.batch_size, images, prompts)])
 
 
 class Siblings(_OfAGroup):
@@ -69,7 +45,7 @@ class Siblings(_OfAGroup):
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
         if len(images) < 2:
             return [ALONE] * len(images)
-        return list(gains(self.vectors(images)))
+        return list(gains(self.vectors(images, prompts)))
 
 
 class Vendi(_OfAGroup):
@@ -82,4 +58,4 @@ class Vendi(_OfAGroup):
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
         if len(images) < 2:
             return [ALONE] * len(images)
-        return [max(1.0, vendi(self.vectors(images)))] * len(images)
+        return [max(1.0, vendi(self.vectors(images, prompts)))] * len(images)
