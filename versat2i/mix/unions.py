@@ -44,14 +44,22 @@ def unite(
         metrics, the loss of each step (kind `losses`, empty for a merge), and what to call once the
         outputs are in place.
     """
-    rule = entry(settings.mix, variant, "mix")
-    if isinstance(rule, Gates):
-        return _mixture(variant, rule, settings, adapters, selected, checkpoint(key), out, machine)
+    rule, state = entry(settings.mix, variant, "mix"), checkpoint(key)
     if isinstance(rule, Joint):
-        return _joint(settings, selected, checkpoint(key), out, machine)
+        return _joint(settings, selected, state, out, machine)
+    experts, folders = _experts(rule, adapters, settings.model, machine), list(selected.values())
+    if isinstance(rule, Gates):
+        mixed, identity, curve = gates.train_mixture(
+            settings.model, experts, folders, rule, settings.seed, state, machine, variant
+        )
+        mixture_files.save(mixed, out, identity)
+        return loop.summary(curve) | gates.gate_summary(mixed), curve, state.remove
     if isinstance(rule, Distilled):
-        return _distilled(variant, rule, settings, adapters, selected, checkpoint(key), out, machine)
-    experts = _experts(rule, adapters, settings.model, machine)
+        adapter, curve = distillation.distil(
+            settings.model, experts, folders, rule, settings.seed, state, machine, variant
+        )
+        lora.write(adapter, out)
+        return loop.summary(curve) | {"rank": adapter.rank}, curve, state.remove
     if isinstance(rule, Constant):
         merged = merges.weighted(experts, rule.weights, variant)
     else:
@@ -103,42 +111,6 @@ def _experts(rule: Uniting, adapters: dict[str, Path], settings: Model, machine:
         return found
     model = diffusion.load(settings, machine)
     return found + [foreign.read(Path(path), name, model) for name, path in rule.foreign.items()]
-
-
-def _mixture(
-    variant: str,
-    rule: Gates,
-    settings: Params,
-    adapters: dict[str, Path],
-    selected: dict[str, Path],
-    checkpoint: Checkpoint,
-    out: Path,
-    machine: Compute,
-) -> Result:
-    experts, folders = _experts(rule, adapters, settings.model, machine), list(selected.values())
-    mixed, identity, curve = gates.train_mixture(
-        settings.model, experts, folders, rule, settings.seed, checkpoint, machine, variant
-    )
-    mixture_files.save(mixed, out, identity)
-    return loop.summary(curve) | gates.gate_summary(mixed), curve, checkpoint.remove
-
-
-def _distilled(
-    variant: str,
-    rule: Distilled,
-    settings: Params,
-    adapters: dict[str, Path],
-    selected: dict[str, Path],
-    checkpoint: Checkpoint,
-    out: Path,
-    machine: Compute,
-) -> Result:
-    experts, folders = _experts(rule, adapters, settings.model, machine), list(selected.values())
-    adapter, curve = distillation.distil(
-        settings.model, experts, folders, rule, settings.seed, checkpoint, machine, variant
-    )
-    lora.write(adapter, out)
-    return loop.summary(curve) | {"rank": adapter.rank}, curve, checkpoint.remove
 
 
 def joint_settings(settings: Params) -> TrainLora:
