@@ -211,6 +211,24 @@ def test_many_makers_at_once_leave_one_whole_piece(store):
     assert [path.name for path in store.folder.iterdir()] == ["key"]
 
 
+def test_what_another_finishes_while_it_is_looked_for_stays(store, monkeypatch):
+    look, is_whole = os.path.lexists, work_store._is_whole
+
+    def then_made(first_look):
+        def looked(path):
+            seen = first_look(path)
+            monkeypatch.undo()
+            store.make("key", write)
+            return seen
+
+        return looked
+
+    monkeypatch.setattr(work_store.os.path, "lexists", then_made(look))
+    monkeypatch.setattr(work_store, "_is_whole", then_made(is_whole))
+    assert store.find("key") is None
+    assert content(store.folder / "key") == FILES
+
+
 def test_keys_and_stages_share_nothing(store, tmp_path):
     store.make("key", write)
     assert store.find("other") is None

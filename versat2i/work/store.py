@@ -98,10 +98,10 @@ class Store:
     def find(self, key: str) -> Path | None:
         """The folder of a finished piece, or None if there is none or it is damaged."""
         folder = self.folder / key
-        if _is_whole(folder):
-            _note(self.folder.name, key)
-            return folder
-        if os.path.lexists(folder):
+        if os.path.lexists(folder):  # asked first: what another process puts there meanwhile is not damaged
+            if _is_whole(folder):
+                _note(self.folder.name, key)
+                return folder
             files.remove(folder)
         if _finding:
             raise NotMade(f"{folder}: is not made yet")
