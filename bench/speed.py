@@ -13,7 +13,8 @@ import torch
 from bench import models, plain
 from versat2i.models.diffusion import Backbone
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Gates, Sampling, TrainLora
+from versat2i.settings.params import Sampling
+from versat2i.settings.training import Gates, TrainLora
 from versat2i.tools import measure as measuring
 
 STEPS, GUIDANCE = 20, 5.0

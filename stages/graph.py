@@ -16,7 +16,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from versat2i.rewards.common import plugins
 from versat2i.settings import params
-from versat2i.settings.params import Gates, Params
+from versat2i.settings.params import Params
+from versat2i.settings.sources import Prompts
+from versat2i.settings.training import Gates, foreign_loras
 from versat2i.work import files, fingerprint, places
 
 FILE = Path("dvc.yaml")
@@ -71,7 +73,7 @@ def model_files(model: params.Model) -> list[str]:
     return [model.path, *map(str, linked)]
 
 
-def prompt_files(prompts: params.Prompts) -> list[str]:
+def prompt_files(prompts: Prompts) -> list[str]:
     """Files that the sources of prompts name: prompts, questions, templates, examples."""
     named: list[str | None] = []
     for source in (*prompts.train, *prompts.dev, *prompts.eval):
@@ -87,7 +89,7 @@ def prompt_files(prompts: params.Prompts) -> list[str]:
 
 def foreign_files(settings: Params) -> list[str]:
     """LoRAs made elsewhere that unions take: of all of them, since stages of one `foreach` share their deps."""
-    return _distinct(path for rule in settings.mix.values() for path in params.foreign(rule).values())
+    return _distinct(path for rule in settings.mix.values() for path in foreign_loras(rule).values())
 
 
 def locks(settings: Params) -> list[str]:

@@ -4,6 +4,7 @@ import click
 
 from stages.command import stage
 from versat2i.settings import compute, params
+from versat2i.settings.training import foreign_loras
 from versat2i.work import engine
 
 
@@ -25,7 +26,7 @@ def main(variant: str) -> str:
     recipe = task.Recipe(settings, machine)
     (made,) = engine.run(recipe, [variant], machine, f"mix@{variant}", recipe.reads)
     made.put("mix", variant)
-    experts = len(settings.aspects) + len(params.foreign(settings.mix[variant]))
+    experts = len(settings.aspects) + len(foreign_loras(settings.mix[variant]))
     return f"{experts} experts, {len(made.losses)} steps,{made.source}"
 
 

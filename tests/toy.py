@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from versat2i.models.diffusion import Embeddings
-from versat2i.settings.params import Training
+from versat2i.settings.training import Training
 from versat2i.train import loop
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.examples import Examples

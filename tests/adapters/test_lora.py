@@ -9,7 +9,8 @@ from diffusers import StableDiffusionPipeline
 
 from versat2i.adapters import lora
 from versat2i.models import diffusion
-from versat2i.settings.params import Model, TrainLora
+from versat2i.settings.params import Model
+from versat2i.settings.training import TrainLora
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from bench import unite, weights
 from versat2i.formats import metrics
-from versat2i.settings import params
+from versat2i.settings.training import Constant
 from versat2i.work import places
 
 BEST = {"a": 0.75, "b": 0.5}
@@ -62,5 +62,5 @@ def test_the_best_weights_are_told_as_params_take_them(tmp_path, monkeypatch, mo
     result = CliRunner().invoke(weights.main, ["--run", str(tmp_path), "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     told = yaml.safe_load(result.output.splitlines()[-1])
-    assert params.Constant.model_validate(told["constant"]).weights == best
+    assert Constant.model_validate(told["constant"]).weights == best
     assert len(set(roots)) == len(roots) == 7 and f"best of {len(roots)} on dev" in result.output

@@ -12,9 +12,9 @@ from diffusers import StableDiffusionPipeline
 from versat2i.adapters import loading, lora, merges, mixture_files
 from versat2i.mix import distillation, unions
 from versat2i.models import diffusion
-from versat2i.settings import params
 from versat2i.settings.compute import CPU
 from versat2i.settings.params import Model
+from versat2i.settings.training import Distilled
 from versat2i.work import files
 
 RULE = {
@@ -28,7 +28,7 @@ TEXTS = ["a red circle", "two pink hearts"]
 
 
 def rule(**changed):
-    return params.Distilled.model_validate(RULE | changed)
+    return Distilled.model_validate(RULE | changed)
 
 
 def experts(loaded, alpha=0.2):

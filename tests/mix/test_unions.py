@@ -15,10 +15,11 @@ from versat2i.mix import unions
 from versat2i.models import diffusion
 from versat2i.settings import params
 from versat2i.settings.compute import CPU
+from versat2i.settings.training import Constant, Gates, Joint, Merge
 from versat2i.train import losses
 from versat2i.work import files
 
-STATIC = get_args(params.Merge.model_fields["kind"].annotation)
+STATIC = get_args(Merge.model_fields["kind"].annotation)
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +45,8 @@ def parts(tmp_path_factory, model_folder):
 
 def unite(variant, model, parts, out, **mix):
     settings = drawn.settings(model, **mix)
-    others = {name: params.Merge(kind=name) for name in STATIC} | {"joint": params.Joint(kind="joint")}
-    others["constant"] = params.Constant(kind="constant", weights={"colour": 0.5, "form": 0.25})
+    others = {name: Merge(kind=name) for name in STATIC} | {"joint": Joint(kind="joint")}
+    others["constant"] = Constant(kind="constant", weights={"colour": 0.5, "form": 0.25})
     settings = settings.model_copy(update={"mix": others | {"mixture": settings.mix["mixture"]}})
     return unions.unite(variant, settings, *parts, unions.fingerprint(variant, settings, *parts), out, CPU)
 
@@ -86,7 +87,7 @@ def test_a_constant_merge_has_the_weights_of_params(model, parts, tmp_path):
 def test_a_lora_made_elsewhere_is_one_more_expert(model, parts, tmp_path, variant):
     style = lora.folded(tiny.adapter(diffusion.load(model).denoiser, "style", alpha=0.2))
     tensors.write(lora.file_state(style), tmp_path / "style.safetensors")
-    rule = drawn.settings(model).mix["mixture"] if variant == "mixture" else params.Merge(kind="sum")
+    rule = drawn.settings(model).mix["mixture"] if variant == "mixture" else Merge(kind="sum")
     rule = rule.model_copy(update={"foreign": {"ink": str(tmp_path / "style.safetensors")}})
     settings = drawn.settings(model).model_copy(update={"mix": {variant: rule}})
     key = unions.fingerprint(variant, settings, *parts)
@@ -102,7 +103,7 @@ def test_a_lora_made_elsewhere_is_one_more_expert(model, parts, tmp_path, varian
     assert unions.fingerprint(variant, settings, *parts) != key
 
 
-@pytest.mark.parametrize("scope", get_args(params.Gates.model_fields["scope"].annotation))
+@pytest.mark.parametrize("scope", get_args(Gates.model_fields["scope"].annotation))
 def test_a_mixture_is_written_as_a_folder_that_loads(model, parts, tmp_path, store, scope):
     metrics, curve, done = unite("mixture", model, parts, tmp_path / "mixture", scope=scope)
     assert len(curve) == metrics["steps"] == 3

@@ -8,7 +8,7 @@ import pytest
 from versat2i.prompts import sources
 from versat2i.prompts.asking import ask, parse, word_f1
 from versat2i.prompts.records import Prompt
-from versat2i.settings.params import Asked, Source
+from versat2i.settings.sources import Asked, Source
 from versat2i.work import fingerprint
 
 TEMPLATES = fingerprint.ROOT / "templates"

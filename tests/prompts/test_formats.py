@@ -7,7 +7,7 @@ import pytest
 from written import FORMATS, encoded, refused, texts
 
 from versat2i.prompts import files, formats
-from versat2i.settings.params import Format
+from versat2i.settings.sources import Format
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "txt"])

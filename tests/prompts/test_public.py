@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from versat2i.prompts import files, sources
-from versat2i.settings.params import Source
+from versat2i.settings.sources import Source
 
 
 def lines(path, *rows):

@@ -10,7 +10,7 @@ from tiny_vision import tokenizer
 
 from versat2i.prompts import refusing, sources
 from versat2i.prompts.records import Prompt
-from versat2i.settings.params import Classified, Prompts, Refuse, Source
+from versat2i.settings.sources import Classified, Prompts, Refuse, Source
 
 
 def prompts(*texts):

@@ -14,7 +14,7 @@ from versat2i import prompts as public
 from versat2i.formats import tables
 from versat2i.prompts import files, sources
 from versat2i.prompts.records import Prompt, prompt_id
-from versat2i.settings.params import Prompts, Source
+from versat2i.settings.sources import Prompts, Source
 
 steady = settings(derandomize=True, max_examples=20, deadline=None)
 

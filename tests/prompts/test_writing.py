@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from versat2i.prompts import sources, writing
 from versat2i.prompts.writing import Distinct, parse, write
-from versat2i.settings.params import Prompts, Source, Written
+from versat2i.settings.sources import Prompts, Source, Written
 from versat2i.words import words
 from versat2i.work import fingerprint
 

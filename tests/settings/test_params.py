@@ -5,44 +5,12 @@ from pathlib import Path
 
 import drawn
 import pytest
+from param_text import TEXT, changed, refused
 from ruamel.yaml import YAML
 
 from versat2i.settings import params
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
-
-TEXT = """
-seed: 0
-aspects: [geometry, low_level]
-model: {path: some/folder, dtype: float32, mixed_precision: null, threads: 2, vae_tiling: false}
-prompts:
-  train: [{grammar: 10, held_out: 0.0, seed: 0}]
-  dev: [{grammar: 10, held_out: 0.5, seed: 1}]
-  eval: [{file: prompts.txt, questions: grammar}]
-generate: {per_prompt: 8, steps: 12, guidance_scale: 4.0, batch_size: 64, prompts_per_shard: 32, safety: off}
-rewards:
-  geometry: {evaluator: regularity}
-  low_level: {evaluator: classical, window: 7}
-select:
-  geometry: {threshold: {quantile: 0.5}, per_prompt: 1, margin: 0.0, min_selected: 32, guard: []}
-  low_level: {threshold: {absolute: 0.1}, per_prompt: 1, margin: 0.0, min_selected: 32, guard: []}
-train_lora:
-  geometry:
-    {objective: sft, rank: 8, alpha: 8, targets: attention, timesteps: [0.0, 1.0], steps: 100, batch_size: 32,
-     learning_rate: 1.0e-3, lr_scheduler: constant, caption_dropout: 0.1, min_snr: null}
-  low_level:
-    {objective: sft, rank: 8, alpha: 8, targets: attention, timesteps: [0.0, 1.0], steps: 9, batch_size: 3,
-     learning_rate: 0.1, lr_scheduler: constant, caption_dropout: 0, min_snr: null}
-mix:
-  mixture:
-    {kind: gates, objective: sft, scope: token, scale: 1.0, balance: 0.01, timesteps: [0.0, 1.0], steps: 100,
-     batch_size: 32, learning_rate: 0.01, lr_scheduler: constant, caption_dropout: 0.1, min_snr: null}
-  uniform: {kind: uniform}
-evaluate:
-  {split: eval, per_prompt: 2, steps: 12, guidance_scale: 4.0, batch_size: 64, prompts_per_shard: 32,
-   variants: [base, geometry], resamples: 2000, judges: [{evaluator: second_reader}]}
-"""
-
 
 PLACES = [
     *(
@@ -57,29 +25,6 @@ PLACES = [
     *(f"mix.mixture.{name}" for name in ("objective", "scale", "lr_scheduler", "timesteps", "min_snr")),
 ]
 """Of each kind one that has no default, and all that once had one."""
-
-
-def changed(place, value=None):
-    """The text with another value at a dotted place; without one where the value is None."""
-    content = YAML(typ="safe").load(TEXT)
-    *above, last = place.split(".")
-    section = content
-    for name in above:
-        section = section[int(name) if name.isdigit() else name]
-    if value is None:
-        del section[last]
-    else:
-        section[last] = value
-    return drawn.yaml_text(content)
-
-
-def refused(text):
-    """The one line that refuses the text."""
-    with pytest.raises(ValueError) as error:
-        params.parse(text)
-    line = str(error.value)
-    assert line.startswith("params.yaml: ") and "\n" not in line
-    return line.removeprefix("params.yaml: ")
 
 
 def test_the_params_in_the_repository_load():
@@ -165,11 +110,6 @@ def test_a_wrong_type_or_value_is_shown_where_it_stands(place, value):
     assert refused(changed(place, value)).startswith(f"{place} is {value!r}: ")
 
 
-@pytest.mark.parametrize("value", [[0.6, 0.6], [0.0, 600], ["0", 1], [0.5], [0.0, 0.5, 1.0], 0.5])
-def test_a_range_of_timesteps_is_two_rising_shares(value):
-    assert refused(changed("train_lora.geometry.timesteps", value)).startswith("train_lora.geometry.timesteps")
-
-
 @pytest.mark.parametrize("name", ["Geometry", "low level", "1st", "../up", "a" * 41, ""])
 def test_an_aspect_is_a_plain_name(name):
     assert refused(changed("aspects", [name])).startswith(f"aspects.0 is {name!r}: ")
@@ -203,56 +143,6 @@ def test_an_evaluator_has_a_name():
 def test_a_threshold_is_absolute_or_a_quantile(threshold):
     line = refused(changed("select.geometry.threshold", threshold))
     assert line == "select.geometry.threshold: give either 'absolute' or 'quantile'"
-
-
-@pytest.mark.parametrize("source", [{}, {"grammar": 3, "file": "a.txt"}])
-def test_a_source_is_the_grammar_or_a_file(source):
-    assert refused(changed("prompts.train", [source])).startswith("prompts.train.0: give either 'grammar: N'")
-
-
-GRAMMAR = {"grammar": 3, "held_out": 0.0, "seed": 0}
-WRITTEN = {
-    "model": "a/b@c", "dtype": "bfloat16", "batch_size": 8, "tokens": 900, "template": "w.txt", "amount": 100,
-    "examples": "few.txt", "shown": 3, "per_request": 20, "temperature": 1.0, "most_alike": 0.8, "patience": 20,
-    "seed": 0,
-}  # fmt: skip
-ASKED = {name: WRITTEN[name] for name in ("model", "dtype", "batch_size", "tokens", "template")} | {"check": "c.txt"}
-
-
-@pytest.mark.parametrize("source", [{"written": WRITTEN}, {"written": WRITTEN, "asked": ASKED}])
-def test_a_language_model_may_write_prompts_and_ask_about_them(source):
-    (found,) = params.parse(changed("prompts.train", [source])).prompts.train
-    assert found.model_dump(exclude_none=True, include={"written", "asked"}, exclude_defaults=True) == source
-
-
-@pytest.mark.parametrize(
-    "source, problem",
-    [
-        ({"written": WRITTEN, "file": "p.txt"}, "prompts.train.0: give either 'grammar: N', 'file: PATH' or 'written"),
-        (
-            {"grammar": 3, "held_out": 0.0, "seed": 0, "asked": ASKED},
-            "prompts.train.0: 'asked' belongs to a 'file' without 'questions' or to",
-        ),
-        ({"file": "p", "questions": "q", "asked": ASKED}, "prompts.train.0: 'asked' belongs to a 'file' without"),
-        ({"written": WRITTEN | {"amount": 0}}, "prompts.train.0.written.amount is 0: "),
-        ({"written": WRITTEN | {"temperature": 0.0}}, "prompts.train.0.written.temperature is 0.0: "),
-        ({"written": WRITTEN | {"most_alik": 1}}, "prompts.train.0.written.most_alik is not a parameter. Did you mean"),
-        ({"file": "p", "asked": {"model": "m"}}, "prompts.train.0.asked.dtype is missing (and 4 more)"),
-    ],
-)
-def test_what_a_language_model_is_told_is_checked(source, problem):
-    assert refused(changed("prompts.train", [source])).startswith(problem)
-
-
-@pytest.mark.parametrize("option", [{"questions": "grammar"}, {"questions": "q.json"}, {"format": "csv"}])
-def test_what_belongs_to_a_file_is_refused_beside_the_grammar(option):
-    line = refused(changed("prompts.train", [GRAMMAR | option]))
-    assert line.startswith("prompts.train.0: 'format' and 'questions' belong to a 'file'")
-
-
-def test_a_format_that_is_not_known_is_refused_with_those_that_are():
-    line = refused(changed("prompts.train", [{"file": "p", "format": "xlsx"}]))
-    assert line.startswith("prompts.train.0.format is 'xlsx'") and "'parquet'" in line
 
 
 @pytest.mark.parametrize(
@@ -313,59 +203,9 @@ def test_no_two_variants_have_one_name():
     assert "'geometry' is there twice" in refused(changed("evaluate.variants", ["base", "geometry", "geometry"]))
 
 
-def test_a_merge_has_a_kind_and_nothing_else():
-    assert isinstance(params.parse(changed("mix.both", {"kind": "ties"})).mix["both"], params.Merge)
-    assert refused(changed("mix.both", {"kind": "tyes"})).startswith(
-        "mix.both.kind is 'tyes': input should be 'gates', "
-    )
-    assert refused(changed("mix.both", {"steps": 3})) == "mix.both.kind is missing"
-    assert refused(changed("mix.both", {"kind": "ties", "steps": 3})).startswith("mix.both.steps is not a parameter")
-
-
-DISTILLED = {
-    **{"kind": "distilled", "weights": {"geometry": 0.5, "low_level": 1.0}, "rank": None, "states": [5.0, 2.0]},
-    **{"steps": 9, "batch_size": 3, "learning_rate": 0.1, "lr_scheduler": "constant", "caption_dropout": 0.0},
-    **{"draw_steps": 8, "guidance_scale": 1.0},
-}
-
-
-@pytest.mark.parametrize("rule", [{"kind": "constant", "weights": DISTILLED["weights"]}, DISTILLED])
-def test_weights_are_those_of_the_experts(rule):
-    assert params.parse(changed("mix.own", rule)).mix["own"].weights == rule["weights"]
-    line = refused(changed("mix.own", rule | {"weights": {"geometry": 1.0, "low_levle": 1.0}}))
-    assert line.startswith("mix.own.weights: 'low_levle' is none of the experts (geometry, low_level). Did you mean")
-    line = refused(changed("mix.own", rule | {"weights": {"geometry": 1.0}}))
-    assert line == "mix.own.weights: expert 'low_level' has none; write 0.0 to leave it out"
-    assert refused(changed("mix.own", rule | {"weights": {"geometry": -1.0}})).startswith("mix.own.weights.geometry")
-
-
-def test_a_lora_made_elsewhere_has_a_name_of_its_own_and_a_weight():
-    elsewhere = {"ink": "loras/ink.safetensors"}
-    settings = params.parse(changed("mix.uniform", {"kind": "uniform", "foreign": elsewhere}))
-    assert params.foreign(settings.mix["uniform"]) == elsewhere and params.foreign(settings.mix["mixture"]) == {}
-    line = refused(changed("mix.uniform", {"kind": "uniform", "foreign": {"geometry": "x"}}))
-    assert line == "mix.uniform.foreign: 'geometry' is another variant's name; give it one of its own"
-    rule = {"kind": "constant", "weights": {"geometry": 1.0, "low_level": 1.0}, "foreign": elsewhere}
-    assert refused(changed("mix.own", rule)).startswith("mix.own.weights: expert 'ink' has none")
-    assert "is not a parameter" in refused(changed("mix.both", {"kind": "joint", "foreign": elsewhere}))
-
-
-@pytest.mark.parametrize("name", sorted(set(DISTILLED) - {"kind"}))
-def test_a_distilled_variant_has_no_defaults(name):
-    rule = {key: value for key, value in DISTILLED.items() if key != name}
-    assert refused(changed("mix.own", rule)) == f"mix.own.{name} is missing"
-
-
 @pytest.mark.parametrize("name", ["mixed_precision", "vae_tiling"])
 def test_what_the_model_computes_in_is_written_out(name):
     assert refused(changed(f"model.{name}")) == f"model.{name} is missing"
-
-
-def test_the_grammar_says_which_prompts_it_draws():
-    line = refused(changed("prompts.train", [{"grammar": 3, "seed": 1}]))
-    assert line.startswith("prompts.train.0: 'grammar' needs 'held_out'")
-    line = refused(changed("prompts.train", [{"file": "a.txt", "seed": 1}]))
-    assert line.startswith("prompts.train.0: 'held_out' and 'seed' belong to a 'grammar'")
 
 
 @pytest.mark.parametrize("name", ["base", "mixture"])

@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from stages import graph
 from versat2i.settings import params
+from versat2i.settings.sources import Prompts, Source
 from versat2i.work.fingerprint import ROOT
 
 SETTINGS = params.load(ROOT / "params.yaml")
@@ -144,11 +145,11 @@ def test_files_of_prompts_are_read_in_order_and_once():
     written = asked | {"template": "write.txt", "examples": "few.txt", "amount": 1, "shown": 1, "per_request": 1}
     written |= {"temperature": 1.0, "most_alike": 0.8, "patience": 1, "seed": 0}
     sources = [
-        params.Source(file="a.txt", questions="grammar"),
-        params.Source(file="b.txt", questions="q.csv"),
-        params.Source(written=written, asked=asked | {"check": "check.txt"}),
+        Source(file="a.txt", questions="grammar"),
+        Source(file="b.txt", questions="q.csv"),
+        Source(written=written, asked=asked | {"check": "check.txt"}),
     ]
-    found = graph.prompt_files(params.Prompts(train=sources[:1], dev=sources[:2], eval=sources[2:]))
+    found = graph.prompt_files(Prompts(train=sources[:1], dev=sources[:2], eval=sources[2:]))
     assert found == ["a.txt", "b.txt", "q.csv", "write.txt", "few.txt", "ask.txt", "check.txt"]
 
 

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from versat2i.cli import main
 from versat2i.settings import params
+from versat2i.settings.training import Distilled
 from versat2i.tools import plan as planning
 
 PROMPTS = {"train": 10, "dev": 4, "eval": 7}
@@ -51,7 +52,7 @@ def test_a_distilled_lora_draws_asks_its_teachers_and_trains(model):
         **{"steps": 6, "batch_size": 2, "learning_rate": 0.1, "lr_scheduler": "constant", "caption_dropout": 0.0},
         **{"draw_steps": 4, "guidance_scale": 1.0},
     }
-    whole = settings(model).mix | {"student": params.Distilled.model_validate(rule)}
+    whole = settings(model).mix | {"student": Distilled.model_validate(rule)}
     listed = planning.work(settings(model).model_copy(update={"mix": whole}), PROMPTS)
     found = [(w.kind, w.amount, w.factor) for w in listed if w.stage == "mix@student"]
     assert found == [("draw", 12, 0.6), ("lora aesthetic", 6, 1.0)]

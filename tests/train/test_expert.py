@@ -9,7 +9,7 @@ import torch
 from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.settings.compute import CPU
-from versat2i.settings.params import TrainLora
+from versat2i.settings.training import TrainLora
 from versat2i.train import examples, expert, losses
 from versat2i.train.checkpoint import Checkpoint
 

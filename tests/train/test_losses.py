@@ -10,7 +10,8 @@ from diffusers import DDPMScheduler
 from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.models.diffusion.schedules import Discrete, snr_weights
-from versat2i.settings.params import Model, TrainLora
+from versat2i.settings.params import Model
+from versat2i.settings.training import TrainLora
 from versat2i.train import losses
 from versat2i.train.examples import Examples
 

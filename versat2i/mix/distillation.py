@@ -26,7 +26,8 @@ from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone, Embeddings
 from versat2i.seeds import stable_seed
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Distilled, Model
+from versat2i.settings.params import Model
+from versat2i.settings.training import Distilled
 from versat2i.train import examples, loop, preview
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.examples import Examples

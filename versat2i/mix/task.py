@@ -7,7 +7,8 @@ from pathlib import Path
 
 from versat2i.mix import unions
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Params, entry, foreign
+from versat2i.settings.params import Params, entry
+from versat2i.settings.training import foreign_loras
 from versat2i.train import kept
 from versat2i.work import places
 
@@ -36,7 +37,7 @@ class Recipe:
         """What a union reads, its checkpoint too."""
         key = unions.fingerprint(variant, self.settings, self.adapters, self.selected)
         checkpoint = unions.checkpoint(key).path
-        elsewhere = [Path(path) for path in foreign(entry(self.settings.mix, variant, "mix")).values()]
+        elsewhere = [Path(path) for path in foreign_loras(entry(self.settings.mix, variant, "mix")).values()]
         own = [*self.adapters.values(), *self.selected.values()]
         return [*self.settings.model.folders, *own, *elsewhere, checkpoint]
 

@@ -9,9 +9,9 @@ from versat2i.adapters import foreign, lora, merges, mixture_files
 from versat2i.formats import tables
 from versat2i.mix import distillation, gates
 from versat2i.models import diffusion
-from versat2i.settings import params
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Constant, Distilled, Gates, Joint, Merge, Model, Params, TrainLora, Uniting, entry
+from versat2i.settings.params import Model, Params, entry
+from versat2i.settings.training import Constant, Distilled, Gates, Joint, Merge, TrainLora, Uniting, foreign_loras
 from versat2i.train import expert, loop
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.kept import Result
@@ -80,7 +80,7 @@ def fingerprint(variant: str, settings: Params, adapters: dict[str, Path], selec
     """
     rule = entry(settings.mix, variant, "mix")
     inputs = {aspect: identities.of(folder) for aspect, folder in adapters.items()}
-    inputs |= {f"foreign {name}": foreign.identity(Path(path)) for name, path in params.foreign(rule).items()}
+    inputs |= {f"foreign {name}": foreign.identity(Path(path)) for name, path in foreign_loras(rule).items()}
     rules: list[BaseModel] = [rule]
     if not isinstance(rule, Merge | Constant):
         inputs |= {f"selected {aspect}": files.folder_hash(folder) for aspect, folder in selected.items()}

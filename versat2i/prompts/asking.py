@@ -7,7 +7,7 @@ from dataclasses import replace
 from versat2i.models.pretrained.language_model import Replier
 from versat2i.prompts.records import YES_NO, Prompt, Question, question, readable
 from versat2i.prompts.templates import Template
-from versat2i.settings.params import Asked
+from versat2i.settings.sources import Asked
 from versat2i.words import words
 
 TYPES = {

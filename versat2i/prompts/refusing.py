@@ -10,7 +10,7 @@ from versat2i.models.pretrained import weights
 from versat2i.prompts.records import Prompt
 from versat2i.prompts.rows import Counts
 from versat2i.settings.complaints import hint
-from versat2i.settings.params import Classified, Refuse
+from versat2i.settings.sources import Classified, Refuse
 
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # that would part the letters of a word unseen
 

@@ -14,7 +14,7 @@ from versat2i.prompts.asking import ask as ask_model
 from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
 from versat2i.prompts.writing import write
 from versat2i.settings.compute import CPU, Compute
-from versat2i.settings.params import Prompts, Source
+from versat2i.settings.sources import Prompts, Source
 
 SPLITS = ("eval", "dev", "train")  # a prompt in several is kept in the first
 GRAMMAR = "versat2i.shapes.world.prompts"  # a plug-in: imported by name, when asked for

@@ -13,7 +13,7 @@ from versat2i.prompts import files
 from versat2i.prompts.records import Prompt, readable
 from versat2i.prompts.templates import Template
 from versat2i.seeds import stable_seed
-from versat2i.settings.params import Written
+from versat2i.settings.sources import Written
 from versat2i.words import words
 
 SOURCE = "written"

@@ -10,7 +10,8 @@ from versat2i.formats import metrics, records, shards, tables
 from versat2i.formats.measures import Measure
 from versat2i.report import charts, inputs, thumbnails
 from versat2i.select import chosen
-from versat2i.settings.params import Params, Select, TrainLora
+from versat2i.settings.params import Params, Select
+from versat2i.settings.training import TrainLora
 from versat2i.work import places
 
 EXAMPLES = 12  # picks shown, as many as `select` keeps rejected ones

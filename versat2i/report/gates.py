@@ -13,8 +13,8 @@ from versat2i.formats import recipe as recipes
 from versat2i.formats.recipe import Recipe
 from versat2i.report import charts, inputs
 from versat2i.report.aspects import LOSSES
-from versat2i.settings.params import Gates as Training
 from versat2i.settings.params import Params
+from versat2i.settings.training import Gates as Training
 from versat2i.work import places
 
 

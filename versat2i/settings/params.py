@@ -8,10 +8,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from versat2i.settings import complaints, reader, renamed
 from versat2i.settings.complaints import hint
+from versat2i.settings.sections import Name, Positive, Section, Seed
+from versat2i.settings.sources import Prompts
+from versat2i.settings.training import Constant, Distilled, TrainLora, Union, Weights, foreign_loras
 
 BASE, MIXTURE, UNIFORM = "base", "mixture", "uniform"  # variants that results are told against
 FIRST = "first"  # the base without `model.start`, which results are told against in rounds after the first
@@ -19,31 +22,10 @@ FIRST = "first"  # the base without `model.start`, which results are told agains
 COMMIT = re.compile(r"[0-9a-f]{3,40}")
 """A commit's hash, perhaps shortened: a branch or a tag may move."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Above = Annotated[float, Field(gt=0, le=1000)]
-
-
-def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
-    if ends[0] >= ends[1]:
-        raise ValueError(f"the first of {list(ends)} must be below the second")
-    return ends
-
-
-# strict mode takes tuples only, YAML has lists only
-Interval = Annotated[tuple[Share, Share], Field(strict=False), AfterValidator(_ascending)]
-
 Safety = Literal["off", "drop"]
-Format = Literal["auto", "txt", "csv", "tsv", "json", "jsonl", "parquet"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Model(_Section):
+class Model(Section):
     """The base model: a local folder, a hub repository at a pinned revision, or a checkpoint in one file.
 
     The last two have defaults for models that code loads; `Params` asks for them.
@@ -109,103 +91,7 @@ class Model(_Section):
         return self
 
 
-class LanguageModel(_Section):
-    """A language model that follows instructions, and how it is asked."""
-
-    model: str  # a folder, or repository@revision
-    dtype: Literal["float32", "float16", "bfloat16"]
-    batch_size: Positive  # requests at once
-    tokens: Positive  # of a reply, at most
-    template: str  # the file with the instructions
-    trust_remote_code: bool = False  # whether code that comes with the model may be run
-
-
-class Written(LanguageModel):
-    """Prompts that it writes."""
-
-    amount: Positive
-    examples: str  # a file of prompts of the kind that is wanted
-    shown: Positive  # examples in a request
-    per_request: Positive  # prompts that a request asks for
-    temperature: Annotated[float, Field(gt=0)]
-    most_alike: Share  # ROUGE-L above which two prompts are near-duplicates
-    patience: Positive  # batches in a row that may give nothing new
-    seed: Seed
-
-
-class Asked(LanguageModel):
-    """Questions that it asks about prompts."""
-
-    check: str  # the file with the instructions to answer one from the prompt alone
-
-
-class Classified(_Section):
-    """A classifier of texts, and how probable unsafe labels may be."""
-
-    model: str  # a folder, or repository@revision
-    unsafe: Annotated[list[str], Field(min_length=1)]  # labels of what is not safe, as its config has them
-    most: Annotated[float, Field(ge=0, lt=1)]  # probability of them all together that a prompt may have
-    dtype: Literal["float32", "float16", "bfloat16"]
-    batch_size: Positive
-    trust_remote_code: bool = False  # whether code that comes with the model may be run
-
-
-class Refuse(_Section):
-    """Which prompts of a source are left out."""
-
-    words: str | None = None  # a file of words and phrases, one a line
-    classifier: Classified | None = None
-
-    @model_validator(mode="after")
-    def _something(self) -> "Refuse":
-        if self.words is None and self.classifier is None:
-            raise ValueError("give 'words' (a file), 'classifier' or both")
-        return self
-
-
-class Source(_Section):
-    """Where prompts come from: the shapes grammar, a file, which may have questions, or a language model.
-
-    Those of a file or a model may get questions from elsewhere.
-    """
-
-    grammar: Positive | None = None  # how many prompts to draw
-    held_out: Share | None = None  # share of them with a held-out combination
-    seed: Seed | None = None
-    file: str | None = None
-    format: Format = "auto"  # how the file is written, where neither its content nor its ending says it
-    questions: str | None = None  # about the file's prompts: "grammar" asks as about its own, else a file of them
-    written: Written | None = None
-    asked: Asked | None = None  # questions about a file's or a model's prompts
-    refuse: Refuse | None = None  # prompts of a file or a model that are left out
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "Source":
-        if [self.grammar, self.file, self.written].count(None) != 2:
-            raise ValueError("give either 'grammar: N', 'file: PATH' or 'written: {...}'")
-        drawn = [self.held_out is not None, self.seed is not None]
-        if self.grammar is not None and not all(drawn):
-            raise ValueError("'grammar' needs 'held_out' (0.0 to 1.0) and 'seed'")
-        if self.grammar is None and any(drawn):
-            raise ValueError("'held_out' and 'seed' belong to a 'grammar'")
-        if self.file is None and (self.format != "auto" or self.questions is not None):
-            raise ValueError("'format' and 'questions' belong to a 'file'; the grammar asks its own questions")
-        if self.refuse is not None and self.grammar is not None:
-            raise ValueError(
-                "'refuse' belongs to a 'file' or to 'written'; the grammar says nothing that is to be refused"
-            )
-        if self.asked is not None and (self.grammar is not None or self.questions is not None):
-            raise ValueError("'asked' belongs to a 'file' without 'questions' or to 'written'")
-        return self
-
-
-class Prompts(_Section):
-    train: Annotated[list[Source], Field(min_length=1)]
-    dev: Annotated[list[Source], Field(min_length=1)]
-    eval: Annotated[list[Source], Field(min_length=1)]
-
-
-class Sampling(_Section):
+class Sampling(Section):
     """How images are drawn, for candidates and evaluations alike."""
 
     steps: Positive
@@ -220,7 +106,7 @@ class Generate(Sampling):
     safety: Safety  # drop: images that the model's own checker flags are blacked out and judged by no evaluator
 
 
-class Environment(_Section):
+class Environment(Section):
     """A Python environment beside this one; compute.yaml says where it lies on a machine."""
 
     name: Name
@@ -239,7 +125,7 @@ class Reward(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
-class Threshold(_Section):
+class Threshold(Section):
     """The least score a pick may have: as it is, or as a quantile of the pool."""
 
     absolute: float | None = None
@@ -252,96 +138,15 @@ class Threshold(_Section):
         return self
 
 
-class Select(_Section):
+class Select(Section):
     threshold: Threshold
     per_prompt: Positive
     margin: Annotated[float, Field(ge=0)]
     min_selected: Positive
     guard: list[Name]  # other aspects, in which a pick must reach its prompt's median and its rival not exceed it
-    filter: dict[Name, float] = {}  # aspect -> the worst score in it that a candidate may have to be used at all
-
-
-class Descent(_Section):
-    """Settings of every training loop."""
-
-    steps: Positive
-    batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
-    lr_scheduler: Literal["constant", "linear"]  # after a warm-up: as it is, or falling to zero
-    caption_dropout: Share
-    checkpoint_every: Positive = 100  # steps between two saves: no part of the result
-
-
-class Training(Descent):
-    """Settings of every training on picks: an expert's, the joint LoRA's, the mixture's."""
-
-    objective: Literal["sft", "contrast"]  # the picks alone, or each beside its prompt's worst candidate
-    timesteps: Interval  # the part of the noise schedule that is trained, 0 clean, 1 pure noise
-    min_snr: Annotated[float, Field(gt=0)] | None
-
-
-class TrainLora(Training):
-    rank: Positive
-    alpha: Annotated[float, Field(gt=0)]
-    targets: Literal["attention", "attention+feedforward", "convolutions", "attention+convolutions"]
-
-
-class Uniting(_Section):
-    """What every union of experts takes."""
-
-    foreign: dict[Name, str] = {}  # LoRAs made elsewhere, experts beside the aspects': a .safetensors file or a folder
-
-
-class Gates(Training, Uniting):
-    """A gated mixture of the experts."""
-
-    kind: Literal["gates"]
-    scope: Literal["token", "image", "layer", "time", "prompt"]  # what a gate looks at
-    balance: Annotated[float, Field(ge=0)]
-    scale: Annotated[float, Field(gt=0)]  # where lambda starts: 1 is the uniform merge, N the sum of N experts
-
-
-class Joint(_Section):
-    """One LoRA trained on everything, with the ranks and steps of all experts together."""
-
-    kind: Literal["joint"]
-
-
-class Merge(Uniting):
-    """A static merge of the experts."""
-
-    kind: Literal["uniform", "sum", "svd", "ties", "dare_ties"]
-
-
-Weights = dict[Name, Annotated[float, Field(ge=0, le=100)]]  # of each expert: 1 is the expert as it was trained
-
-
-class Constant(Uniting):
-    """A static merge with weights of one's own, such as the best on dev."""
-
-    kind: Literal["constant"]
-    weights: Weights
-
-
-class Distilled(Descent, Uniting):
-    """One LoRA that is taught the weighted sum of the experts' changes on its own samples."""
-
-    kind: Literal["distilled"]
-    weights: Weights  # of the sum, where the LoRA starts too
-    rank: Positive | None  # null: the experts' ranks together, at which it starts at the exact sum
-    states: Annotated[
-        tuple[Above, Above], Field(strict=False)
-    ]  # of the Beta distribution of a trajectory's states, from 0, noise, to 1, clean
-    draw_steps: Positive  # of a trajectory
-    guidance_scale: Annotated[float, Field(ge=1)]
-
-
-Union = Annotated[Gates | Joint | Merge | Constant | Distilled, Field(discriminator="kind")]
-
-
-def foreign(rule: Union) -> dict[str, str]:
-    """The LoRAs made elsewhere that a union takes, by name."""
-    return rule.foreign if isinstance(rule, Uniting) else {}
+    filter: dict[Name, float] = Field(
+        default_factory=dict
+    )  # aspect -> the worst score in it that a candidate may have to be used at all
 
 
 class Evaluate(Sampling):
@@ -353,7 +158,7 @@ class Evaluate(Sampling):
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
 
 
-class Params(_Section):
+class Params(Section):
     seed: Seed
     aspects: Annotated[list[Name], Field(min_length=1)]
     model: Model
@@ -395,7 +200,7 @@ class Params(_Section):
                 own = "'base', 'first'," if self.model.start else "'base',"
                 raise ValueError(f"{name!r} is named twice in {own} 'aspects' and 'mix'; each is a folder")
         for variant, rule in self.mix.items():
-            for name in foreign(rule):
+            for name in foreign_loras(rule):
                 if name in known:
                     raise ValueError(
                         f"mix.{variant}.foreign: {name!r} is another variant's name; give it one of its own"

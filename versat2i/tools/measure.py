@@ -11,7 +11,8 @@ from torch import nn
 
 from versat2i.adapters import lora, mixture
 from versat2i.models.diffusion import Backbone, Embeddings
-from versat2i.settings.params import Gates, Sampling, Training, TrainLora
+from versat2i.settings.params import Sampling
+from versat2i.settings.training import Gates, Training, TrainLora
 from versat2i.train import loop, losses
 from versat2i.train.examples import Examples
 

@@ -18,7 +18,8 @@ from versat2i.models.diffusion import Backbone
 from versat2i.prompts import sources
 from versat2i.rewards.common import scoring
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Distilled, Gates, Joint, Params, Reward
+from versat2i.settings.params import Params, Reward
+from versat2i.settings.training import Distilled, Gates, Joint
 from versat2i.tools import measure as measuring
 
 COPIES = 2  # of what a stage writes: DVC's cache or its folder, and the work store

@@ -17,7 +17,8 @@ from versat2i.formats import tensors
 from versat2i.models import diffusion
 from versat2i.models.diffusion import Backbone, loading, running, schedules
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Model, Params, Sampling, TrainLora
+from versat2i.settings.params import Model, Params, Sampling
+from versat2i.settings.training import TrainLora
 from versat2i.tools import export
 from versat2i.tools.doctor import Finding
 from versat2i.train import loop, losses

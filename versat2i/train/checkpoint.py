@@ -9,6 +9,7 @@ import torch
 
 from versat2i.models.diffusion import identity
 from versat2i.settings import params
+from versat2i.settings.training import Training
 from versat2i.work import files, fingerprint, store
 
 DIGEST = hashlib.sha256().digest_size  # bytes; torch does not check those of its own
@@ -49,9 +50,7 @@ class Checkpoint:
         return digest.digest()
 
 
-def of(
-    stage: str, module: str, name: str, settings: params.Params, rule: params.Training, inputs: list[Path]
-) -> Checkpoint:
+def of(stage: str, module: str, name: str, settings: params.Params, rule: Training, inputs: list[Path]) -> Checkpoint:
     """The checkpoint of a training run: found again only if nothing that its weights depend on has changed.
 
     Args:

@@ -13,7 +13,7 @@ from versat2i import seeds
 from versat2i.formats.shards import Candidate
 from versat2i.models.diffusion import Backbone, Embeddings
 from versat2i.select import chosen
-from versat2i.settings import params
+from versat2i.settings.training import Descent
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Examples:
 
 
 def batches(
-    examples: Examples, settings: params.Descent, seed: int, first: int
+    examples: Examples, settings: Descent, seed: int, first: int
 ) -> Iterator[tuple[int, Examples, torch.Generator]]:
     """The batch of each step from `first` on, a function of (seed, step) alone.
 

@@ -10,7 +10,8 @@ from versat2i.adapters import lora
 from versat2i.models import diffusion
 from versat2i.seeds import stable_seed
 from versat2i.settings.compute import Compute
-from versat2i.settings.params import Model, TrainLora
+from versat2i.settings.params import Model
+from versat2i.settings.training import TrainLora
 from versat2i.train import examples, loop, losses, preview
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.work import watch as tracking

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from versat2i.settings import params
+from versat2i.settings.training import Descent
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.examples import Examples, batches
 from versat2i.work.progress import Progress
@@ -56,7 +56,7 @@ def train(
     parameters: list[nn.Parameter],
     loss: Callable[[Examples, torch.Generator], Tensor],
     examples: Examples,
-    settings: params.Descent,
+    settings: Descent,
     seed: int,
     checkpoint: Checkpoint,
     label: str,
@@ -151,7 +151,7 @@ def backward(loss: Tensor, parameters: list[nn.Parameter]) -> None:
 WARMUP = 10  # steps of linear warm-up, enough for Adam's second moments to settle
 
 
-def learning_rate(settings: params.Descent, step: int) -> float:
+def learning_rate(settings: Descent, step: int) -> float:
     """The rate of a step, counted from 0: a warm-up, then constant or falling linearly to zero at the end."""
     left = 1 - step / settings.steps if settings.lr_scheduler == "linear" else 1.0
     return settings.learning_rate * min(1.0, (step + 1) / WARMUP) * left

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from versat2i.models.diffusion import Backbone, Embeddings
-from versat2i.settings.params import Training
+from versat2i.settings.training import Training
 from versat2i.train.examples import Examples
 
 Range = tuple[float, float]

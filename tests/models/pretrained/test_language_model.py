@@ -10,7 +10,7 @@ import transformers
 
 from versat2i.models.pretrained import language_model
 from versat2i.models.pretrained.language_model import Kept, LanguageModel
-from versat2i.settings import params
+from versat2i.settings.sources import LanguageModel as Chosen
 
 REQUESTS = ["a red circle", "Rate the quality of the image .", "two"]
 
@@ -114,7 +114,7 @@ def test_nothing_is_asked_twice(tmp_path, monkeypatch):
 
 def test_params_name_a_model(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("VERSAT2I_WORK", str(tmp_path))
-    chosen = params.LanguageModel(model=folder, dtype="float32", batch_size=2, tokens=8, template="t")
+    chosen = Chosen(model=folder, dtype="float32", batch_size=2, tokens=8, template="t")
     kept = language_model.from_params(chosen, "cpu")
     assert ask(kept, tokens=3) == ask(LanguageModel(folder, "float32"), tokens=3)
     (piece,) = (tmp_path / "replies").iterdir()

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from versat2i.models.pretrained import weights
-from versat2i.settings.params import LanguageModel as Chosen
+from versat2i.settings.sources import LanguageModel as Chosen
 from versat2i.work import fingerprint, store
 
 
