@@ -142,7 +142,7 @@ class Mixture:
                 reader.mask = kept
 
     def mask_text(self, mask: Tensor | None) -> None:
-        """As `masking`, until the next call."""
+        """Set the mask as `masking` does, until the next call."""
         for reader in self._readers():
             reader.mask = mask
 

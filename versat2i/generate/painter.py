@@ -73,7 +73,7 @@ class Painter:
 
 
 def _storable(latents: torch.Tensor) -> NDArray[np.floating]:
-    """As an array; numpy has no bfloat16, float32 holds it exactly."""
+    """Convert a tensor to an array; numpy has no bfloat16, float32 holds it exactly."""
     return (latents.float() if latents.dtype == torch.bfloat16 else latents).numpy()
 
 

@@ -22,19 +22,19 @@ class Recipe:
 
     @property
     def adapters(self) -> dict[str, Path]:
-        """Of each aspect, the folder of its expert."""
+        """Return each aspect's folder of its expert."""
         return {aspect: places.adapter(aspect) for aspect in self.settings.aspects}
 
     @property
     def selected(self) -> dict[str, Path]:
-        """Of each aspect, the folder of its picks."""
+        """Return each aspect's folder of its picks."""
         return {aspect: places.selected(aspect) for aspect in self.settings.aspects}
 
     def __call__(self) -> Callable[[str], kept.Trained]:
         return partial(_united, self)
 
     def reads(self, variant: str) -> list[Path]:
-        """What a union reads, its checkpoint too."""
+        """List what a union reads, its checkpoint included."""
         key = unions.fingerprint(variant, self.settings, self.adapters, self.selected)
         checkpoint = unions.checkpoint(key).path
         elsewhere = [Path(path) for path in foreign_loras(entry(self.settings.mix, variant, "mix")).values()]

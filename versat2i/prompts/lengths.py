@@ -133,7 +133,7 @@ def about_what_was_cut(questions: pd.DataFrame, cuts: Mapping[str, Cut]) -> pd.S
 
 
 def counts(questions: pd.DataFrame, cuts: Mapping[str, Cut]) -> dict[str, int]:
-    """For metrics: `cut`, prompts whose end is not read, and `questions_cut`, questions about such ends."""
+    """Count for metrics: `cut`, prompts whose end is not read, and `questions_cut`, questions about such ends."""
     return {"cut": len(cuts), "questions_cut": int(about_what_was_cut(questions, cuts).sum())}
 
 

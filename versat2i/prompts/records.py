@@ -74,7 +74,7 @@ def normalise(text: str) -> str:
 
 
 def readable(text: str) -> str:
-    """As `normalise`; empty where that refuses the text. For what nobody has written with care."""
+    """Normalise a text that nobody may have written with care; empty where `normalise` refuses it."""
     try:
         return normalise(text)
     except ValueError:

@@ -77,7 +77,7 @@ class Row:
         return value is not None and value == value and str(value).strip() != ""
 
     def optional(self, column: str) -> str:
-        """As `word`; empty where there is nothing."""
+        """Return the cell as `word` does; empty where there is nothing."""
         return self.word(column) if self.holds(column) else ""
 
     def label(self, column: str) -> str:

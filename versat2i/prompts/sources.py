@@ -1,4 +1,4 @@
-"""From the sources in params to the tables of the three splits."""
+"""Read the sources in params into the tables of the three splits."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

@@ -81,7 +81,7 @@ def fair_sample(picks: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rejected(folder: Path, scores: pd.DataFrame, texts: dict[str, str], out: Path, place: str) -> list[Example]:
-    """Those that `select` kept, worst first; none where every candidate was picked."""
+    """List the rejected candidates that `select` kept, worst first; none where every candidate was picked."""
     if not any(folder.glob("*.tar")):
         return []
     kept = {key for path in shards.paths(folder) for key in _index(path)}

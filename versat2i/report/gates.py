@@ -77,5 +77,5 @@ def layers(recipe: Recipe, folder: Path) -> pd.DataFrame:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """So that block 10 comes after block 9."""
+    """Sort key of a layer's name that puts block 10 after block 9."""
     return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"\.", name)]

@@ -266,5 +266,5 @@ def _advice(pool: pd.DataFrame, ranked: pd.DataFrame, min_selected: int, measure
 
 
 def _round_down(value: float) -> float:
-    """To 6 significant digits, downwards: what can be typed again and still keeps at least as many."""
+    """Round down to 6 significant digits: a threshold that can be typed again and keeps at least as many."""
     return float(ROUND_DOWN.create_decimal(str(float(value))))

@@ -104,7 +104,7 @@ def merged(graph: Graph, into: Mapping[str, str]) -> Graph:
 
 
 def reached(graph: Graph, start: str) -> set[str]:
-    """All that a node imports, directly or by way of others."""
+    """Return all that a node imports, directly or by way of others."""
     found: set[str] = set()
     todo = set(graph[start])
     while todo:
@@ -210,7 +210,7 @@ def _box(room: Room, y: float) -> list[str]:
 
 
 def _arc(start: float, end: float, strong: bool) -> str:
-    """From the lower half of a box to the upper half of one above it, the wider the farther."""
+    """Draw a curve from the lower half of a box to the upper half of one above it, the wider the farther."""
     out = LEFT - 20 - 0.26 * (start - end)  # where its handles are; it comes three quarters as far
     x, y1, y2 = LEFT - 1, start + 7, end - 5
     style = 'stroke="#37474f" stroke-width="1.3" marker-end="url(#tip)"' if strong else 'stroke="#dde4e7"'

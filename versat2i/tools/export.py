@@ -77,7 +77,7 @@ def called(folders: list[Path]) -> list[str]:
 
 
 def _own_name(folder: Path) -> str:
-    """By its metadata; of one that does not say it, its folder's."""
+    """Return an adapter's name: by its metadata, else its folder's."""
     name = loading.metadata(folder).get("adapter", "")
     return name if _NAME.fullmatch(name) else place(folder).name
 
@@ -134,7 +134,7 @@ def _write(state: dict[str, Tensor], path: Path, metadata: dict[str, str], repla
 
 
 def in_the_way(path: Path) -> ValueError:
-    """Says that a path with other content is not overwritten."""
+    """Return the error that says that a path with other content is not overwritten."""
     return ValueError(
         f"{path} is there already and holds something else. Write to another folder by --out, or add --replace"
     )

@@ -78,7 +78,7 @@ class Processes:
         return process.returncode == 0
 
     def stop(self, *_: object) -> None:
-        """As a signal's handler: let every stage write its checkpoint and end, and begin no other."""
+        """Let every stage write its checkpoint and end, and begin no other; a signal's handler."""
         with self.lock:
             self.stopped = True
             for process in self.running:

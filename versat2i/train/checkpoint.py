@@ -44,7 +44,7 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
     def _digest(self, data: bytes | memoryview) -> bytes:
-        """Of the name too: what was renamed is the state of another run."""
+        """Checksum of a state and its name: a renamed file is the state of another run."""
         digest = hashlib.sha256(self.path.name.encode())
         digest.update(data)
         return digest.digest()

@@ -35,7 +35,7 @@ class Trained:
 
     @property
     def source(self) -> str:
-        """For a stage's summary: nothing, or that it is from the work store."""
+        """Return what a stage's summary says of it: nothing, or that it is from the work store."""
         return "" if self.new else " taken from the work store,"
 
     def put(self, stage: str, name: str) -> None:

@@ -29,7 +29,7 @@ class Recipe:
         return partial(_trained, self)
 
     def reads(self, aspect: str) -> list[Path]:
-        """What the training of an aspect reads, its checkpoint too."""
+        """List what the training of an aspect reads, its checkpoint included."""
         return [*self.settings.model.folders, places.selected(aspect), _checkpoint(self.settings, aspect).path]
 
 

@@ -46,13 +46,13 @@ class Embeddings:
 
     @staticmethod
     def of_lengths(rows: list[Tensor]) -> "Embeddings":
-        """Of texts of their own lengths, each ``[tokens, d]``."""
+        """Stack embeddings of texts of their own lengths, each ``[tokens, d]``, padded to the longest."""
         hidden = pad_sequence(rows, batch_first=True)
         lengths = torch.tensor([len(row) for row in rows], device=hidden.device)
         return Embeddings(hidden, torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None])
 
     def lengthened(self, tokens: int) -> "Embeddings":
-        """With padding up to a number of tokens."""
+        """Pad up to a number of tokens."""
         missing = tokens - self.mask.shape[1]
         if missing <= 0:
             return self

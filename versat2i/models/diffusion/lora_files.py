@@ -204,7 +204,7 @@ def check_base(made_from: dict[str, str], model: dict[str, str], folder: Path) -
 
 
 def hashes(metadata: dict[str, str]) -> list[str]:
-    """Of the earlier rounds that a base had in it, in order; where they lie does not matter."""
+    """Hashes of the earlier rounds that a base had in it, in order; where they lie does not matter."""
     return [digest for _, digest in rounds(metadata)]
 
 

@@ -58,12 +58,12 @@ class Layers:
         return {"attention": self.attention, "feedforward": self.feed_forward, "convolutions": self.convolutions}
 
     def ending(self, modules: list[str], ends: tuple[str, ...]) -> list[str]:
-        """Those of some layers whose names end so, of a transformer's those in its blocks."""
+        """Return the layers whose names end so; of a transformer those in its blocks."""
         dotted = tuple(f".{end}" for end in ends)
         return [m for m in modules if f".{m}".endswith(dotted) and (not self.blocks or m.startswith(self.blocks))]
 
     def layout(self, module: str) -> Layout | None:
-        """Of the input of a layer that reads text; None where it reads the image alone."""
+        """Layout of the input of a layer that reads text; None where it reads the image alone."""
         return next((layout for pattern, layout in self.reads if re.search(pattern, module)), None)
 
 

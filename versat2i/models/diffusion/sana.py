@@ -37,7 +37,7 @@ class Sana(Masked):
 
     @classmethod
     def scale(cls, guidance_scale: float) -> dict[str, Any]:
-        """And to draw images of the size that it is told."""
+        """Tell it to draw images of the size that was asked for."""
         return super().scale(guidance_scale) | {"use_resolution_binning": False}
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:

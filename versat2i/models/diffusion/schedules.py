@@ -73,7 +73,7 @@ class Flow:
         self.scheduler, self.by_size = scheduler, bool(scheduler.config.use_dynamic_shifting)
 
     def times(self, quantiles: Tensor, shift: float | None = None) -> Tensor:
-        """As `Schedule.times`.
+        """Return the times as `Schedule.times` does.
 
         Args:
             quantiles: ``[batch]``, on the CPU.

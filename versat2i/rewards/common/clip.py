@@ -102,7 +102,7 @@ class Similarity(ABC):
 
     @abstractmethod
     def value(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-        """From cosines to scores."""
+        """Turn cosines into scores."""
 
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
         scores: Verdicts = []

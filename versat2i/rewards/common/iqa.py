@@ -118,7 +118,7 @@ def bounds(text: str) -> tuple[float, float]:
 
 @contextmanager
 def _only_weights() -> Iterator[None]:
-    """Nothing but tensors is unpickled meanwhile: pyiqa's own calls would run whatever a file says."""
+    """Unpickle nothing but tensors meanwhile: pyiqa's own calls would run whatever a file says."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"

@@ -24,7 +24,7 @@ def installed() -> dict[str, str]:
 
 
 def used_by(modules: Iterable[str]) -> dict[str, str]:
-    """Those of `installed` that one of the modules belongs to."""
+    """Return the plug-ins of `installed` that one of the modules belongs to."""
     roots = {module.partition(".")[0] for module in modules}
     return {name: installed()[name] for name, (_, owned) in sorted(_registering().items()) if owned & roots}
 

@@ -46,7 +46,7 @@ class Asks(Protocol):
     name: str
 
     def asks(self, prompt: str) -> Asked:
-        """What is asked about the image of a prompt."""
+        """Return what is asked about the image of a prompt."""
         ...
 
 

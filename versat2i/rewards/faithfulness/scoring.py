@@ -1,4 +1,4 @@
-"""From answers to scores: TIFA (Hu et al. 2023) and DSG (Cho et al. 2024)."""
+"""Turn answers into scores: TIFA (Hu et al. 2023) and DSG (Cho et al. 2024)."""
 
 import pandas as pd
 

@@ -19,5 +19,5 @@ def detect(image: Image) -> Segments:
 
 
 def lengths(segments: Segments) -> NDArray[np.float64]:
-    """Of each segment, ``[segments]``."""
+    """Length of each segment, ``[segments]``."""
     return np.hypot(*(segments[:, 2:] - segments[:, :2]).T)

@@ -54,7 +54,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was seen."""
+    """A scene as it was read: its background and the things on it."""
 
     background: str
     things: tuple[Thing, ...]
@@ -192,7 +192,7 @@ def _trimmed(member: Floats, mask: Mask, free: Mask) -> Floats:
 
 
 def _area(points: Floats) -> float:
-    """Of a polygon ``[corners, 2]``, by the shoelace formula."""
+    """Area of a polygon ``[corners, 2]``, by the shoelace formula."""
     x, y = points.T
     return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2)
 

@@ -62,7 +62,7 @@ class Seer(weights.Holder):
         return self._model.config.problem_type == "multi_label_classification"
 
     def logits(self, images: Images) -> "Tensor":
-        """Of each label, ``[batch, labels]``, on the CPU."""
+        """Probability of each label, ``[batch, labels]``, on the CPU."""
         import torch  # heavy
 
         model = self._model

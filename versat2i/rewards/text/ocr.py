@@ -18,7 +18,7 @@ APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
 
 
 def letters(text: str) -> str:
-    """What is compared of a text: one form of each character, small letters, no blanks."""
+    """Normalise a text for comparison: one form of each character, small letters, no blanks."""
     return "".join(unicodedata.normalize("NFKC", text).translate(APOSTROPHES).casefold().split())
 
 

@@ -12,7 +12,7 @@ MOST_RELATED = 3  # objects that find room beside each other in a stated relatio
 
 
 def _cut_out(said: Description, rng: random.Random) -> Description | None:
-    """On white, as product pictures are, whatever background is named; on black where that is white."""
+    """Put the scene on white, as product pictures are, whatever background is named; on black where that is white."""
     if said.background is None:
         return None
     return replace(said, background="black" if said.background == "white" else "white")
@@ -28,7 +28,7 @@ def _missing(said: Description, rng: random.Random) -> Description | None:
 
 
 def _too_many(said: Description, rng: random.Random) -> Description | None:
-    """With one object too many of a kind."""
+    """Add one object too many of a kind."""
     if sum(group.count for group in said.groups) == (MOST_RELATED if said.relation else MAX_OBJECTS):
         return None
     more = rng.choice(said.groups)
@@ -37,7 +37,7 @@ def _too_many(said: Description, rng: random.Random) -> Description | None:
 
 
 def _swapped(said: Description, rng: random.Random) -> Description | None:
-    """With the colours of two kinds swapped."""
+    """Swap the colours of two kinds."""
     if len(said.groups) < 2:
         return None
     i, j = rng.sample(range(len(said.groups)), 2)

@@ -92,7 +92,7 @@ def draw(seed: int, amount: int, workers: int, web: Web = WEB) -> tuple[list[str
 
 
 def cached(seed: int, amount: int, workers: int, folder: Path, clean: bool = False) -> tuple[list[str], np.ndarray]:
-    """As `draw`, of the web or `CLEAN`, kept in a folder so that training that goes on need not draw again."""
+    """Return the scenes of `draw`, of the web or `CLEAN`; they are kept in a folder for a training that goes on."""
     path = folder / f"{'clean' if clean else 'scenes'}-{seed}-{amount}.npz"
     if not path.exists():
         captions, images = draw(seed, amount, workers, CLEAN if clean else WEB)

@@ -68,7 +68,7 @@ def _shape(group: Group) -> str:
 
 
 def _absent(group: Group, description: Description, rng: random.Random) -> Group:
-    """As many things that share the group's colour or its shape, but are not in the description."""
+    """A group of as many things that the description has not, which share this group's colour or its shape."""
     looks = {(other.color, other.shape) for other in description.groups}
     similar = [(color, group.shape) for color in COLORS] + [(group.color, shape) for shape in SHAPES]
     color, shape = rng.choice([look for look in similar if look not in looks])

@@ -1,4 +1,4 @@
-"""From an answer in a model's own words to one of the choices."""
+"""Map an answer in a model's own words to one of the choices."""
 
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
