@@ -20,7 +20,7 @@ def test_a_section_that_is_not_there_is_named():
         study.put({"a": {}}, {"a.z.n": 1})
 
 
-@pytest.mark.parametrize("file", ["controls", "recipe", "unite"])
+@pytest.mark.parametrize("file", ["controls", "recipe", "six", "unite"])
 def test_the_studies_fit_params(file):
     settings = YAML(typ="safe").load(study.Path("params.yaml").read_text())
     found = YAML(typ="safe").load(study.Path(f"bench/studies/{file}.yaml").read_text())

@@ -12,6 +12,7 @@ EVALUATORS = {
     "ocr": "versat2i.rewards.text.ocr:Ocr",
     "classifier": "versat2i.rewards.safety.classifier:Classifier",
     "open_nsfw": "versat2i.rewards.safety.open_nsfw:OpenNsfw",
+    "stamp": "versat2i.rewards.safety.stamp:Stamp",
     "http": "versat2i.rewards.common.http:Http",
     "levels": "versat2i.rewards.common.levels:Levels",
     "unified_reward": "versat2i.rewards.common.unified_reward:UnifiedReward",
