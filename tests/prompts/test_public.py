@@ -33,14 +33,6 @@ def test_longtext_bench_is_prompted_with_its_prompt_not_with_the_words_to_be_wri
     assert (found.text, found.category, found.questions) == (SIGN, "Signs", [])
 
 
-@pytest.mark.parametrize("column, prompt", [("prompt_en", "a (very:1.2) red fox"), ("prompt_cn", "一只红色的狐狸")])
-def test_oneig_bench_is_read_in_both_languages_to_the_letter(tmp_path, column, prompt):
-    path = tmp_path / "OneIG-Bench.csv"
-    path.write_text(f'category,id,{column},type,prompt_length,class\nGeneral_Object,007,"{prompt}",NP,short,animal\n')
-    (found,) = files.read(path)
-    assert (found.text, found.category) == (prompt, "General_Object")
-
-
 def test_wise_has_prompts_with_both_categories(tmp_path):
     row = {
         "prompt_id": 1,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from versat2i.prompts import formats, public, syntax
+from versat2i.prompts import formats, oneig, public, syntax
 from versat2i.prompts.geneval import geneval, geneval2
 from versat2i.prompts.questions import category, dsg, questions
 from versat2i.prompts.records import Prompt
@@ -38,8 +38,8 @@ LAYOUTS = (
     Layout(("include",), geneval, True),
     Layout(("vqa_list",), geneval2, True),
     Layout(("short_description",), public.tiif, True),
-    Layout(("prompt_en",), public.oneig, True),
-    Layout(("prompt_cn",), public.oneig, True),
+    Layout(("prompt_en",), oneig.prompts, True),
+    Layout(("prompt_cn",), oneig.prompts, True),
 )
 """A file of none of these holds one prompt a row."""
 

@@ -1,15 +1,15 @@
-"""Prompt files of OneIG-Bench, LongText-Bench, TIIF-Bench and WISE, in the forms that their authors publish."""
+"""Prompt files of LongText-Bench, TIIF-Bench and WISE, in the forms that their authors publish."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from versat2i.prompts import oneig
 from versat2i.prompts.records import YES_NO, Prompt, Question, question
 from versat2i.prompts.rows import Counts, Row
 
 DESCRIPTIONS = ("short_description", "long_description")  # TIIF: one prompt in few words and in many
 QUESTIONS, ANSWERS = "yn_question_list", "yn_answer_list"
-ONEIG = ("prompt_en", "prompt_cn")
 
 Layout = Callable[[list[Row], str, str, Counts], list[Prompt]]
 
@@ -22,7 +22,7 @@ def column(rows: list[Row]) -> str | None:
     columns: set[str] = set().union(*(row.values for row in rows))
     if "prompt" in columns and any(isinstance(row.values.get("text"), list) for row in rows):
         return "prompt"
-    return next((name for name in (*DESCRIPTIONS, *ONEIG) if name in columns), None)
+    return next((name for name in (*DESCRIPTIONS, *oneig.ENDINGS) if name in columns), None)
 
 
 def form(text: str, columns: set[str]) -> Layout | None:
@@ -39,11 +39,6 @@ def form(text: str, columns: set[str]) -> Layout | None:
 
 def _plain(rows: list[Row], kind: Callable[[Row], str], text: str, source: str) -> list[Prompt]:
     return [Prompt(row.text(text), source, kind(row)) for row in rows]
-
-
-def oneig(rows: list[Row], text: str, source: str, counts: Counts) -> list[Prompt]:
-    """OneIG-Bench: ``prompt_en`` or ``prompt_cn`` with a ``category`` and a ``class``. Its questions lie elsewhere."""
-    return _plain(rows, lambda row: row.label("category"), text, source)
 
 
 def longtext(rows: list[Row], text: str, source: str, counts: Counts) -> list[Prompt]:

@@ -25,6 +25,7 @@ class Prompt:
 
     Attributes:
         unknown_parents: how many names of parents its questions had that are no questions of it; they are left out.
+        item: by which a file of questions knows it, where that does not go by its text.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Prompt:
     category: str
     questions: list[Question] = field(default_factory=list)
     unknown_parents: int = 0
+    item: str = ""
 
 
 def question(

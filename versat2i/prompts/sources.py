@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from versat2i.models.pretrained import language_model
-from versat2i.prompts import files, formats, public, refusing, rows
+from versat2i.prompts import files, formats, oneig, public, refusing, rows
 from versat2i.prompts.asking import ask as ask_model
 from versat2i.prompts.records import Prompt, Question, prompt_id, to_tables
 from versat2i.prompts.writing import write
@@ -71,6 +71,8 @@ def _asked(prompts: list[Prompt], path: Path) -> list[Prompt]:
     Raises:
         ValueError: the file has no questions, or none about these prompts.
     """
+    if oneig.asks(path):
+        return oneig.asked(prompts, path)
     rows_of_questions = formats.read(path)
     if public.is_asked_by_line(rows_of_questions):
         return public.asked_by_line(prompts, rows_of_questions, path)
