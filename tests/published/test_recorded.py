@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import published_hpsv3
 import published_image_reward
 import pytest
 import tiny_vision
@@ -111,6 +112,22 @@ def test_image_reward_is_that_of_its_authors(tmp_path):
     images = ((noise(9, 3, 24, 40, 3) + 1) * 127.5).astype(np.uint8)
     np.testing.assert_allclose(reward.rewards(images, texts), RECORDED["image_reward"], rtol=2e-4)
     assert np.ptp(RECORDED["image_reward"]) > 0.1
+
+
+def test_hpsv3_rates_as_its_authors_package(tmp_path):
+    """Of images that are enlarged and made smaller, and texts that are filled up; mu and log sigma."""
+    folder = published_hpsv3.folder(tmp_path)
+    rater = rewards.load("judges", "hpsv3", model=folder, base=folder, dtype="float32").model
+    small, large = (
+        ((noise(*shape) + 1) * 127.5).astype(np.uint8) for shape in ((11, 3, 24, 40, 3), (12, 2, 480, 640, 3))
+    )
+    long = "ein grüner Kreis " + "und noch einer " * 20
+    found = [
+        rater.ratings(small, ["a red circle", 'two blue squares on a {teal} table, "unquoted"', long]),
+        rater.ratings(large, ["a cat", "a dog"]),
+    ]
+    np.testing.assert_allclose(torch.cat(found), RECORDED["hpsv3"], rtol=1e-4)
+    assert np.ptp(RECORDED["hpsv3"], axis=0).min() > 0.1
 
 
 ON_THE_HUB = (  # of llava-hf/llava-1.5-7b-hf, as it writes users' messages

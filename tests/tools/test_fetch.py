@@ -123,6 +123,14 @@ def test_what_is_needed_twice_is_fetched_once(tmp_path):
     assert keys == [f"model owner/sd15@{REVISION}", *(f"a/{name}@{REVISION}" for name in ("blip", "mpnet", "qwen"))]
 
 
+def test_a_model_needed_whole_and_as_configuration_is_fetched_as_both():
+    whole = settings()
+    whole["rewards"]["aesthetic"] = {"evaluator": "levels", "model": f"a/qwen@{REVISION}"}
+    whole["evaluate"]["judges"] = [{"evaluator": "hpsv3", "model": f"a/h@{REVISION}", "base": f"a/qwen@{REVISION}"}]
+    keys = {need.key for need in fetch.needs(params.Params.model_validate(whole), CPU)}
+    assert {f"a/qwen@{REVISION}", f"a/h@{REVISION}", f"a/qwen@{REVISION} (configuration)"} <= keys
+
+
 def test_what_only_filters_images_or_refuses_prompts_is_fetched_too():
     whole = settings()
     whole["rewards"]["safety"] = {"evaluator": "classifier", "model": f"a/seer@{REVISION}", "unsafe": ["nsfw"]}

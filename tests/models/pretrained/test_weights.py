@@ -2,11 +2,15 @@
 
 import os
 import shutil
+from pathlib import Path
 
+import hub_server
 import pytest
 import tiny_vision
 import torch
 import transformers
+from hub_server import REVISION, Hub
+from safetensors.torch import save_file
 
 from versat2i.models.pretrained import weights as pretrained
 
@@ -77,6 +81,27 @@ def test_a_model_that_is_not_there_is_one_clear_line(tmp_path, source):
 def test_weights_of_another_task_are_refused_instead_of_filled_with_noise(sentences):
     with pytest.raises(ValueError, match=r"lacks 2 weights of a BertForSequenceClassification .*classifier"):
         pretrained.parse(sentences, "float32").model("AutoModelForSequenceClassification", ("bert.pooler.",))
+
+
+def test_of_a_model_whose_configuration_alone_is_used_no_weights_are_fetched(sentences, tmp_path):
+    script = (
+        "from versat2i.models.pretrained import weights\n"
+        f"weights.parse('owner/bert@{REVISION}', 'float32', weightless=True).fetch()"
+    )
+    with Hub({"owner/bert": Path(sentences)}) as hub:
+        done = hub_server.run(script, hub.environment(tmp_path / "home"), tmp_path)
+    assert not done.returncode, done.stderr
+    names = {name for _, name in hub.files}
+    assert {"config.json", "tokenizer.json"} <= names and "model.safetensors" not in names
+
+
+def test_tensors_are_read_from_safetensors_too_and_damage_is_one_clear_line(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "x.safetensors")
+    (tmp_path / "y.safetensors").write_bytes(b"damaged")
+    weights = pretrained.parse(str(tmp_path), "float32")
+    assert weights.tensors("x.safetensors")["a"].tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match=r"y\.safetensors cannot be read as tensors"):
+        weights.tensors("y.safetensors")
 
 
 # ----------------------------------------------------------------------------------- what may be run

@@ -14,6 +14,7 @@ LICENCE = "weights as their model card says"
 # of a repository, what is not downloaded: weights for other programs, and those that are there as safetensors too
 OTHERS = [f"*{ending}" for ending in identities.OTHERS]
 TWICE = ["pytorch_model*.bin"]
+WEIGHTS = ["*.safetensors", "*.bin"]
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -26,15 +27,18 @@ class Pretrained:
         revision: the repository's commit; None for a folder.
         dtype: one of `DTYPES`.
         trust_remote_code: whether code that comes with the model may be run.
+        weightless: whether its configuration and its processor alone are used, so that `fetch` leaves the weights.
     """
 
     place: str
     revision: str | None
     dtype: str
     trust_remote_code: bool = False
+    weightless: bool = False
 
     def __str__(self) -> str:
-        return self.place if self.revision is None else f"{self.place}@{self.revision}"
+        whole = self.place if self.revision is None else f"{self.place}@{self.revision}"
+        return f"{whole} (configuration)" if self.weightless else whole
 
     @property
     def remote(self) -> bool:
@@ -57,8 +61,9 @@ class Pretrained:
         try:
             names = HfApi().list_repo_files(self.place, revision=self.revision)
             twice = TWICE if any(name.endswith(".safetensors") for name in names) else []
+            left = OTHERS + (WEIGHTS if self.weightless else twice)
             with hub.progress():
-                snapshot_download(self.place, revision=self.revision, ignore_patterns=OTHERS + twice)
+                snapshot_download(self.place, revision=self.revision, ignore_patterns=left)
         except hub.failures() as error:
             raise self._failure(error, str(error)) from None
 
@@ -94,18 +99,22 @@ class Pretrained:
             raise self._failure(error, problem) from None
 
     def tensors(self, file: str) -> Any:
-        """Read a file of weights; only tensors are unpickled.
+        """Read a file of weights, safetensors or torch's; only tensors are unpickled.
 
         Raises:
             ValueError: it is not there, cannot be reached, or holds more than tensors.
         """
         import torch  # heavy
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
         from transformers.utils import cached_file
 
         try:
             path = cached_file(self.place, file, revision=self.revision)
+            if file.endswith(".safetensors"):
+                return load_file(path)
             return torch.load(path, map_location="cpu", weights_only=True)
-        except hub.failures(RuntimeError, UnpicklingError) as error:
+        except hub.failures(RuntimeError, UnpicklingError, SafetensorError) as error:
             text = " ".join(str(error).split())[:300]
             raise self._failure(error, f"{file} cannot be read as tensors ({text}). Is it there, and whole?") from None
 
@@ -152,13 +161,14 @@ class Holder:
         return self.weights.model(self.kind, self.unused, self._device)
 
 
-def parse(source: str, dtype: str, trust_remote_code: bool = False) -> Pretrained:
+def parse(source: str, dtype: str, trust_remote_code: bool = False, weightless: bool = False) -> Pretrained:
     """Weights by name.
 
     Args:
         source: a folder, or ``repository@revision``.
         dtype: one of `DTYPES`.
         trust_remote_code: whether code that comes with the model may be run.
+        weightless: whether its configuration and its processor alone are used.
 
     Raises:
         ValueError: neither of the two, or an unknown dtype.
@@ -166,7 +176,7 @@ def parse(source: str, dtype: str, trust_remote_code: bool = False) -> Pretraine
     if dtype not in DTYPES:
         raise ValueError(f"{source}: dtype {dtype!r} is none of {', '.join(DTYPES)}")
     if Path(source).is_dir():
-        return Pretrained(source, None, dtype, trust_remote_code)
+        return Pretrained(source, None, dtype, trust_remote_code, weightless)
     place, _, revision = source.rpartition("@")
     if not place or not revision:
         raise ValueError(
@@ -178,4 +188,4 @@ def parse(source: str, dtype: str, trust_remote_code: bool = False) -> Pretraine
             f"model {source!r}: {revision!r} may be another one tomorrow. Give a commit hash, which the repository's "
             "page at the hub shows below 'Files'"
         )
-    return Pretrained(place, revision, dtype, trust_remote_code)
+    return Pretrained(place, revision, dtype, trust_remote_code, weightless)

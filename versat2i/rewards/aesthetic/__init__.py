@@ -6,5 +6,6 @@ EVALUATORS = {
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
     "http": "versat2i.rewards.common.http:Http",
     "levels": "versat2i.rewards.common.levels:Levels",
+    "hpsv3": "versat2i.rewards.common.hpsv3:HPSv3",
     "unified_reward": "versat2i.rewards.common.unified_reward:UnifiedReward",
 }

@@ -5,6 +5,7 @@ EVALUATORS = {
     "piqe": "versat2i.rewards.judges.piqe:Piqe",
     "pickscore": "versat2i.rewards.judges.preference:PickScore",
     "hpsv2": "versat2i.rewards.judges.preference:HPSv2",
+    "hpsv3": "versat2i.rewards.common.hpsv3:HPSv3",
     "image_reward": "versat2i.rewards.judges.image_reward:ImageReward",
     "pyiqa:": "versat2i.rewards.common.iqa:Metric",
     "nearest": "versat2i.rewards.originality.nearest:Nearest",
