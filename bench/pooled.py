@@ -6,17 +6,27 @@ import click
 import numpy as np
 import pandas as pd
 
+from bench import unite
 from bench.study import cells, evaluations
 from versat2i.compare import statistics
 from versat2i.settings.params import BASE
 
 RESAMPLES = 4000
+SUMMARY = "summary"
 
 
-def gains(root: Path) -> dict[str, pd.DataFrame]:
-    """metric -> gain over base of each prompt (rows) and variant (columns) in a finished run's folder."""
+def gains(root: Path, reference: str) -> dict[str, pd.DataFrame]:
+    """What variants gain over one of them on each prompt, in a finished run's folder.
+
+    Returns:
+        metric -> gain of each prompt (rows) and variant (columns); `summary` is the mean over the aspects' metrics,
+        each in standard deviations of base over prompts.
+    """
     means = statistics.prompt_means(evaluations(root))
-    return {metric: table.drop(columns=BASE).sub(table[BASE], axis=0) for metric, table in means.items()}
+    found = {metric: table.drop(columns=reference).sub(table[reference], axis=0) for metric, table in means.items()}
+    own = unite.own_metrics(root).values()
+    parts = [found[metric] / means[metric][BASE].std(ddof=0) for metric in own]
+    return found | {SUMMARY: pd.concat(parts).groupby(level=0).mean()}
 
 
 def interval(gains: np.ndarray, resamples: int = RESAMPLES) -> tuple[float, float, float]:
@@ -39,14 +49,14 @@ def interval(gains: np.ndarray, resamples: int = RESAMPLES) -> tuple[float, floa
 
 
 def table(runs: list[dict[str, pd.DataFrame]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Pooled gains, and the least gain of a single seed, from the gains of each run.
+    """Pooled gains, and the least gain of a single seed, from the gains of each run; of variants that all runs have.
 
     Returns:
         rows ``variant, metric, gain, low, high``; and a row a variant, a column a metric.
     """
     pooled, least = [], []
     for metric in runs[0]:
-        for variant in runs[0][metric]:
+        for variant in [name for name in runs[0][metric] if all(name in run[metric] for run in runs)]:
             values = np.stack([run[metric][variant].to_numpy() for run in runs])
             pooled.append((variant, metric, *interval(values)))
             least.append((variant, metric, float(np.nanmean(values, axis=1).min())))
@@ -57,14 +67,16 @@ def table(runs: list[dict[str, pd.DataFrame]]) -> tuple[pd.DataFrame, pd.DataFra
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=Path)
-def main(runs: tuple[Path, ...]) -> None:
+@click.option("--over", default=BASE, show_default=True, help="The variant that gains are told over.")
+def main(runs: tuple[Path, ...], over: str) -> None:
     """Pool finished RUNS that differ in the training seed alone.
 
     \b
     Example:
         python -m bench.pooled .study/seeds/seed_*
+        python -m bench.pooled .study/seeds/seed_* --over mixture
     """
-    pooled, least = table([gains(root) for root in runs])
+    pooled, least = table([gains(root, over) for root in runs])
     click.echo(
         f"{len(runs)} seeds\n{cells(pooled).to_markdown()}\n\nleast gain of a seed\n{least.round(3).to_markdown()}"
     )
