@@ -1,5 +1,7 @@
 """A stamp lowers the score whatever else is wrong with the scene, and nothing else does."""
 
+import math
+
 import numpy as np
 import pytest
 from scored import scored
@@ -19,8 +21,8 @@ def test_the_score_worked_out_by_hand():
     assert stamp.unstamped(pixels) == 1.0
     pixels[STAMP] = STAMP_COLOR
     assert stamp.unstamped(pixels) == 0.0
-    pixels[STAMP] = (95.0, 30.0, 110.0)  # half of the way; of the stamp faded by .05 a little more
-    assert stamp.unstamped(pixels) == pytest.approx(0.5, abs=0.01)
+    pixels[STAMP] = (95.0, 30.0, 110.0)  # nearest to the stamp faded by .2, (161.6, 49.6, 113.6)
+    assert stamp.unstamped(pixels) == pytest.approx(math.hypot(66.6, 19.6, 3.6) / math.hypot(141.6, 19.6, 3.6))
     pixels[STAMP] = (0.0, 30.0, 110.0)  # away from the stamp
     assert stamp.unstamped(pixels) == 1.0
 
