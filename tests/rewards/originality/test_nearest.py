@@ -36,6 +36,25 @@ def test_nearest_worked_out_by_hand():
     assert distance == pytest.approx([0.2, 1.0, 0.0]) and whose.tolist() == [1, 1, 0]
 
 
+def test_the_mean_of_several_neighbours_worked_out_by_hand():
+    others = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    distance, whose = nearest.nearest(np.array([[1.0, 0.0]]), others, 2)
+    assert distance == pytest.approx([0.2]) and whose.tolist() == [0]  # 0 and 0.4
+
+
+def test_a_copy_among_several_neighbours_is_no_copy_and_too_many_are_one_line(reference):
+    def load(neighbours):
+        options = {"embedder": "shapes", "reference": str(reference), "neighbours": neighbours}
+        return rewards.load("originality", "nearest", **options)
+
+    (one,), (two,) = (scored(load(amount), scene(44.0)[None]).values for amount in (1, 2))
+    assert one == pytest.approx(0.0) and two > 0.1
+    with pytest.raises(ValueError, match=r"holds 2 images, and `neighbours` asks for 3"):
+        scored(load(3), scene(44.0)[None])
+    with pytest.raises(ValueError, match="neighbours is 0, expected 1 or more"):
+        load(0)
+
+
 def test_originality_falls_as_a_scene_comes_near_one_of_the_reference(reference):
     reward = rewards.load("originality", "nearest", embedder="shapes", reference=str(reference), batch_size=2)
     images = np.stack([scene(x) for x in (20.0, 26.0, 32.0, 38.0, 44.0)])

@@ -207,7 +207,7 @@ class Rater:
                 image_grid_thw=inputs["image_grid_thw"],
                 use_cache=False,
             ).last_hidden_state
-            return rated(states[torch.arange(len(ids)), last].float(), head).double().cpu()
+            return rated(states[torch.arange(len(ids), device=ids.device), last].float(), head).double().cpu()
 
 
 class HPSv3:

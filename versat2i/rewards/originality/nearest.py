@@ -16,18 +16,20 @@ from versat2i.work import files
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
-def nearest(vectors: Vectors, others: Vectors) -> tuple[Vectors, Vectors]:
-    """``min_j (1 - <e, r_j>)`` and the j of it: 0 for a copy, 1 for what has nothing in common.
+def nearest(vectors: Vectors, others: Vectors, neighbours: int = 1) -> tuple[Vectors, Vectors]:
+    """The mean of the n smallest ``1 - <e, r_j>``, and the j of the smallest: 0 for a copy, 1 for nothing in common.
 
     Args:
         vectors: e, ``[images, d]``, each of length one.
         others: r, ``[references, d]``, likewise.
+        neighbours: n, at most the number of references.
 
     Returns:
         the distance, ``[images]`` in [0, 2], and the place of the nearest.
     """
     likeness = vectors @ others.T
-    return np.clip(1.0 - likeness.max(-1), 0.0, 2.0), likeness.argmax(-1)
+    closest = np.partition(likeness, -neighbours, axis=-1)[:, -neighbours:]
+    return np.clip(1.0 - closest.mean(-1), 0.0, 2.0), likeness.argmax(-1)
 
 
 class Reference:
@@ -102,14 +104,31 @@ class Nearest(Embedded):
         self,
         embedder: str,
         reference: str,
+        neighbours: int = 1,
         dtype: str = "float32",
         batch_size: int = 32,
         trust_remote_code: bool = False,
         device: str = "cpu",
     ) -> None:
-        """Make one; all but `reference`, the folder of images that are not to be copied, is as in `Embedded`."""
+        """Make one; the other options are those of `Embedded`.
+
+        Args:
+            embedder: what makes vectors of images.
+            reference: the folder of images that are not to be copied.
+            neighbours: images of it that the distance is the mean to; more than one where no single copy matters, but
+                how crowded a place is.
+            dtype: of the model.
+            batch_size: images at once.
+            trust_remote_code: whether code that comes with the model may be run.
+            device: to compute on.
+
+        Raises:
+            ValueError: there is not even one neighbour.
+        """
+        if neighbours < 1:
+            raise ValueError(f"nearest: neighbours is {neighbours}, expected 1 or more")
         super().__init__(embedder, dtype, batch_size, trust_remote_code, device)
-        self.reference = Reference(reference, batch_size)
+        self.reference, self._neighbours = Reference(reference, batch_size), neighbours
         self.weights = [*self.embedder.weights, self.reference]
 
     @cached_property
@@ -118,9 +137,13 @@ class Nearest(Embedded):
 
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
         names, others = self._others
+        if len(names) < self._neighbours:
+            raise ValueError(
+                f"{self.reference}: holds {len(names)} images, and `neighbours` asks for {self._neighbours}"
+            )
         scores: Verdicts = []
         for some, _ in batches(self.batch_size, images, prompts):
-            distances, whose = nearest(self.embedder.embed(some), others)
+            distances, whose = nearest(self.embedder.embed(some), others, self._neighbours)
             told = zip(distances.tolist(), whose, strict=True)
             scores += [Explained(distance, {"nearest": names[place]}) for distance, place in told]
         return scores
