@@ -1,6 +1,7 @@
 """Stage `select@<aspect>`."""
 
 import click
+import pandas as pd
 
 from stages.command import stage
 from versat2i.formats import metrics, tables
@@ -11,6 +12,11 @@ from versat2i.work import files, places
 
 REJECTED = 12  # thumbnails for the report
 BINS = 20  # of the histogram for `dvc plots`
+
+
+def _scores(aspect: str) -> pd.DataFrame:
+    """An aspect's scores without their details, which no rule reads and which may fill the memory."""
+    return tables.read("scores", places.scores(aspect), without=["details"])
 
 
 @click.command()
@@ -25,14 +31,13 @@ def main(aspect: str) -> str:
     """
     settings = params.load()
     rule = params.entry(settings.select, aspect, "select")
-    scored = tables.read("scores", places.scores(aspect))
+    scored = _scores(aspect)
     (measure,) = tables.measures(places.scores(aspect))
     scores = scored
     for other, least in rule.filter.items():
         (unit,) = tables.measures(places.scores(other))
-        judged = tables.read("scores", places.scores(other))
-        scores = selection_rule.filtered(scores, judged, unit, least, label=f"select@{aspect}")
-    guards = [selection_rule.merits(tables.read("scores", places.scores(other))) for other in rule.guard]
+        scores = selection_rule.filtered(scores, _scores(other), unit, least, label=f"select@{aspect}")
+    guards = [selection_rule.merits(_scores(other)) for other in rule.guard]
     limits = rule.threshold.model_dump()
     threshold = selection_rule.cutoff(scores, measure, **limits)
     picks = selection_rule.pick(

@@ -255,3 +255,34 @@ def test_an_image_of_absurd_size_is_not_decoded(shard, monkeypatch):
 def test_latents_that_are_missing_damaged_or_not_finite_are_named(shard, data):
     rewrite(shard, lambda info, old: data if info.name == "a.1.latent.safetensors" else old)
     assert "a.1.latent.safetensors holds" in refused(shard)
+
+
+def test_candidates_are_read_where_the_index_says_without_a_search(shard, monkeypatch):
+    monkeypatch.setattr(tarfile, "open", None)
+    assert [item.member for item in shards.read(shard, {("b", 0)})] == ["b.0"]
+
+
+def test_candidates_are_found_by_name_where_the_index_is_wrong(shard):
+    index = shard.with_suffix(".parquet")
+    for wrong in (0, 7, 512, 10**15):
+        tables.write("index", tables.read("index", index).assign(offset=wrong), index)
+        assert all(same(one, candidate(*key)) for one, key in zip(shards.read(shard), KEYS, strict=True))
+
+
+def test_what_is_copied_is_what_was_written(shard, tmp_path):
+    """Shards of several pools go into one, byte for byte what it would be if the candidates were written anew."""
+    shards.write(tmp_path / "other", [candidate("0", 3), candidate("c", 1)])
+    (tmp_path / "new").mkdir()
+    wanted = {"one": {("c", 1), ("a", 1), ("b", 0), ("not", 0)}, "two": {("a", 1)}, "none": set()}
+    shards.copy([shard, tmp_path / "other.tar"], {tmp_path / "new" / name: keys for name, keys in wanted.items()})
+    for name, keys in (("one", [("a", 1), ("b", 0), ("c", 1)]), ("two", [("a", 1)])):
+        shards.write(tmp_path / name, [candidate(*key) for key in keys])
+        assert content(tmp_path / "new" / name) == content(tmp_path / name)
+    assert not list((tmp_path / "new").glob("none*"))
+
+
+def test_what_is_damaged_is_not_copied(shard, tmp_path):
+    rewrite(shard, lambda info, data: data[:-30] if info.name == "a.1.png" else data)
+    with pytest.raises(ValueError, match=r"a\.1\.png: not a readable PNG"):
+        shards.copy([shard], {tmp_path / "new": {("a", 1)}})
+    assert not list(tmp_path.glob("new*"))

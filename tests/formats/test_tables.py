@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from versat2i.formats import tables
+from versat2i.formats.measures import Measure
 
 steady = settings(derandomize=True, max_examples=10, deadline=None)
 
@@ -276,3 +277,19 @@ def test_judged_are_those_with_a_score_and_no_reason_against_it():
     scores = pd.DataFrame(rows, columns=["prompt_id", "k", "score", "abstained"])
     found = tables.judged(scores)
     assert list(zip(found["prompt_id"], found["k"], strict=True)) == [("a", 0), ("b", 1)]
+
+
+def test_a_column_that_is_left_out_is_neither_read_nor_checked(path, monkeypatch):
+    scores = pd.DataFrame({"prompt_id": ["p"], "k": [0], "score": [0.5], "merit": [0.5], "abstained": [None]})
+    tables.write("scores", scores.assign(details="x" * 100_000), path)
+    monkeypatch.setattr(tables, "MOST_BYTES", 1000)
+    assert plain(tables.read("scores", path, without=["details"])) == plain(scores)
+    assert "its rows are more than 1000 bytes" in refused(path, "scores")
+
+
+def test_measures_are_told_without_reading_a_row(path, monkeypatch):
+    about = [Measure(metric="m", evaluator="e", licence="l")]
+    scores = pd.DataFrame({"prompt_id": ["p"], "k": [0], "score": [0.5], "merit": [0.5], "abstained": [None]})
+    tables.write("scores", scores.assign(details=None), path, about)
+    monkeypatch.setattr(tables, "MOST_BYTES", 0)
+    assert tables.measures(path) == about

@@ -119,3 +119,26 @@ def test_a_missing_table_of_picks_is_named(selected):
 
 def test_the_columns_of_a_table_of_picks_are_those_of_its_schema(selected):
     assert list(chosen.load(selected)[0].columns) == tables.SCHEMAS["picks"].names
+
+
+def test_few_picks_of_many_shards_share_a_shard(tmp_path, out, monkeypatch):
+    """DVC looks at every file one by one: there are at most so many, whatever the pool."""
+    prompts = [f"p{number}" for number in range(9)]
+    for number, prompt_id in enumerate(prompts):
+        shards.write(tmp_path / "pool" / f"{number:05d}-000", [candidate(prompt_id, k) for k in range(3)])
+    monkeypatch.setattr(chosen, "MOST_SHARDS", 4)
+    chosen.copy(
+        tmp_path / "pool", table([(p, 0) for p in prompts]), table([("p8", 1)]), dict.fromkeys(prompts, "t"), out
+    )
+    names = [path.stem for path in shards.paths(out / "images")]
+    assert names == [path.stem for path in shards.paths(out / "rivals")] == ["00000-000", "00004-000", "00008-000"]
+    assert keys(chosen.load(out)[1]) == [(p, 0) for p in prompts]
+    assert [path.stem for path in shards.paths(out / "rejected")] == ["00008-000"]
+
+
+def test_the_pool_is_read_once(pool, out, monkeypatch):
+    read = []
+    stored = shards._stored
+    monkeypatch.setattr(shards, "_stored", lambda path, *given: (read.append(path), stored(path, *given))[1])
+    chosen.copy(pool, table(CHOSEN), table([("a", 2)]), TEXTS, out)
+    assert read == shards.paths(pool)

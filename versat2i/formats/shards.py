@@ -7,8 +7,9 @@ and some k. ``<name>.tar`` is described by ``<name>.parquet`` (kind `index`).
 import io
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,32 +88,66 @@ def write_batches(path: Path, batches: Iterable[Sequence[Candidate]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent) as waiting, ThreadPoolExecutor(overlap.THREADS) as pool:
         kept = map(partial(_kept, pool, waiting), batches)  # a loop would hold a batch while it waits for the next
-        found = [row for rows in kept for row in rows]
-        rows = []
-        with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
-            for prompt_id, k, seed, width, height, flagged, start, *sizes in sorted(found):
-                waiting.seek(start)
-                member = f"{prompt_id}.{k}.png"
-                offset = _add(tar, member, sizes[0], waiting)
-                _add(tar, _latents_of(prompt_id, k), sizes[1], waiting)
-                rows.append((prompt_id, k, seed, member, offset, sizes[0], width, height, flagged))
+        _put_in_order(path, waiting, [row for rows in kept for row in rows])
+
+
+def _put_in_order(path: Path, waiting: IO[bytes], found: Sequence[tuple]) -> None:
+    """Write a shard and its index from encoded candidates in a file, by the rows that `_wait` gave."""
+    rows = []
+    with tarfile.open(path.with_suffix(".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
+        for prompt_id, k, seed, width, height, flagged, start, *sizes in sorted(found):
+            waiting.seek(start)
+            member = f"{prompt_id}.{k}.png"
+            offset = _add(tar, member, sizes[0], waiting)
+            _add(tar, _latents_of(prompt_id, k), sizes[1], waiting)
+            rows.append((prompt_id, k, seed, member, offset, sizes[0], width, height, flagged))
     frame = pd.DataFrame(rows, columns=tables.SCHEMAS["index"].names)
     tables.write("index", frame, path.with_suffix(".parquet"))
 
 
 def _kept(pool: ThreadPoolExecutor, file: IO[bytes], batch: Sequence[Candidate]) -> list[tuple]:
-    """Append encoded candidates to a file.
+    """Append encoded candidates to a file; returns their rows, as `_wait` does."""
+    return [_wait(file, item, *data) for item, data in zip(batch, pool.map(_members, batch), strict=True)]
+
+
+def _wait(file: IO[bytes], item: Candidate, image: bytes, latents: bytes) -> tuple:
+    """Append an encoded candidate to a file.
 
     Returns:
-        a row each: ``prompt_id, k, seed, width, height, flagged``, where its bytes begin, those of image and latents.
+        ``prompt_id, k, seed, width, height, flagged``, where its bytes begin, how many are image and latents.
     """
-    rows = []
-    for item, (image, latents) in zip(batch, pool.map(_members, batch), strict=True):
-        height, width = item.image.shape[:2]
-        place = (file.tell(), len(image), len(latents))
-        rows.append((item.prompt_id, item.k, item.seed, width, height, item.flagged, *place))
-        file.write(image + latents)
-    return rows
+    height, width = item.image.shape[:2]
+    place = (file.tell(), len(image), len(latents))
+    file.write(image + latents)
+    return item.prompt_id, item.k, item.seed, width, height, item.flagged, *place
+
+
+def copy(sources: Iterable[Path], wanted: Mapping[Path, set[tuple[str, int]]]) -> None:
+    """Copy candidates from shards into new ones, their bytes as they are.
+
+    Every source is read once, however many new shards there are; of what nobody wants nothing is read. What is copied
+    is decoded, so that a damaged candidate is found here.
+
+    Args:
+        sources: the tar files to read.
+        wanted: path of a new shard, as for `write` -> its (prompt_id, k) pairs; a shard without any is not written.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    with ExitStack() as stack:
+        waiting = {path: stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for path in wanted}
+        found: dict[Path, list[tuple]] = {path: [] for path in wanted}
+        anybodys = set().union(*wanted.values())
+        for source in sources:
+            stored = _stored(source, anybodys)
+            for item, image, latents in overlap.ahead(partial(_checked, source), stored, overlap.THREADS):
+                for path, keys in wanted.items():
+                    if (item.prompt_id, item.k) in keys:
+                        found[path].append(_wait(waiting[path], item, image, latents))
+        for path, rows in found.items():
+            if rows:
+                _put_in_order(path, waiting[path], rows)
 
 
 def _decode(data: bytes, size: tuple[int, int], where: str) -> NDArray[np.uint8]:
@@ -150,13 +185,15 @@ def _stored(path: Path, wanted: set[tuple[str, int]] | None) -> Iterator[tuple[_
     index = tables.read("index", path.with_suffix(".parquet"))
     rows = index[["prompt_id", "k", "seed", "member", "width", "height", "flagged"]].itertuples(index=False, name=None)
     try:
-        with tarfile.open(path, "r:") as tar:
-            for row in rows:
+        with _Members(path) as members:
+            for row, offset in zip(rows, index["offset"], strict=True):
                 prompt_id, k, _, member, *_ = row
                 if wanted is None or (prompt_id, k) in wanted:
                     if member != f"{prompt_id}.{k}.png":
                         raise ValueError(f"{path}: its index says {member} for {prompt_id}.{k}.png. Run `dvc repro`")
-                    yield row, _member(tar, path, member), _member(tar, path, _latents_of(prompt_id, k))
+                    image = members.read(member, offset)
+                    end = offset + -(-len(image) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                    yield row, image, members.read(_latents_of(prompt_id, k), end + tarfile.BLOCKSIZE)
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{path}: damaged or missing shard ({error}). Delete it and run `dvc repro`") from None
 
@@ -172,17 +209,62 @@ def _candidate(path: Path, stored: tuple[_Row, bytes, bytes]) -> Candidate:
     return Candidate(prompt_id, k, seed, shown, _latents(latents, f"{path}: {_latents_of(prompt_id, k)}"), flagged)
 
 
-def _member(tar: tarfile.TarFile, path: Path, name: str) -> bytes:
-    try:
-        info = tar.getmember(name)
-    except KeyError:
-        raise ValueError(f"{path}: {name} is in the index but not in the shard. Delete both, run `dvc repro`") from None
-    # of a sparse member the header alone says how large it is, and that may be anything
-    file = tar.extractfile(info) if info.isreg() and not info.issparse() else None
-    data = file.read() if file else b""
-    if file is None or len(data) != info.size:
-        raise ValueError(f"{path}: {name} is cut off or no plain file. Delete the shard and run `dvc repro`")
-    return data
+def _checked(path: Path, stored: tuple[_Row, bytes, bytes]) -> tuple[Candidate, bytes, bytes]:
+    """Decode what `_stored` found, and return it with the bytes of image and latents."""
+    return _candidate(path, stored), *stored[1:]
+
+
+class _Members:
+    """The members of a tar file: read where they are expected to lie, else found by way of all headers.
+
+    Raises:
+        ValueError: a member is missing or no plain file; `tarfile.TarError`, OSError: the file is damaged or missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.opened = ExitStack()
+        self.file = self.opened.enter_context(path.open("rb"))
+        self.end = path.stat().st_size
+        self.tar: tarfile.TarFile | None = None
+        self.named: dict[str, tarfile.TarInfo] = {}
+
+    def __enter__(self) -> "_Members":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.opened.close()
+
+    def read(self, name: str, place: int) -> bytes:
+        """The bytes of a member that should begin at a place."""
+        data = self._at(name, place)
+        return self._found(name) if data is None else data
+
+    def _at(self, name: str, place: int) -> bytes | None:
+        """None if there is another member, or none."""
+        if not tarfile.BLOCKSIZE <= place <= self.end:
+            return None
+        self.file.seek(place - tarfile.BLOCKSIZE)
+        try:
+            info = tarfile.TarInfo.frombuf(self.file.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            return None
+        plain = info.name == name and info.isreg() and not info.issparse()
+        return self.file.read(info.size) if plain and 0 <= info.size <= self.end - place else None
+
+    def _found(self, name: str) -> bytes:
+        if self.tar is None:
+            self.tar = self.opened.enter_context(tarfile.open(self.path, "r:"))  # noqa: SIM115 - closed by __exit__
+            self.named = {info.name: info for info in self.tar.getmembers()}
+        info = self.named.get(name)
+        if info is None:
+            raise ValueError(f"{self.path}: {name} is in the index but not in the shard. Delete both, run `dvc repro`")
+        # of a sparse member the header alone says how large it is, and that may be anything
+        file = self.tar.extractfile(info) if info.isreg() and not info.issparse() else None
+        data = file.read() if file else b""
+        if file is None or len(data) != info.size:
+            raise ValueError(f"{self.path}: {name} is cut off or no plain file. Delete the shard and run `dvc repro`")
+        return data
 
 
 def _latents(data: bytes, where: str) -> NDArray[np.floating]:

@@ -1,6 +1,6 @@
 """The Parquet tables of the pipeline: a declared schema each, checked on every read and write."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -105,7 +105,7 @@ LONGEST_TEXT = 2000  # characters of a prompt; a text encoder reads a few hundre
 LONGEST = 1_000_000  # characters of any other text; the answers of an evaluator to all questions stand in one
 _NAME, _CONTROL = "^[A-Za-z0-9_-]{1,64}$", r"[\x00-\x08\x0e-\x1f\x7f]"
 
-MOST_BYTES = 2**31 - 1  # of a table in memory; a million scores with their details have a fifth of it
+MOST_BYTES = 2**31 - 1  # of a table in memory; a million scores without their details have a thirtieth of it
 _BATCH = 1024  # rows unpacked before they are weighed
 
 
@@ -196,15 +196,20 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def read(kind: str, path: Path) -> pd.DataFrame:
+def read(kind: str, path: Path, without: Collection[str] = ()) -> pd.DataFrame:
     """Read a table and check it against its schema.
+
+    Args:
+        kind: of the table.
+        path: the file.
+        without: columns to leave out, neither read nor checked: `details` may be most of a table.
 
     Raises:
         ValueError: the file is missing or no Parquet file, a column is missing or of another type,
             or a value is missing where one is needed.
     """
-    schema = SCHEMAS[kind]
-    table = _load(path)
+    schema = pa.schema([field for field in SCHEMAS[kind] if field.name not in without])
+    table = _load(path, without)
     for field in schema:
         if table.column_names.count(field.name) > 1:
             raise ValueError(f"{path}: column {field.name!r} is there twice. Delete the file and run `dvc repro`")
@@ -228,8 +233,8 @@ def read(kind: str, path: Path) -> pd.DataFrame:
     return table.to_pandas()
 
 
-def unpacked(file: BinaryIO | pa.NativeFile) -> pa.Table:
-    """A Parquet file in memory.
+def unpacked(file: BinaryIO | pa.NativeFile, without: Collection[str] = ()) -> pa.Table:
+    """A Parquet file in memory, without some of its columns.
 
     A few bytes may stand for a text a billion times over: rows are unpacked batch by batch, until there are too many.
 
@@ -237,21 +242,23 @@ def unpacked(file: BinaryIO | pa.NativeFile) -> pa.Table:
         ValueError: the table has more than `MOST_BYTES`; `pa.ArrowException`, OSError: it is damaged.
     """
     parquet = pq.ParquetFile(file)
+    # a schema of its own, since names may occur twice
+    schema = pa.schema([field for field in parquet.schema_arrow if field.name not in without])
     batches, size = [], 0
-    for batch in parquet.iter_batches(_BATCH):
+    for batch in parquet.iter_batches(_BATCH, columns=schema.names if without else None):
         size += batch.nbytes
         if size > MOST_BYTES:
             raise ValueError(f"its rows are more than {MOST_BYTES} bytes")
         batches.append(batch)
-    return pa.Table.from_batches(batches, parquet.schema_arrow).combine_chunks()
+    return pa.Table.from_batches(batches, schema.with_metadata(parquet.schema_arrow.metadata)).combine_chunks()
 
 
-def _load(path: Path) -> pa.Table:
-    """A Parquet file as it is."""
+def _load(path: Path, without: Collection[str] = ()) -> pa.Table:
+    """A Parquet file as it is, but for columns that are not read."""
     try:
         # a file object: by its path, pyarrow would also read a folder, and columns from the names of those above
         with path.open("rb") as file:
-            table = unpacked(file)
+            table = unpacked(file, without)
             table.validate(full=True)
             return table
     except FileNotFoundError:
@@ -268,8 +275,9 @@ def measures(path: Path) -> list[Measure]:
     Raises:
         ValueError: the file is missing or no Parquet file, or does not say.
     """
+    columns = [name for schema in SCHEMAS.values() for name in schema.names]
     try:
-        return packing.unpacked(_load(path).schema.metadata)
+        return packing.unpacked(_load(path, columns).schema.metadata)
     except packing.Unsaid as error:
         raise ValueError(f"{path}: {error}. Delete the file and run `dvc repro`") from None
 

@@ -60,7 +60,7 @@ def read(measure: Measure, settings: Params, texts: dict[str, str], out: Path) -
     """
     aspect = str(measure.aspect)
     folder, summary = places.selected(aspect), records.read(places.metrics("select", aspect), inputs.Selection)
-    scores = tables.judged(tables.read("scores", places.scores(aspect)))
+    scores = tables.judged(tables.read("scores", places.scores(aspect), without=["details"]))
     picks = tables.read("picks", folder / chosen.PICKS)
     losses = metrics.read_csv(places.plot("train_lora", aspect), LOSSES)
     return Aspect(

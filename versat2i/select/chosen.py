@@ -1,5 +1,6 @@
 """Copy the picks of an aspect, so that training never needs the candidate pool."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pandas as pd
 from versat2i.formats import shards, tables
 
 PICKS, IMAGES, RIVALS, REJECTED = "picks.parquet", "images", "rivals", "rejected"
+MOST_SHARDS = 1024  # of images, and as many of rivals
 
 
 def copy(pool: Path, picks: pd.DataFrame, rejected: pd.DataFrame, texts: dict[str, str], out: Path) -> None:
@@ -20,22 +22,26 @@ def copy(pool: Path, picks: pd.DataFrame, rejected: pd.DataFrame, texts: dict[st
         texts: prompt_id -> text.
         out: gets ``picks.parquet`` and the shards ``images/``, ``rivals/`` and ``rejected/``.
     """
-    _copy_shards(pool, picks, out / IMAGES)
-    _copy_shards(pool, picks.assign(k=picks["rival"]), out / RIVALS)
-    _copy_shards(pool, rejected, out / REJECTED)
+    wanted = {IMAGES: picks, RIVALS: picks.assign(k=picks["rival"]), REJECTED: rejected}
+    keys = {name: set(zip(chosen["prompt_id"], chosen["k"], strict=True)) for name, chosen in wanted.items()}
+    for name in wanted:
+        (out / name).mkdir()
+    for group in _grouped(shards.paths(pool)):
+        shards.copy(group, {out / name / group[0].stem: chosen for name, chosen in keys.items()})
     members = [f"{prompt_id}.{k}.png" for prompt_id, k in zip(picks["prompt_id"], picks["k"], strict=True)]
     table = picks.assign(text=picks["prompt_id"].map(texts), member=members)
     tables.write("picks", table, out / PICKS)
 
 
-def _copy_shards(pool: Path, chosen: pd.DataFrame, out: Path) -> None:
-    """One shard of chosen candidates for each shard of the pool that holds any: memory stays bounded."""
-    wanted = set(zip(chosen["prompt_id"], chosen["k"], strict=True))
-    out.mkdir()
-    for path in shards.paths(pool):
-        found = list(shards.read(path, wanted))
-        if found:
-            shards.write(out / path.stem, found)
+def _grouped(paths: Sequence[Path]) -> list[Sequence[Path]]:
+    """Shards of the pool whose picks share a shard, since DVC looks at every file one by one.
+
+    As few as give at most `MOST_SHARDS` groups, a power of two: a pool that grows a little is cut as before.
+    """
+    size = 1
+    while -(-len(paths) // size) > MOST_SHARDS:
+        size *= 2
+    return [paths[start : start + size] for start in range(0, len(paths), size)]
 
 
 def load(selected: Path) -> tuple[pd.DataFrame, list[shards.Candidate]]:
