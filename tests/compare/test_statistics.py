@@ -243,3 +243,11 @@ def test_with_a_first_base_gains_over_it_stand_beside_those_over_base():
     deviation = VALUES.mean(1).std()  # over prompts, of base: a shift changes it nowhere
     assert result["summary"]["base_minus_first"]["gain"] == pytest.approx(0.2 / deviation, abs=1e-6)
     assert result["summary"]["mixture_minus_first"]["gain"] == pytest.approx(0.5 / deviation, abs=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [1, 10, 21, 10**6])
+def test_samples_are_the_same_however_many_are_drawn_at_once(monkeypatch, at_once):
+    drawn = np.random.default_rng(3).integers(7, size=(5, 7))
+    expected = [[list(row).count(prompt) for prompt in range(7)] for row in drawn]
+    monkeypatch.setattr(statistics, "DRAWN_AT_ONCE", at_once)
+    assert statistics.bootstrap_counts(7, seed=3, resamples=5).tolist() == expected

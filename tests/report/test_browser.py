@@ -137,3 +137,45 @@ def test_details_of_another_kind_are_no_answers():
     for table in other["mixture"].values():
         table["details"] = '{"pixels": 3}'
     assert described(scores=other, headline="mixture").content["items"][0][3][1] is None
+
+
+def many(amount, worst):
+    """Two variants of so many prompts with two images each; the headline's gain grows with the image's number."""
+    ids = [f"p{number:03d}" for number in range(amount)]
+    keys = pd.DataFrame([(prompt_id, k) for prompt_id in ids for k in (0, 1)], columns=["prompt_id", "k"])
+    number = pd.Series(range(2 * amount), dtype=float)
+    reasons = [None] * (2 * amount - 1) + ["the image is blank"]
+    table = keys.assign(abstained=None, details=asked(answer("a", "yes")))
+    base = table.assign(score=0.0, merit=0.0)
+    gain = number.where(number != 7, worst)
+    mixture = table.assign(score=gain, merit=gain, abstained=reasons)
+    prompts = pd.DataFrame({"prompt_id": ids, "text": "a star", "category": "single", "source": "seen"})
+    frames = {"base": {"tifa": base, "piqe": base}, "mixture": {"tifa": mixture, "piqe": base}}
+    return {"scores": frames, "prompts": prompts, "headline": "mixture"}
+
+
+def test_of_too_many_images_best_worst_and_a_fair_sample_are_shown(monkeypatch):
+    monkeypatch.setattr(browser, "MOST_PICTURES", 18)
+    shown = described(**many(50, worst=-5.0))
+    numbers = [2 * int(prompt_id[1:]) + k for prompt_id, k in shown.items]
+    assert shown.images == 100 and len(numbers) == 9 == len(shown.content["items"])
+    assert numbers[:3] == [0, 1, 2] and {7, 0, 1} <= set(numbers), "the three smallest gains: 7 has -5"
+    assert {96, 97, 98} <= set(numbers), "the three largest: 99 has none"
+    assert numbers == [0, 1, 2, 7, 49, 96, 97, 98, 99], "first, middle and last of those left are the fair sample"
+    places = [item[0] for item in shown.content["items"]]
+    assert [shown.content["prompts"][place][0] for place in places] == [prompt_id for prompt_id, _ in shown.items]
+    assert len(shown.content["prompts"]) == 6, "prompts of no item that is shown are left out"
+
+
+def test_what_a_browser_can_show_is_shown_whole(monkeypatch):
+    monkeypatch.setattr(browser, "MOST_PICTURES", 200)
+    shown = described(**many(50, worst=-5.0))
+    assert shown.images == len(shown.items) == 100 and len(shown.content["prompts"]) == 50
+
+
+def test_without_gains_a_fair_sample_is_shown(monkeypatch):
+    monkeypatch.setattr(browser, "MOST_PICTURES", 8)
+    given = many(5, worst=0.0)
+    given["scores"] = {"base": given["scores"]["base"]} | {"mixture": given["scores"]["base"]}
+    shown = described(**given, units={"tifa": 0.0, "piqe": 0.0})
+    assert list(shown.items) == [("p000", 0), ("p001", 1), ("p003", 0), ("p004", 1)]

@@ -100,7 +100,11 @@ def show(variants: list[str], prompts: Path, rows: int, out: Path) -> None:
 
 def _first(variant: str, folder: Path, texts: dict[str, str]) -> Images:
     """The image k = 0 of each prompt."""
-    found = {c.prompt_id: c.image for c in shards.read_all(folder, {(prompt_id, 0) for prompt_id in texts})}
+    found: dict[str, NDArray[np.uint8]] = {}
+    for candidate in shards.read_all(folder, {(prompt_id, 0) for prompt_id in texts}):
+        found[candidate.prompt_id] = candidate.image
+        if len(found) == len(texts):  # the shards that follow have none
+            break
     if missing := [text for prompt_id, text in texts.items() if prompt_id not in found]:
         raise ValueError(f"{folder}: {variant} has no image of {missing[0]!r}")
     return [found[prompt_id] for prompt_id in texts]

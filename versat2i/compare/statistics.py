@@ -14,6 +14,7 @@ from versat2i.formats.tables import judged
 from versat2i.settings.params import BASE, FIRST, MIXTURE, UNIFORM
 
 INTERVAL = (2.5, 97.5)  # percentiles of a 95 % interval
+DRAWN_AT_ONCE = 4_000_000  # prompts drawn for bootstrap samples
 ROUNDING = 1e-9  # in the unit of a score: equal images in another order have means that differ by less
 
 Scores = Mapping[str, Mapping[str, pd.DataFrame]]
@@ -109,10 +110,15 @@ def bootstrap_counts(prompts: int, *, seed: int, resamples: int) -> np.ndarray:
     """How often each prompt is drawn in each bootstrap sample, ``[resamples, prompts]``.
 
     One matrix serves all metrics and variants, so that whatever is compared is compared on the same samples.
+    It is filled some samples at a time: the draws of all would be three times as large again.
     """
-    drawn = np.random.default_rng(seed).integers(prompts, size=(resamples, prompts))
-    cells = drawn + prompts * np.arange(resamples)[:, None]
-    return np.bincount(cells.ravel(), minlength=resamples * prompts).reshape(resamples, prompts).astype(float)
+    rng = np.random.default_rng(seed)
+    counts = np.empty((resamples, prompts))
+    for start in range(0, resamples, step := max(1, DRAWN_AT_ONCE // prompts)):
+        part = counts[start : start + step]
+        cells = rng.integers(prompts, size=part.shape) + prompts * np.arange(len(part))[:, None]
+        part[:] = np.bincount(cells.ravel(), minlength=part.size).reshape(part.shape)
+    return counts
 
 
 def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from versat2i.compare.statistics import BASE, Scores
 from versat2i.formats import shards
 from versat2i.formats.measures import Measure
+from versat2i.formats.tables import judged
 from versat2i.report import thumbnails
 
 IMAGES, SCRIPT = "images", "prompts.js"
 DIGITS = 5  # of a score; enough to sort by
+MOST_PICTURES = 10_000  # of all variants; a browser shows them in half a second, and their data are a few megabytes
 
 Key = tuple[str, int]  # prompt_id, k
 
@@ -31,16 +34,20 @@ class Browser:
     Attributes:
         items: (prompt_id, k) -> number of the item; in the order of the prompts, then of k.
         content: fit for JSON, see `describe`.
+        images: how many images of a variant there are; more than items where not all are shown.
     """
 
     items: dict[Key, int]
     content: dict[str, Any]
+    images: int
 
 
 def describe(
     scores: Scores, prompts: pd.DataFrame, measures: Sequence[Measure], units: Mapping[str, float], headline: str
 ) -> Browser:
     """Everything the browser shows but the pictures.
+
+    With more than `MOST_PICTURES` it shows the headline's best and worst changes and a fair sample of the rest.
 
     Args:
         scores: variant -> metric -> frame, as `statistics.compare` takes it.
@@ -60,7 +67,14 @@ def describe(
         ValueError: a prompt is not in the table, or a variant lacks an image.
     """
     place = {prompt_id: number for number, prompt_id in enumerate(prompts["prompt_id"])}
-    items = {key: number for number, key in enumerate(_keys(scores, place))}
+    keys = _keys(scores, place)
+    images, most = len(keys), max(1, MOST_PICTURES // len(scores))
+    if images > most:
+        keys = chosen(keys, gains(scores, measures, units, headline), most)
+        scores = _only(scores, keys)
+        prompts = prompts[prompts["prompt_id"].isin({prompt_id for prompt_id, _ in keys})]
+        place = {prompt_id: number for number, prompt_id in enumerate(prompts["prompt_id"])}
+    items = {key: number for number, key in enumerate(keys)}
     values = {
         variant: [_values(frames[measure.metric], variant, items) for measure in measures]
         for variant, frames in scores.items()
@@ -79,7 +93,50 @@ def describe(
         "prompts": [[*row, list(questions.get(row[0], {}).values())] for row in texts],
         "items": rows,
     }
-    return Browser(items, content)
+    return Browser(items, content, images)
+
+
+def gains(scores: Scores, measures: Sequence[Measure], units: Mapping[str, float], variant: str) -> dict[Key, float]:
+    """The gain over base of each image: mean over the aspects that both have, in `units`, as in ``order.js``."""
+    names = [each.metric for each in measures if each.aspect is not None and units[each.metric] > 0]
+    merits = [
+        [judged(scores[each][name]).set_index(["prompt_id", "k"])["merit"] for each in (variant, BASE)]
+        for name in names
+    ]
+    parts = [(mine - base) / units[name] for name, (mine, base) in zip(names, merits, strict=True)]
+    return pd.concat(parts, axis=1).mean(axis=1).dropna().to_dict() if parts else {}
+
+
+def chosen(keys: Sequence[Key], gain: Mapping[Key, float], most: int) -> list[Key]:
+    """A third the largest gains, a third the smallest, the rest at equal distances in the order of what is left.
+
+    Args:
+        keys: all images.
+        gain: of those that have one.
+        most: how many to choose, fewer than there are.
+
+    Returns:
+        the chosen ones, in their order.
+    """
+    ranked = sorted((key for key in keys if key in gain), key=lambda key: gain[key])
+    ends = min(most // 3, len(ranked) // 2)
+    extreme = {*ranked[:ends], *ranked[len(ranked) - ends :]}
+    left = [key for key in keys if key not in extreme]
+    places = np.linspace(0, len(left) - 1, most - len(extreme)).round().astype(int)
+    shown = extreme | {left[place] for place in places}
+    return [key for key in keys if key in shown]
+
+
+def _only(scores: Scores, keys: Sequence[Key]) -> Scores:
+    """The scores of some images."""
+    wanted = pd.MultiIndex.from_tuples(keys)
+    return {
+        variant: {
+            metric: frame[pd.MultiIndex.from_frame(frame[["prompt_id", "k"]]).isin(wanted)]
+            for metric, frame in frames.items()
+        }
+        for variant, frames in scores.items()
+    }
 
 
 def _metric(measure: Measure, unit: float) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def write(settings: Params, out: Path) -> int:
     sections |= {
         "rounds": rounds.show(settings, tables.texts(places.prompts(settings.evaluate.split)), out),
         "browser": shown.content,
+        "images": shown.images,
         "items": len(shown.items),
         "size": size,
         "aspects": [aspects.read(measure, settings, texts, out) for measure in measures if measure.aspect],
