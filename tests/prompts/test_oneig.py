@@ -5,7 +5,7 @@ import json
 import pytest
 
 from versat2i.prompts import files, sources
-from versat2i.settings.params import Source
+from versat2i.settings.sources import Source
 
 PROMPTS = (
     "category,id,prompt_en,type,prompt_length,class\n"

@@ -58,9 +58,32 @@ def test_a_distilled_lora_draws_asks_its_teachers_and_trains(model):
     assert found == [("draw", 12, 0.6), ("lora aesthetic", 6, 1.0)]
 
 
+def sized(model, candidates, evaluation):
+    whole = settings(model).model_dump()
+    whole["generate"]["size"], whole["evaluate"]["size"] = candidates, evaluation
+    return params.Params.model_validate(whole)
+
+
+def test_images_of_another_size_are_work_of_another_kind(model):
+    """Larger images for the evaluation cost more than their passes, and more bytes."""
+    whole = sized(model, 512, 1024)
+    listed = planning.work(whole, PROMPTS)
+    drawn = [(w.stage, w.kind, w.factor) for w in listed if w.kind.startswith("draw")]
+    assert drawn == [("generate", "draw 512 px", 1.0), ("evaluate", "draw 1024 px", 1.0)]
+    measured = planning.Measured(image_bytes={"draw 512 px": 1e6, "draw 1024 px": 4e6}, adapter_bytes=[1])
+    found = planning.gigabytes(whole, listed, measured)
+    assert (found["candidates"], found["evaluation"]) == pytest.approx((2 * 80e-3, 2 * 42 * 4e-3))
+
+
+def test_a_model_that_is_told_its_guidance_has_one_pass_a_step(model):
+    whole = settings(model)  # 10 steps without guidance, 5 with
+    drawn = [w.factor for w in planning.work(whole, PROMPTS, passes=1) if w.stage == "evaluate" and w.kind == "draw"]
+    assert drawn == [0.5]
+
+
 def test_gigabytes_are_bytes_times_amounts_times_copies(model):
     whole = settings(model)
-    measured = planning.Measured(image_bytes=1e6, adapter_bytes=[2_000_000, 3_000_000])
+    measured = planning.Measured(image_bytes={"draw": 1e6}, adapter_bytes=[2_000_000, 3_000_000])
     found = planning.gigabytes(whole, planning.work(whole, PROMPTS), measured)
     assert found == pytest.approx(
         {

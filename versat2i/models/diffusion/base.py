@@ -39,6 +39,7 @@ class Backbone:
         texts_at_once: how many texts the encoder reads at once.
         patch: the side of an image is a multiple of so many latents.
         passes: calls of the denoiser, or twice its batch, a step with guidance; 1 where it is told the scale.
+        in_one_call: whether a step with guidance is one call of twice the batch, not two calls.
         shifted_by_size: whether its sampler may shift its times by the size of the image.
     """
 
@@ -50,6 +51,7 @@ class Backbone:
     texts_at_once: ClassVar[int] = 256
     patch: ClassVar[int] = 1
     passes: ClassVar[int] = 2
+    in_one_call: ClassVar[bool] = True
     shifted_by_size: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
@@ -74,6 +76,10 @@ class Backbone:
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, texts: Embeddings) -> Tensor:
         """The denoiser's output for inputs of its own dtype and device, of the shape of the latents."""
+        raise NotImplementedError
+
+    def text_shape(self) -> tuple[tuple[int, ...], int | None]:
+        """Shape of the embedding of a text of full length, ``(tokens, .., d)``, and width of its pooled one, if any."""
         raise NotImplementedError
 
     def _told(self, texts: Embeddings, empty: Embeddings, guidance_scale: float) -> dict[str, Any]:

@@ -18,6 +18,10 @@ class Chroma(Masked, Packed):
     family = "chroma"
     denoiser_class = "ChromaTransformer2DModel"
     layers = LAYERS
+    in_one_call = False
+
+    def text_shape(self) -> tuple[tuple[int, ...], None]:
+        return (T5_TOKENS, self.denoiser.config.joint_attention_dim), None
 
     def _embed(self, texts: list[str]) -> Embeddings:
         hidden, _, mask, *_ = self.pipe.encode_prompt(

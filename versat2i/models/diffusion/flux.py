@@ -47,6 +47,10 @@ class Flux(Branches, Packed):
     def distilled(self) -> bool:
         return not self.guided  # schnell
 
+    def text_shape(self) -> tuple[tuple[int, ...], int]:
+        config = self.denoiser.config
+        return (T5_TOKENS, config.joint_attention_dim), config.pooled_projection_dim
+
     def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         hidden, pooled, _ = self._encode_prompt(texts, device=self.device, max_sequence_length=T5_TOKENS)
         return hidden, pooled

@@ -35,6 +35,7 @@ class Klein(Branches):
             (r"^single_transformer_blocks\.", names.text_then_image),
         ),
     )
+    in_one_call = False
     texts_at_once = 16
     patch = 2
     shifted_by_size = True
@@ -46,6 +47,9 @@ class Klein(Branches):
     @property
     def distilled(self) -> bool:
         return not self.guided
+
+    def text_shape(self) -> tuple[tuple[int, ...], None]:
+        return (TOKENS, self.denoiser.config.joint_attention_dim), None
 
     def _encode(self, texts: list[str]) -> tuple[Tensor, None]:
         hidden, _ = self._encode_prompt(texts, self.device, max_sequence_length=TOKENS)

@@ -10,6 +10,7 @@ from versat2i.models.diffusion.masked import Masked
 from versat2i.models.diffusion.packed import Packed, pack, unpack
 from versat2i.models.diffusion.qwen_image import film
 
+TOKENS = 512  # the pipeline's own length
 DISTILLED_SHIFT = 1.15  # mu of Turbo, whatever the size
 
 
@@ -27,6 +28,11 @@ class Krea2(Masked, Packed):
     texts_at_once = 16
     default_size = 1024
     mask_name = "prompt_embeds_mask"
+    in_one_call = False
+
+    def text_shape(self) -> tuple[tuple[int, ...], None]:
+        config = self.denoiser.config
+        return (TOKENS, config.num_text_layers, config.text_hidden_dim), None
 
     def _embed(self, texts: list[str]) -> Embeddings:
         hidden, mask = self.pipe.encode_prompt(texts, device=self.device)

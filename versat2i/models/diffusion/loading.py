@@ -59,7 +59,7 @@ def _own_identity(model: Model) -> dict[str, str]:
     return {"base_model": str(model.repo), "revision": str(model.revision)} | chosen
 
 
-def _check_libraries(config: dict[str, Any], where: str) -> None:
+def check_libraries(config: dict[str, Any], where: str) -> None:
     """Refuse parts of other libraries: a module that a model names would be imported, and that runs its code."""
     for part, value in config.items():
         named = isinstance(value, list | tuple) and value and not isinstance(value[0], int)  # numbers: a setting
@@ -85,7 +85,12 @@ def _check_schedule(pipe: DiffusionPipeline, family: type[Backbone], where: str)
         raise UnsupportedModel(f"{where}: {error}") from None
 
 
-def _family(name: str, where: str) -> type[Backbone]:
+def family_of(name: str, where: str) -> type[Backbone]:
+    """The family of a pipeline's class.
+
+    Raises:
+        UnsupportedModel: there is none.
+    """
     for family in FAMILIES:
         if family.pipeline_class == name:
             return family
@@ -127,7 +132,7 @@ def fetch(model: Model, checker: bool) -> None:
     """
     repo, revision = model.place
     with explained(model), hub.progress():
-        family = _family(DiffusionPipeline.load_config(repo, revision=revision)["_class_name"], repo)
+        family = family_of(DiffusionPipeline.load_config(repo, revision=revision)["_class_name"], repo)
         if model.file is not None:
             single_file.fetch(model)
             return
@@ -186,8 +191,8 @@ def load(model: Model, machine: Compute = CPU) -> Backbone:
     source, revision = model.place
     with explained(model):
         config = DiffusionPipeline.load_config(source, revision=revision)
-        family = _family(str(config.get("_class_name")), source)
-        _check_libraries(config, source)
+        family = family_of(str(config.get("_class_name")), source)
+        check_libraries(config, source)
         pipe = pipeline(model, family)
         _check_tokenizers(pipe)
         forms.check_task(pipe, model.name)

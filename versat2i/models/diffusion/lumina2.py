@@ -7,6 +7,8 @@ from versat2i.models.diffusion import names
 from versat2i.models.diffusion.embeddings import Embeddings
 from versat2i.models.diffusion.masked import Masked, empty_apart
 
+TOKENS = 256  # the pipeline's own length
+
 
 def text_and_image(mask: Tensor, tokens: int) -> Tensor:
     """The input is each text without its padding, then at once the image, then padding."""
@@ -28,8 +30,12 @@ class Lumina2(Masked):
         blocks=("layers.", "noise_refiner.", "context_refiner."),
         reads=((r"^context_refiner\.", names.text_alone), (r"^layers\.", text_and_image)),
     )
+    in_one_call = False
     texts_at_once = 16
     patch = 2
+
+    def text_shape(self) -> tuple[tuple[int, ...], None]:
+        return (TOKENS, self.denoiser.config.cap_feat_dim), None
 
     def _embed(self, texts: list[str]) -> Embeddings:
         return empty_apart(texts, self.pipe.encode_prompt(list(texts), device=self.device))

@@ -31,7 +31,11 @@ class QwenImage(Masked, Packed):
         reads=((r"\.attn\.(add_[qkv]_proj|to_add_out)$|\.txt_mlp\.", names.text_alone),),
     )
     mask_name = "prompt_embeds_mask"
+    in_one_call = False
     texts_at_once = 8  # its encoder predicts words too: 150,000 numbers a token
+
+    def text_shape(self) -> tuple[tuple[int, ...], None]:
+        return (TOKENS, self.denoiser.config.joint_attention_dim), None
 
     def _embed(self, texts: list[str]) -> Embeddings:
         hidden, mask = self.pipe.encode_prompt([text or EMPTY for text in texts], max_sequence_length=TOKENS)

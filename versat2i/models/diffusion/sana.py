@@ -9,6 +9,8 @@ from versat2i.models.diffusion import names
 from versat2i.models.diffusion.embeddings import Embeddings
 from versat2i.models.diffusion.masked import Masked, empty_apart
 
+TOKENS = 300  # the pipeline's own length
+
 
 class Sana(Masked):
     """Gemma 2 with an instruction before each prompt but the empty one; linear attention; 32 x 32 pixels a latent."""
@@ -23,6 +25,9 @@ class Sana(Masked):
         reads=((r"\.attn2\.to_[kv]$", names.text_alone),),
     )
     texts_at_once = 16
+
+    def text_shape(self) -> tuple[tuple[int, ...], None]:
+        return (TOKENS, self.denoiser.config.caption_channels), None
 
     def _embed(self, texts: list[str]) -> Embeddings:
         """The pipeline's own embeddings: of the empty text, those of its negative prompt."""

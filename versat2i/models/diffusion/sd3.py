@@ -22,6 +22,11 @@ class StableDiffusion3(Backbone):
     denoiser_class = "SD3Transformer2DModel"
     layers = names.Layers(reads=names.STABLE.reads)
 
+    def text_shape(self) -> tuple[tuple[int, ...], int]:
+        config = self.denoiser.config
+        tokens = self.pipe.text_encoder.config.max_position_embeddings + T5_TOKENS
+        return (tokens, config.joint_attention_dim), config.pooled_projection_dim
+
     def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         hidden, _, pooled, _ = self.pipe.encode_prompt(
             texts, None, None, device=self.device, do_classifier_free_guidance=False, max_sequence_length=T5_TOKENS

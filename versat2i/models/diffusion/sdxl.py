@@ -27,6 +27,10 @@ class StableDiffusionXL(Backbone):
         if pipe.vae.dtype == torch.float16 and pipe.vae.config.force_upcast:
             pipe.vae.to(torch.float32)
 
+    def text_shape(self) -> tuple[tuple[int, ...], int]:
+        tokens = self.pipe.text_encoder_2.config.max_position_embeddings
+        return (tokens, self.denoiser.config.cross_attention_dim), self.pipe.text_encoder_2.config.projection_dim
+
     def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         hidden, _, pooled, _ = self.pipe.encode_prompt(texts, device=self.device, do_classifier_free_guidance=False)
         if self.pipe.config.force_zeros_for_empty_prompt:  # what the pipeline is guided away from

@@ -22,6 +22,9 @@ class StableDiffusion(Backbone):
     def family(self) -> str | None:
         return TEXT_ENCODERS.get(self.denoiser.config.cross_attention_dim)
 
+    def text_shape(self) -> tuple[tuple[int, ...], None]:
+        return (self.pipe.text_encoder.config.max_position_embeddings, self.denoiser.config.cross_attention_dim), None
+
     def _encode(self, texts: list[str]) -> tuple[Tensor, None]:
         hidden, _ = self.pipe.encode_prompt(texts, self.device, 1, do_classifier_free_guidance=False)
         return hidden, None

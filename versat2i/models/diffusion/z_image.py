@@ -10,6 +10,7 @@ from versat2i.models.diffusion import names
 from versat2i.models.diffusion.base import Backbone
 from versat2i.models.diffusion.embeddings import Embeddings
 
+TOKENS = 512  # the pipeline's own length
 MULTIPLE = 32  # of tokens, to which the denoiser fills up each text
 
 
@@ -35,6 +36,9 @@ class ZImage(Backbone):
     texts_at_once = 16
     patch = 2
     shifted_by_size = True
+
+    def text_shape(self) -> tuple[tuple[int, ...], None]:
+        return (TOKENS, self.denoiser.config.cap_feat_dim), None
 
     def _embed(self, texts: list[str]) -> Embeddings:
         found, _ = self.pipe.encode_prompt(list(texts), self.device, do_classifier_free_guidance=False)
