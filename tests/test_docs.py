@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import json
 import re
 import shlex
@@ -12,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import click
+import diffusers
 import drawn
 import pytest
 import tiny
@@ -23,6 +25,7 @@ from PIL import Image
 from versat2i.adapters import lora, mixture, mixture_files
 from versat2i.cli import main
 from versat2i.models import diffusion
+from versat2i.models.diffusion import published
 from versat2i.settings import compute, params
 from versat2i.train import losses
 from versat2i.work import fingerprint
@@ -184,6 +187,7 @@ def finished(tmp_path_factory, model_folder):
     settings["evaluate"] |= {"steps": 1, "batch_size": 4}
     for name in ("dvc.yaml", "environment.json", "compute.yaml"):
         shutil.copy(ROOT / name, root)
+    shutil.copytree(ROOT / "presets", root / "presets")
     (root / "params.yaml").write_text(drawn.yaml_text(settings))
     numbers = {"mean": 0.6, "gain": 0.1, "low": 0.0, "high": 0.2, "win_rate": 0.6, "abstained": 0}
     results = json.dumps({"base": {"tifa": {"mean": 0.5, "abstained": 0}}, "mixture": {"tifa": numbers}, "summary": {}})
@@ -259,6 +263,27 @@ def test_a_snippet_of_yaml_is_what_params_take(text):
             continue
         nested = {"prompts": part} if set(part) <= {"train", "dev", "eval"} else part
         params.parse(drawn.yaml_text(merged(whole, nested)))
+
+
+def test_the_table_of_models_says_what_the_code_does():
+    """Each class once; how it is guided, at which scale, in how many steps, and whether ComfyUI has names for it."""
+    page = (ROOT / "docs/models.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "Pipeline` |" in line
+    ]
+    known = {family.pipeline_class: family for family in diffusion.FAMILIES}
+    assert [row[0].strip("`") for row in rows] == list(known)
+    for name, _, guidance, size_and_steps, _, _, comfyui in rows:
+        family = known[name.strip("`")]
+        assert ("second pass" in guidance) == (family.passes == 2), name
+        assert ("the pipeline's + 1" in guidance) == (family.scale(1.0).get("guidance_scale") == 0), name
+        asked = inspect.signature(getattr(diffusers, family.pipeline_class).__call__).parameters
+        scale = asked["true_cfg_scale" if "true_cfg_scale" in guidance else "guidance_scale"].default
+        if name not in ("`StableDiffusion3Pipeline`",):  # its pipeline is of SD 3, the table of SD 3.5's cards
+            assert f"{scale:g}" in guidance and f"{asked['num_inference_steps'].default}" in size_and_steps, name
+        # of Stable Diffusion 1.x to XL the names are kohya's, and the family is known by the model
+        called = family.family if isinstance(family.family, str) else "sdxl"
+        assert ("none" in comfyui) != (published.known(called) or family.denoiser_name == "unet"), name
 
 
 @pytest.mark.parametrize("text", snippets("toml"))

@@ -8,7 +8,7 @@ import tiny_flows
 import torch
 from diffusers.utils import convert_state_dict_to_kohya
 
-from versat2i.adapters import foreign, lora, mixture
+from versat2i.adapters import foreign, loading, lora, lora_formats, mixture
 from versat2i.formats import tensors
 from versat2i.models import diffusion
 from versat2i.settings.params import Model
@@ -83,6 +83,40 @@ def test_a_lora_of_a_transformer_is_the_same_expert(write, family, tmp_path):
     loaded = diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
     adapter = made(loaded)
     same(foreign.read(write(adapter, tmp_path / "lora"), "ink", loaded), adapter)
+
+
+def by_sgm(adapter, folder):
+    """As kohya's scripts name the layers of SDXL, after its first checkpoint; of a UNet with one block a level."""
+    blocks = {
+        "down_blocks.1.attentions.0": "input_blocks.3.1",
+        "mid_block.attentions.0": "middle_block.1",
+        "up_blocks.0.attentions.0": "output_blocks.0.1",
+        "up_blocks.0.attentions.1": "output_blocks.1.1",
+    }
+    state = {}
+    for module in adapter.down:
+        block = next(start for start in blocks if module.startswith(f"{start}."))
+        name = "lora_unet_" + module.replace(block, blocks[block], 1).replace(".", "_")
+        state[f"{name}.lora_down.weight"], state[f"{name}.lora_up.weight"] = adapter.down[module], adapter.up[module]
+        state[f"{name}.alpha"] = torch.tensor(adapter.alpha)
+    tensors.write(state, folder / "style.safetensors")
+    return folder / "style.safetensors"
+
+
+def test_names_that_diffusers_alone_knows_are_read_by_it(tmp_path):
+    folder = tiny_flows.folder("sdxl", tmp_path / "sdxl")
+    loaded = diffusion.load(Model(path=str(folder), dtype="float32", threads=1))
+    adapter = made(loaded)
+    path = by_sgm(adapter, tmp_path)
+    with pytest.raises(lora_formats.UnknownLayer):
+        lora_formats.read(path, "ink", loaded)
+    found = foreign.read(path, "ink", loaded)
+    same(found, adapter)
+    assert found.metadata == loaded.origin | {"adapter": "ink"}
+    assert not any("lora" in name for name, _ in loaded.denoiser.named_modules())
+    loading.put_foreign(loaded, path)  # `versat2i.load` reads it the same way
+    state = lora.extract(loaded.denoiser, "style", 2.0, {})
+    same(state, adapter)
 
 
 def test_layers_of_several_ranks_become_one(style, loaded, tmp_path):

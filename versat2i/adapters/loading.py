@@ -9,7 +9,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from versat2i.adapters import lora, lora_formats, mixture_files
+from versat2i.adapters import foreign, lora, mixture_files
 from versat2i.adapters.mixture import Mixture
 from versat2i.formats import recipe
 from versat2i.models import diffusion
@@ -92,9 +92,9 @@ def put_foreign(model: Backbone, path: Path) -> None:
         path: a safetensors file, or a folder that holds one.
 
     Raises:
-        ValueError: it is no plain LoRA of this model's denoiser; see `lora_formats.read`.
+        ValueError: it is no plain LoRA of this model's denoiser; see `foreign.read`.
     """
-    adapter = lora_formats.read(path, path.stem, model)
+    adapter = foreign.read(path.parent if path.name == foreign.PEFT else path, path.stem, model)
     model.pipe.load_lora_weights(lora.file_state(adapter), adapter_name=_name(path))  # alpha is the rank
 
 

@@ -34,6 +34,10 @@ OTHERS = {  # marks of what is no plain LoRA of a denoiser
 }
 
 
+class UnknownLayer(ValueError):
+    """A layer of the file is none of the base model's by any name that is known here."""
+
+
 @dataclass(frozen=True)
 class _Target:
     """A layer of the denoiser, and which rows of a layer of the file are its own; all where `height` is None."""
@@ -55,9 +59,10 @@ def read(path: Path, name: str, model: Backbone) -> Adapter:
         model: the base model whose layers it adapts.
 
     Raises:
+        UnknownLayer: the base model has no such layer.
         ValueError: the file is missing or damaged, is no plain LoRA of a denoiser, or does not fit the base model.
     """
-    path = _file(path)
+    path = file(path)
     state, metadata = tensors.read(path)
     _check_kind(state, path)
     layers = _layers(state, path)
@@ -68,16 +73,16 @@ def read(path: Path, name: str, model: Backbone) -> Adapter:
     for layer, (a, b) in scaled.items():
         found = targets.get(_key(layer))
         if found is None:
-            raise ValueError(
+            raise UnknownLayer(
                 f"{path}: layer '{layer}' is not in this {type(model.denoiser).__name__}; use the base model that the "
                 f"LoRA was trained on{hint(_bare(layer), _known(model))}"
             )
         for target in found:
-            part = b if target.height is None else b[target.start : target.start + target.height]
-            if target.height is not None and not part.any():
+            rows = b if target.height is None else b[target.start : target.start + target.height]
+            if target.height is not None and not rows.any():
                 continue  # the file adapts other layers of the stack
-            columns = part.flatten(1).any(0) if target.height is not None else torch.ones(len(a), dtype=torch.bool)
-            down[target.module], up[target.module] = a[columns], part[:, columns]
+            columns = rows.flatten(1).any(0) if target.height is not None else torch.ones(len(a), dtype=torch.bool)
+            down[target.module], up[target.module] = a[columns], rows[:, columns]
         _check_shape(layer, found, a, b, model.denoiser, path)
     most = max(len(a) for a in down.values())
     up = {module: len(down[module]) / most * b for module, b in up.items()}  # `uniform` multiplies by most / rank
@@ -85,8 +90,12 @@ def read(path: Path, name: str, model: Backbone) -> Adapter:
     return Adapter(name, down, up, float(most), {"adapter": name} | model.origin)
 
 
-def _file(path: Path) -> Path:
-    """The file itself, or the one of a folder."""
+def file(path: Path) -> Path:
+    """The file itself, or the one of a folder.
+
+    Raises:
+        ValueError: the folder holds no LoRA, or several.
+    """
     if not path.is_dir():
         return path
     named = [path / name for name in WEIGHTS if (path / name).is_file()]
@@ -100,20 +109,27 @@ def _check_kind(state: dict[str, Tensor], path: Path) -> None:
     for mark, kind in OTHERS.items():
         if key := next((key for key in sorted(state) if mark in key), None):
             raise ValueError(
-                f"{path}: is {kind} ({key}); only plain LoRAs of the denoiser can be loaded and mixed. Train it as one"
+                f"{path}: holds {key}, no plain LoRA's: it is {kind}. Only plain LoRAs of the denoiser can be loaded "
+                "and mixed: train it as one"
             )
+
+
+def part(key: str) -> str | None:
+    """What a tensor of a file is: `down`, `up` or `alpha`; None for anything else."""
+    return next((which for end, which in ENDS.items() if key.endswith(end)), None)
 
 
 def _layers(state: dict[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
     """The matrices, and alpha, by the layer's name in the file."""
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in sorted(state.items()):
-        end = next((end for end in ENDS if key.endswith(end)), None)
-        if end is None:
+        end = next((end for end in ENDS if key.endswith(end)), "")
+        which = part(key)
+        if which is None:
             raise ValueError(f"{path}: holds {key}, which is no part of a LoRA in a format that is known here")
-        found.setdefault(key.removesuffix(end), {})[ENDS[end]] = tensor.float()
+        found.setdefault(key.removesuffix(end), {})[which] = tensor.float()
     if not found:
-        raise ValueError(f"{path}: holds no tensor, expected a LoRA")
+        raise ValueError(f"{path}: holds no LoRA: expected are pairs of lora_A and lora_B")
     for layer, parts in found.items():
         if not {"down", "up"} <= parts.keys():
             raise ValueError(
@@ -128,15 +144,21 @@ def _layers(state: dict[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]
 def _config(metadata: dict[str, str], path: Path) -> dict[str, Any]:
     """PEFT's settings, from diffusers' metadata or the file beside; empty where there are none."""
     beside = path.with_name(CONFIG)
-    text = metadata.get("lora_adapter_metadata") or (beside.read_text() if beside.is_file() else "{}")
+    text, place = metadata.get("lora_adapter_metadata"), path
+    if text is None and beside.is_file():
+        text, place = beside.read_text(encoding="utf-8"), beside
+    if text is None:
+        return {}
     try:
         config = {
             key.removeprefix("transformer.").removeprefix("unet."): value for key, value in json.loads(text).items()
         }
-        if "lora_alpha" in config:
+        if place == beside or "lora_alpha" in config:
             config["lora_alpha"] = float(config["lora_alpha"])
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path}: PEFT's config of it cannot be read ({error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{place}: no settings of a LoRA that peft wrote ({' '.join(str(error).split())})") from None
+    if (kind := config.get("peft_type", "LORA")) != "LORA":
+        raise ValueError(f"{place}: peft_type is {kind}, expected is LORA: only plain LoRAs can be loaded and mixed")
     peft_config.check_plain(config, path)
     return config
 

@@ -367,6 +367,17 @@ def test_a_mixture_draws_the_same_in_the_pipeline_and_in_ours(settings, tmp_path
     np.testing.assert_array_equal(image(pipe), expected)
 
 
+def test_a_mixture_collapsed_and_exported_draws_the_same_in_plain_diffusers(settings, folder, tmp_path):
+    """Exact for gates of a layer: they weigh the experts alike whatever the input."""
+    model, made = mixed(settings, "layer")
+    mixture_files.save(made, tmp_path / "mixture", model.identity)
+    files = export.export(tmp_path / "mixture", tmp_path / "out")
+    pipe = plain(folder)
+    pipe.load_lora_weights(str(files[0].parent), weight_name=files[0].name)
+    difference = np.abs(image(pipe).astype(int) - ours(model).astype(int))
+    assert difference.max() <= 1
+
+
 def reads_both(module):
     """Whether a layer reads text and image in one sequence: single-stream blocks, and all of Krea 2's."""
     own = r"transformer_blocks\.\d+\.attn\.to_([qkv]|gate|out\.0)$"  # elsewhere they read the image alone
