@@ -89,10 +89,46 @@ def test_on_a_box_with_several_gpus_processes_start_one_worker_on_each(monkeypat
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     machine = compute.Compute(engine="processes")
-    assert machine.devices() == expected
+    assert machine.gpus() == expected
     assert [machine.processes(stage) for stage in ("generate", "score", "evaluate")] == [max(1, len(expected))] * 3
     assert compute.Compute(engine="inline").processes("generate") == 1
-    assert compute.Compute(engine="processes", device="cuda:1").devices() == []
+    assert compute.Compute(engine="processes", device="cuda:1").gpus() == []
+
+
+def cuda(monkeypatch, amount, visible=None):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: amount > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: amount)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+
+def test_each_rank_of_a_training_has_a_gpu_of_its_own(tmp_path, monkeypatch):
+    cuda(monkeypatch, 3, "4,GPU-ab,6")
+    (tmp_path / "compute.yaml").write_text("{engine: inline, devices: 2, micro_batch: 1}")
+    machine = compute.load(tmp_path / "compute.yaml")
+    assert machine.of_ranks() == ["4", "GPU-ab"] and machine.micro_batch == 1
+    assert compute.Compute(device="cpu", devices=2).of_ranks() == []
+
+
+@pytest.mark.parametrize(
+    "content, amount, told",
+    [
+        ("{devices: 4}", 2, "devices is 4, but torch sees 2 here. Set devices to so many, or device: cpu"),
+        ("{devices: 2, device: 'cuda:1'}", 2, "devices is 2, but device is cuda:1: a training is shared out over GPUs"),
+        ("{devices: 2, engine: ray}", 0, "devices is 2, but engine: ray trains each expert on one device"),
+        ("{devices: 0}", 0, "devices is 0"),
+        ("{micro_batch: 0}", 0, "micro_batch is 0"),
+    ],
+)
+def test_devices_that_cannot_train_together_are_refused_in_one_line(tmp_path, monkeypatch, content, amount, told):
+    cuda(monkeypatch, amount)
+    (tmp_path / "compute.yaml").write_text(content)
+    with pytest.raises(ValueError, match=r"compute.yaml: ") as error:
+        compute.load(tmp_path / "compute.yaml")
+    assert told in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("ray, named", [("{address: here}", "address"), ("{gpus: -1}", "gpus"), ("{cpu: 1}", "cpu")])

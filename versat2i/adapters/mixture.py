@@ -66,11 +66,10 @@ class Mixture:
         for name, value in own.items():
             value.copy_(state[name])
 
-    def balance_loss(self) -> Tensor:
-        """``-log prod_i q_i``, q_i the mean of g_i over layers and batch of the last forward pass.
+    def shares(self) -> Tensor:
+        """q, each expert's mean gate over layers and batch of the last forward pass, with gradient, ``[experts]``.
 
-        Only passes in training mode and with gradient count; reading it forgets them. It is least where
-        every q_i is 1/N: N log N (MoLE, Wu et al. 2024).
+        Only passes in training mode and with gradient count; reading it forgets them.
         """
         means = [layer.last for layer in self.layers.values() if layer.last is not None]
         if not means:
@@ -79,7 +78,11 @@ class Mixture:
             )
         for layer in self.layers.values():
             layer.last = None
-        return -torch.stack(means).mean(dim=0).log().sum()
+        return torch.stack(means).mean(dim=0)
+
+    def balance_loss(self) -> Tensor:
+        """`balance` of the last forward pass, see `shares`."""
+        return balance(self.shares())
 
     def mean_gates(self) -> dict[str, Tensor]:
         """Mean gate of each layer over all images since `reset`, ``[experts]``; needs none for ``layer``.
@@ -160,6 +163,15 @@ class Mixture:
         if self.condition is not None:
             self.condition.forget()
         delattr(self.denoiser, MASKING)
+
+
+def balance(shares: Tensor) -> Tensor:
+    """``-log prod_i q_i``, least where every q_i is 1/N: N log N (MoLE, Wu et al. 2024).
+
+    Args:
+        shares: q, see `Mixture.shares`.
+    """
+    return -shares.log().sum()
 
 
 def _shape(state: dict[str, Tensor], name: str) -> list[int] | str:

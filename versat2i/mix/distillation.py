@@ -71,14 +71,14 @@ def distil(
     calls = count_calls(model, data.prompts[:1], data.empty, drawing)
 
     def loss(batch: Examples, generator: torch.Generator) -> Tensor:
-        seeds = torch.randint(2**62, (len(batch),), generator=generator).tolist()
+        seeds = batch.rows.of(torch.randint(2**62, (batch.rows.whole,), generator=generator)).tolist()
         share = np.random.default_rng(int(torch.randint(2**62, (), generator=generator))).beta(*rule.states)
         call = state(model, batch.prompts, batch.empty, seeds, drawing, min(int(share * calls), calls - 1))
         target = summed(model, call, weights, name)
         return F.mse_loss(predicted(model, call), target)
 
     with tracking.watching(name, machine, partial(preview.samples, model, data)) as watch:
-        curve = loop.train(parameters, loss, data, rule, seed, checkpoint, name, watch)
+        curve = loop.train(parameters, loss, data, rule, seed, checkpoint, name, watch, machine.micro_batch)
     adapter = lora.extract(model.denoiser, name, _alpha(experts, rule), {**model.origin, "adapter": name})
     return adapter, curve
 

@@ -15,10 +15,46 @@ from versat2i.seeds import stable_seed
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model
 from versat2i.settings.training import Gates
-from versat2i.train import examples, loop, losses, preview
+from versat2i.train import examples, group, loop, losses, preview
 from versat2i.train.checkpoint import Checkpoint
 from versat2i.train.examples import Examples
 from versat2i.work import watch as tracking
+
+
+class Balanced:
+    """``L_diffusion + alpha L_balance`` of some rows of a batch, L_balance being that of the whole batch.
+
+    ``L_balance = -log prod_i q_i`` is no sum over rows: rows whose own mean is ``q_r`` add to its gradient that of
+    ``L_balance(q_r + c)``, ``c = q - q_r`` held constant.
+
+    Args:
+        fit: L_diffusion.
+        mixed: the mixture whose gates are trained.
+        alpha: weight of the balance.
+    """
+
+    def __init__(self, fit: loop.Loss, mixed: mixture.Mixture, alpha: float) -> None:
+        self.fit, self.mixed, self.alpha = fit, mixed, alpha
+        self.surveyed: Tensor | None = None  # q of a batch that is computed in parts
+
+    def survey(self, parts: list[Examples], generator: torch.Generator) -> None:
+        """Find the batch's q by a pass without gradient over this rank's parts of it."""
+        self.mixed.reset()
+        for part in parts:
+            self.fit(part, generator.clone_state())
+        means = [mean for layer in self.mixed.layers.values() if (mean := layer.mean_gate()) is not None]
+        self.surveyed = self._whole(torch.stack(means).mean(dim=0), sum(map(len, parts)) / parts[0].rows.whole)
+
+    def _whole(self, shares: Tensor, share: float) -> Tensor:
+        """The batch's q, from that of this rank's share of its rows."""
+        whole = share * shares.detach()
+        group.here().add([whole])
+        return whole
+
+    def __call__(self, batch: Examples, generator: torch.Generator) -> Tensor:
+        value, shares = self.fit(batch, generator), self.mixed.shares()
+        whole = self._whole(shares, len(batch) / batch.rows.whole) if self.surveyed is None else self.surveyed
+        return value + self.alpha * mixture.balance(shares + (whole - shares).detach())
 
 
 def train_mixture(
@@ -43,14 +79,12 @@ def train_mixture(
     data = examples.of(model, selected, rule.objective)
     mixed = mixture.attach(model.denoiser, adapters, rule.scope, rule.scale, training=True)
 
-    fit = losses.objective(model, rule, mixed.silenced)
-
-    def loss(batch: Examples, generator: torch.Generator) -> Tensor:
-        return fit(batch, generator) + rule.balance * mixed.balance_loss()
-
+    loss = Balanced(losses.objective(model, rule, mixed.silenced), mixed, rule.balance)
     parameters, own_seed = mixed.parameters(), stable_seed(seed, "mix")
     with tracking.watching(name, machine, partial(preview.samples, model, data)) as watch:
-        curve = loop.train(parameters, loss, data, rule, own_seed, checkpoint, name, watch)
+        curve = loop.train(
+            parameters, loss, data, rule, own_seed, checkpoint, name, watch, machine.micro_batch, loss.survey
+        )
     mixed.reset()
     with torch.no_grad():
         once = rule.model_copy(update={"steps": -(-len(data) // rule.batch_size)})

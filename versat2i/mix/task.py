@@ -8,8 +8,8 @@ from pathlib import Path
 from versat2i.mix import unions
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Params, entry
-from versat2i.settings.training import foreign_loras
-from versat2i.train import kept
+from versat2i.settings.training import Constant, Merge, foreign_loras
+from versat2i.train import group, kept
 from versat2i.work import places
 
 
@@ -43,10 +43,12 @@ class Recipe:
 
 
 def _united(recipe: Recipe, variant: str) -> kept.Trained:
-    settings, adapters, selected = recipe.settings, recipe.adapters, recipe.selected
-    key = unions.fingerprint(variant, settings, adapters, selected)
+    key = unions.fingerprint(variant, recipe.settings, recipe.adapters, recipe.selected)
+    unite = partial(_unite, recipe, variant, key)
+    trained = not isinstance(entry(recipe.settings.mix, variant, "mix"), Merge | Constant)
+    return kept.make("mix", key, group.spread(unite, recipe.machine) if trained else unite)
 
-    def unite(out: Path) -> kept.Result:
-        return unions.unite(variant, settings, adapters, selected, key, out, recipe.machine)
 
-    return kept.make("mix", key, unite)
+def _unite(recipe: Recipe, variant: str, key: str, out: Path) -> kept.Result:
+    adapters, selected = recipe.adapters, recipe.selected
+    return unions.unite(variant, recipe.settings, adapters, selected, key, out, recipe.machine)

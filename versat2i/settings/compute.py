@@ -96,6 +96,8 @@ class Compute(BaseModel):
         jobs: how many stages `make repro` runs at a time, see `stages_at_once`.
         tracker: `tensorboard` notes losses and samples of training in the work store.
         samples_every: steps between two sample grids.
+        devices: a training is done by so many processes, each with its rows of every batch: by one on each GPU.
+        micro_batch: rows of a batch that a device trains on at once, their gradients added up; None: all it has.
         attention: torch's kernel for attention in the denoiser; `auto` leaves the choice to torch.
         compile: torch compiles the denoiser: minutes at the start, faster after.
         vae_slicing: images are decoded one at a time.
@@ -113,6 +115,8 @@ class Compute(BaseModel):
     jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     tracker: Literal["none", "tensorboard"] = "none"
     samples_every: Annotated[int, Field(ge=1)] = 50
+    devices: Annotated[int, Field(ge=1)] = 1
+    micro_batch: Annotated[int, Field(ge=1)] | None = None
     attention: Literal["auto", "math", "flash", "efficient", "cudnn"] = "auto"
     compile: bool = False
     vae_slicing: bool = False
@@ -139,20 +143,21 @@ class Compute(BaseModel):
             return 1
         if self.workers != "auto":
             return self.workers
-        return len(self.devices()) or (self.side_by_side() if stage == "generate" else 1)
+        return len(self.gpus()) or (self.side_by_side() if stage == "generate" else 1)
 
-    def devices(self) -> list[str]:
+    def gpus(self) -> list[str]:
         """The GPUs that processes are shared out over, as CUDA_VISIBLE_DEVICES names them.
 
         Empty where one is named (``cuda:1``), or where there are not several.
         """
         if self.engine != "processes" or self.torch_device() != "cuda":
             return []
-        import torch
+        seen = _gpus()
+        return seen if len(seen) > 1 else []
 
-        amount = torch.cuda.device_count()
-        named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-        return (named or [str(number) for number in range(amount)])[:amount] if amount > 1 else []
+    def of_ranks(self) -> list[str]:
+        """The GPU of each process of a training on several `devices`; empty where they compute on the CPU."""
+        return _gpus()[: self.devices] if self.torch_device() == "cuda" else []
 
     def stages_at_once(self) -> int:
         """Number of stages that `make repro` runs at a time: `jobs`, or as many as `side_by_side`.
@@ -167,6 +172,35 @@ class Compute(BaseModel):
         On a CPU one a core, at most `MOST`: two of one thread do more than one of two.
         """
         return min(os.cpu_count() or 1, MOST) if self.torch_device() == "cpu" else 1
+
+
+def _gpus() -> list[str]:
+    """The GPUs that torch sees, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    amount = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return (named or [str(number) for number in range(amount)])[:amount]
+
+
+def _expect_devices(machine: Compute) -> None:
+    """Raise a ValueError if no training can be done on so many devices here."""
+    if machine.devices == 1:
+        return
+    told = f"devices is {machine.devices}"
+    if machine.engine == "ray":
+        raise ValueError(
+            f"{told}, but engine: ray trains each expert on one device, several of them side by side. Set devices: 1, "
+            "or engine: processes on a machine with several GPUs"
+        )
+    device = machine.torch_device()
+    if device not in ("cpu", "cuda"):
+        raise ValueError(
+            f"{told}, but device is {device}: a training is shared out over GPUs of CUDA or processes of the CPU. "
+            "Set device to auto, cuda or cpu, or devices to 1"
+        )
+    if device == "cuda" and len(_gpus()) < machine.devices:
+        raise ValueError(f"{told}, but torch sees {len(_gpus())} here. Set devices to so many, or device: cpu")
 
 
 NOWHERE: Mapping[str, Server] = {}  # no model is served
@@ -188,6 +222,7 @@ def load(path: Path = Path("compute.yaml")) -> Compute:
         machine = Compute.model_validate(content)
         if machine.engine != "ray":  # whose nodes have the devices
             _expect(machine.device)
+        _expect_devices(machine)
         return machine
     except ValidationError as error:
         raise ValueError(f"{path}: {complaints.line(error.errors()[0], Compute)}") from None

@@ -105,15 +105,16 @@ def _device() -> Finding:
     else:
         without = "" if running.multiplies_in("bfloat16", device) else " without bfloat16"
         name = f"{os.cpu_count()} CPU cores{without}"
-    return Finding(
-        "compute", f"{device} ({name}), engine {machine.engine}, {machine.workers} workers, {machine.jobs} jobs"
-    )
+    rows = "" if machine.micro_batch is None else f" {machine.micro_batch} rows at a time"
+    training = f", training on {machine.devices}{rows}" if rows or machine.devices > 1 else ""
+    told = f"{device} ({name}), engine {machine.engine}, {machine.workers} workers, {machine.jobs} jobs{training}"
+    return Finding("compute", told)
 
 
 def _cluster() -> Finding:
     machine = compute.load()
     if machine.engine != "ray":
-        seen = machine.devices()
+        seen = machine.gpus()
         several = f"; a stage's shards go to {len(seen)} GPUs" if seen else ""
         return Finding("cluster", f"none: engine {machine.engine}{several}")
     with cluster.connected(machine.ray) as address:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from versat2i.adapters import lora, mixture
+from versat2i.mix.gates import Balanced
 from versat2i.models.diffusion import Backbone, Embeddings
 from versat2i.settings.params import Sampling
 from versat2i.settings.training import Gates, Training, TrainLora
@@ -62,14 +63,22 @@ def drawing(model: Backbone, prompts: Embeddings, empty: Embeddings, sampling: S
     )
 
 
-def _training(model: Backbone, parameters: list[nn.Parameter], loss: Step, learning_rate: float) -> Step:
-    """One step as `loop.train` makes it."""
-    optimizer = loop.make_optimizer(parameters, learning_rate)
+def _training(
+    model: Backbone,
+    parameters: list[nn.Parameter],
+    loss: loop.Loss,
+    batch: Examples,
+    learning_rate: float,
+    survey: loop.Survey | None = None,
+) -> Step:
+    """One step as `loop.train` makes it on one device, in micro-batches where compute.yaml says so."""
+    optimizer, micro = loop.make_optimizer(parameters, learning_rate), model.machine.micro_batch
 
     def step() -> float:
-        value = loss()
-        loop.descend(value, parameters, optimizer)
-        return value.item()
+        generator = torch.Generator().manual_seed(0)
+        value = loop.gradient(loss, batch, generator, parameters, micro=micro, survey=survey)
+        loop.update(parameters, optimizer)
+        return value
 
     return step
 
@@ -82,15 +91,16 @@ def latents(model: Backbone, rule: Training, size: int | None = None) -> torch.T
 
 
 def _examples(model: Backbone, prompts: Embeddings, rule: Training, size: int | None) -> Examples:
-    return Examples(latents(model, rule, size), prompts, prompts[:1], torch.ones(rule.batch_size))
+    """The rows of a batch that one of compute.yaml's `devices` has."""
+    rows = slice(-(-rule.batch_size // model.machine.devices))
+    return Examples(latents(model, rule, size)[rows], prompts[rows], prompts[:1], torch.ones(rule.batch_size)[rows])
 
 
 def lora_step(model: Backbone, prompts: Embeddings, rule: TrainLora, size: int | None = None) -> Step:
     """One training step of a new LoRA, which stays in the model: an expert's."""
     parameters = lora.attach(model.denoiser, "measured", rule.rank, rule.alpha, rule.targets, 0)
     fit = losses.objective(model, rule, lambda: lora.detached(model.denoiser))
-    batch = _examples(model, prompts, rule, size)
-    return _training(model, parameters, lambda: fit(batch, torch.Generator().manual_seed(0)), rule.learning_rate)
+    return _training(model, parameters, fit, _examples(model, prompts, rule, size), rule.learning_rate)
 
 
 def untrained(model: Backbone, rules: dict[str, TrainLora]) -> list[lora.Adapter]:
@@ -112,10 +122,6 @@ def mix_step(
     model: Backbone, prompts: Embeddings, found: mixture.Mixture, rule: Gates, size: int | None = None
 ) -> Step:
     """One training step of a mixture's gates."""
-    fit = losses.objective(model, rule, found.silenced)
+    loss = Balanced(losses.objective(model, rule, found.silenced), found, rule.balance)
     batch = _examples(model, prompts, rule, size)
-
-    def loss() -> torch.Tensor:
-        return fit(batch, torch.Generator().manual_seed(0)) + rule.balance * found.balance_loss()
-
-    return _training(model, found.parameters(), loss, rule.learning_rate)
+    return _training(model, found.parameters(), loss, batch, rule.learning_rate, loss.survey)

@@ -17,6 +17,19 @@ from versat2i.settings.training import Descent
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Which rows of a batch examples are: `first` to before `last`, of `whole`."""
+
+    first: int
+    last: int
+    whole: int
+
+    def of(self, drawn: Tensor) -> Tensor:
+        """These rows of what was drawn for the whole batch: the same whoever computes them, and with which others."""
+        return drawn[self.first : self.last]
+
+
+@dataclass(frozen=True)
 class Examples:
     """Training examples.
 
@@ -26,15 +39,28 @@ class Examples:
         prompts: their prompt embeddings.
         empty: those of the empty prompt, one row.
         weights: how much each counts, ``[amount]``, 1 on average.
+        part: which rows of a batch they are; None: no part of one.
     """
 
     latents: Tensor
     prompts: Embeddings
     empty: Embeddings
     weights: Tensor
+    part: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.latents)
+
+    @property
+    def rows(self) -> Rows:
+        """Which rows of a batch they are."""
+        return self.part or Rows(0, len(self), len(self))
+
+    def cut(self, first: int, last: int) -> "Examples":
+        """Some rows of this batch."""
+        rows = slice(first, last)
+        part = Rows(first, last, len(self))
+        return Examples(self.latents[rows], self.prompts[rows], self.empty, self.weights[rows], part)
 
 
 def batches(

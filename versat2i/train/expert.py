@@ -55,6 +55,6 @@ def train_lora(
 
     loss = losses.objective(model, lora_settings, partial(lora.detached, model.denoiser))
     with tracking.watching(name, machine, partial(preview.samples, model, data)) as watch:
-        curve = loop.train(parameters, loss, data, lora_settings, seed, checkpoint, name, watch)
+        curve = loop.train(parameters, loss, data, lora_settings, seed, checkpoint, name, watch, machine.micro_batch)
     metadata = {**model.origin, "adapter": name}
     return lora.extract(model.denoiser, name, lora_settings.alpha, metadata), curve

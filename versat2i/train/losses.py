@@ -9,7 +9,7 @@ from torch import Tensor
 
 from versat2i.models.diffusion import Backbone, Embeddings
 from versat2i.settings.training import Training
-from versat2i.train.examples import Examples
+from versat2i.train.examples import Examples, Rows
 
 Range = tuple[float, float]
 WHOLE: Range = (0.0, 1.0)
@@ -22,6 +22,7 @@ def diffusion_loss(
     generator: torch.Generator,
     min_snr: float | None,
     timesteps: Range = WHOLE,
+    rows: Rows | None = None,
 ) -> Tensor:
     """Mean squared error of the denoiser's prediction at random timesteps.
 
@@ -35,8 +36,9 @@ def diffusion_loss(
         generator: on the CPU; draws noise and timesteps.
         min_snr: gamma of min-SNR weighting, or None for plain loss.
         timesteps: the part of the schedule to draw timesteps from, see `_draws`.
+        rows: of which rows of a batch this is the loss; None: of a whole one.
     """
-    noise, times = _draws(model, latents, generator, timesteps)
+    noise, times = _draws(model, latents, generator, timesteps, rows)
     noisy, target = _diffused(model, latents, noise, times)
     prediction = model.predict(noisy, times.to(model.device), prompts).float()
     errors = F.mse_loss(prediction, target, reduction="none").mean(tuple(range(1, target.ndim)))
@@ -45,22 +47,26 @@ def diffusion_loss(
     return errors.mean()
 
 
-def _draws(model: Backbone, latents: Tensor, generator: torch.Generator, timesteps: Range) -> tuple[Tensor, Tensor]:
+def _draws(
+    model: Backbone, latents: Tensor, generator: torch.Generator, timesteps: Range, rows: Rows | None
+) -> tuple[Tensor, Tensor]:
     """Noise and a timestep for each of some latents, on the CPU.
 
     The timesteps are stratified, one from each of ``batch`` equal parts of the range: batches of any seed then cover
-    it alike, and their losses differ by less.
+    it alike, and their losses differ by less. Some rows of a batch get what they would get within all of them.
 
     Args:
         model: whose schedule it is.
         latents: ``[batch, channels, height, width]``.
         generator: on the CPU.
         timesteps: lowest and highest quantile of the timesteps that the model was trained at, 0 clean, 1 noise.
+        rows: of a batch that the latents are; None: a whole one.
     """
-    noise = torch.randn(latents.shape, generator=generator)
-    strata = (torch.arange(len(latents)) + torch.rand(len(latents), generator=generator)) / len(latents)
+    rows = rows or Rows(0, len(latents), len(latents))
+    noise = torch.randn(rows.whole, *latents.shape[1:], generator=generator)
+    strata = (torch.arange(rows.whole) + torch.rand(rows.whole, generator=generator)) / rows.whole
     low, high = timesteps
-    return noise, model.times(low + (high - low) * strata, latents.shape)
+    return rows.of(noise), model.times(low + (high - low) * rows.of(strata), latents.shape)
 
 
 def _diffused(model: Backbone, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,6 +84,7 @@ def contrast_loss(
     without: Callable[[], AbstractContextManager[None]],
     timesteps: Range = WHOLE,
     min_snr: float | None = None,
+    rows: Rows | None = None,
 ) -> Tensor:
     """``mean w |v - v_best|^2 + mean w |2 v_base - v - v_rival|^2`` over the pairs.
 
@@ -97,8 +104,9 @@ def contrast_loss(
         without: a context in which the model is its base.
         timesteps: the part of the schedule to draw timesteps from, see `_draws`.
         min_snr: gamma of min-SNR weighting of both terms, or None for none.
+        rows: of which rows of a batch this is the loss; None: of a whole one.
     """
-    draws = _draws(model, pairs[:, 0], generator, timesteps)
+    draws = _draws(model, pairs[:, 0], generator, timesteps, rows)
     noise, times = (draw.repeat(2, *[1] * (draw.ndim - 1)) for draw in draws)
     noisy, target = _diffused(model, pairs.transpose(0, 1).flatten(0, 1), noise, times)
     both, times = Embeddings.concatenate([prompts, prompts]), times.to(model.device)
@@ -115,7 +123,7 @@ def contrast_loss(
 def objective(
     model: Backbone, settings: Training, without: Callable[[], AbstractContextManager[None]]
 ) -> Callable[[Examples, torch.Generator], Tensor]:
-    """The loss of a batch that params ask for.
+    """The loss of a batch, or of some rows of one, that params ask for.
 
     Args:
         model: with the adapter or gate under training in place.
@@ -126,7 +134,7 @@ def objective(
     def loss(batch: Examples, generator: torch.Generator) -> Tensor:
         latents, prompts, part, gamma = batch.latents, batch.prompts, settings.timesteps, settings.min_snr
         if settings.objective == "contrast":
-            return contrast_loss(model, latents, prompts, batch.weights, generator, without, part, gamma)
-        return diffusion_loss(model, latents, prompts, generator, gamma, part)
+            return contrast_loss(model, latents, prompts, batch.weights, generator, without, part, gamma, batch.rows)
+        return diffusion_loss(model, latents, prompts, generator, gamma, part, batch.rows)
 
     return loss

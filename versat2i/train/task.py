@@ -9,7 +9,7 @@ from versat2i.adapters import lora
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Params, entry
 from versat2i.train import checkpoint as checkpoints
-from versat2i.train import expert, kept, loop
+from versat2i.train import expert, group, kept, loop
 from versat2i.work import places
 
 
@@ -34,16 +34,15 @@ class Recipe:
 
 
 def _trained(recipe: Recipe, aspect: str) -> kept.Trained:
-    settings = recipe.settings
-    rule = entry(settings.train_lora, aspect, "train_lora")
-    checkpoint = _checkpoint(settings, aspect)
+    key = _checkpoint(recipe.settings, aspect).path.stem
+    return kept.make("train_lora", key, group.spread(partial(_train, recipe, aspect), recipe.machine))
 
-    def train(out: Path) -> kept.Result:
-        selected = [places.selected(aspect)]
-        adapter, losses = expert.train_lora(
-            settings.model, selected, rule, settings.seed, aspect, checkpoint, recipe.machine
-        )
-        lora.write(adapter, out)
-        return loop.summary(losses), losses, checkpoint.remove
 
-    return kept.make("train_lora", checkpoint.path.stem, train)
+def _train(recipe: Recipe, aspect: str, out: Path) -> kept.Result:
+    settings, checkpoint = recipe.settings, _checkpoint(recipe.settings, aspect)
+    rule, selected = entry(settings.train_lora, aspect, "train_lora"), [places.selected(aspect)]
+    adapter, losses = expert.train_lora(
+        settings.model, selected, rule, settings.seed, aspect, checkpoint, recipe.machine
+    )
+    lora.write(adapter, out)
+    return loop.summary(losses), losses, checkpoint.remove

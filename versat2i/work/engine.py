@@ -33,4 +33,4 @@ def run(
     if machine.engine == "ray":
         yield from cluster.run(make, tasks, machine, stage, reads)
     else:
-        yield from pool.run(make, tasks, machine.processes(stage.partition("@")[0]), machine.devices())
+        yield from pool.run(make, tasks, machine.processes(stage.partition("@")[0]), machine.gpus())

@@ -40,11 +40,11 @@ def _start(make: Callable[[], Callable], devices: Any = None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: whoever gave the work out says when it ends
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 @contextmanager
-def _interrupts_wait() -> Iterator[None]:
+def interrupts_wait() -> Iterator[None]:
     """Ctrl-C waits for the end of the block, and in processes that the block starts until they let it come.
 
     A worker that Ctrl-C ends before `_start` breaks the pool while its tasks are called off, and Python's executor
@@ -57,7 +57,7 @@ def _interrupts_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A worker whose parent was killed would wait for work for ever, and hold its GPU."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -128,7 +128,7 @@ def run(
         seen.put(devices[number % len(devices)])  # type: ignore[union-attr]
     try:
         with ProcessPoolExecutor(workers, context, _start, (make, seen)) as pool:
-            with _interrupts_wait():
+            with interrupts_wait():
                 results = pool.map(_work, tasks)
             yield from results
     except BrokenProcessPool:
