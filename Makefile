@@ -11,7 +11,7 @@ export UV_LINK_MODE ?= hardlink
 # bytecode is worth seconds at the start of every stage
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup dev ray model fetch graph plugins preset bench best-of repro next-round table test test-slow torture check format lock remote push pull
+.PHONY: setup dev ray nf4 model fetch graph plugins preset bench best-of repro next-round table test test-slow torture check format lock remote push pull
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,13 @@ ray: $(VENV)/.ray
 # `engine: ray` of compute.yaml: docs/cluster.md
 $(VENV)/.ray: requirements-ray.lock $(VENV)/.ready
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-ray.lock
+	@touch $@
+
+nf4: $(VENV)/.nf4
+
+# `model.quantize: nf4` of params.yaml: docs/models.md. What it needs itself is there
+$(VENV)/.nf4: requirements-nf4.lock $(VENV)/.ready
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-nf4.lock
 	@touch $@
 
 # trained from nothing where it is not there yet; goes on where it was stopped
@@ -120,6 +127,8 @@ lock: setup
 	$(COMPILE) -o requirements.lock $(UPGRADE)
 	$(COMPILE) --extra dev --constraint requirements.lock -o requirements-dev.lock $(UPGRADE)
 	$(COMPILE) --extra ray --constraint requirements.lock -o requirements-ray.lock $(UPGRADE)
+	echo 'bitsandbytes>=0.48' | $(UV) pip compile - --no-config --no-deps --universal --generate-hashes --no-emit-index-url \
+		--quiet -o requirements-nf4.lock $(UPGRADE)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	python -m versat2i.settings.environment
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from versat2i.adapters.conditions import Condition, pool
 from versat2i.formats.recipe import Scope
-from versat2i.models.diffusion import names
+from versat2i.models.diffusion import names, quantized
 
 
 def mix(x: Tensor, down: Tensor, up: Tensor, gate: Tensor, owner: Tensor) -> Tensor:
@@ -93,9 +93,9 @@ class Mixed(nn.Module):
         self.base = base
         owner = torch.eye(len(ranks)).repeat_interleave(torch.tensor(ranks), dim=1)
         for name, value in {"down": down, "up": up, "owner": owner}.items():
-            self.register_buffer(name, value.to(base.weight), persistent=False)
+            self.register_buffer(name, quantized.like(base, value), persistent=False)
         self.condition = condition  # what the gate looks at, where that is not the layer's input
-        width = base.weight.shape[1] if condition is None else condition.width
+        width = quantized.shape(base)[1] if condition is None else condition.width
         self.gate = Gate(scope, len(ranks), width).to(base.weight.device)
         self.train(base.training)
         self.mask: Tensor | None = None  # of the text, while one is given

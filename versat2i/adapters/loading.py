@@ -13,7 +13,7 @@ from versat2i.adapters import foreign, lora, mixture_files
 from versat2i.adapters.mixture import Mixture
 from versat2i.formats import recipe
 from versat2i.models import diffusion
-from versat2i.models.diffusion import Backbone, lora_files, start
+from versat2i.models.diffusion import Backbone, lora_files, quantized, start
 from versat2i.settings.compute import CPU
 from versat2i.settings.params import Model
 from versat2i.work import fingerprint, places
@@ -57,14 +57,14 @@ class Put:
     """`put` with its folder: a preparation of `painter.Recipe`.
 
     A plain LoRA is merged into the weights, ``W + scale B A``: an image takes three quarters to nine tenths of the
-    time. Weights in bfloat16 stay as they are: its 8 bits would round much of the update away.
+    time. Weights in bfloat16 or in 4 bits stay as they are: rounding would take much of the update away.
     """
 
     folder: Path
 
     def __call__(self, model: Backbone) -> None:
         mixed = put(model, self.folder)
-        if mixed is None and model.denoiser.dtype != torch.bfloat16:
+        if mixed is None and model.denoiser.dtype != torch.bfloat16 and not quantized.is_quantized(model.denoiser):
             model.pipe.fuse_lora()
             model.pipe.unload_lora_weights()
 
@@ -142,6 +142,7 @@ def load(folder: Path, device: str, dtype: str, of: str | None = None) -> Diffus
     else:
         source = {"path": str(local)} if local else {"repo": name, "revision": str(revision)}
         source |= {"variant": base["variant"]} if "variant" in base else {}
+    source |= {"quantize": base[quantized.KEY]} if quantized.KEY in base else {}
     rounds = [str(path) for path in earlier(folder)]
     chosen = Model(**source, dtype=dtype, threads=torch.get_num_threads(), start=rounds)  # type: ignore[arg-type]
     model = diffusion.load(chosen, CPU.model_copy(update={"device": device}))

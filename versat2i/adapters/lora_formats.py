@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from versat2i.adapters.lora import Adapter
 from versat2i.formats import tensors
-from versat2i.models.diffusion import Backbone, peft_config, published
+from versat2i.models.diffusion import Backbone, peft_config, published, quantized
 from versat2i.settings.complaints import hint
 
 CONFIG = "adapter_config.json"  # of PEFT, beside its weights
@@ -209,15 +209,15 @@ def _targets(model: Backbone) -> dict[str, list[_Target]]:
     for layer, parts in stacks.items():
         start = 0
         for _, module in sorted(parts.items()):
-            height = len(model.denoiser.get_submodule(module).weight)
+            height = quantized.shape(model.denoiser.get_submodule(module))[0]
             found.setdefault(_key(layer), []).append(_Target(module, start, height))
             start += height
     return found | {_key(module): [_Target(module)] for module in _known(model)}
 
 
 def _check_shape(layer: str, targets: list[_Target], a: Tensor, b: Tensor, denoiser: nn.Module, path: Path) -> None:
-    weights = [denoiser.get_submodule(target.module).weight for target in targets]
-    rows, columns = sum(len(weight) for weight in weights), list(weights[0].shape[1:])
+    shapes = [quantized.shape(denoiser.get_submodule(target.module)) for target in targets]
+    rows, columns = sum(shape[0] for shape in shapes), list(shapes[0][1:])
     if len(b) != rows or list(a.shape[1:]) != columns:
         raise ValueError(
             f"{path}: layer '{layer}' maps {list(a.shape[1:])} to {len(b)}, in this {type(denoiser).__name__} it maps "

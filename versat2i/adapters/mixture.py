@@ -17,7 +17,7 @@ from versat2i.adapters.gated_layer import Mixed, MixedConv, MixedLinear
 from versat2i.adapters.lora import Adapter
 from versat2i.adapters.merges import concatenate, shapes, stack
 from versat2i.formats.recipe import Scope
-from versat2i.models.diffusion import names
+from versat2i.models.diffusion import names, quantized
 from versat2i.models.diffusion.names import MASKING
 from versat2i.settings.complaints import hint
 
@@ -207,7 +207,7 @@ def attach(
     ranks = [adapter.rank for adapter in adapters]
     condition = conditions.of(denoiser, scope)
     mixed = {
-        module: KINDS[type(base)](base, *stack(adapters, module, layers[module]), ranks, scope, condition)
+        module: kind(base)(base, *stack(adapters, module, layers[module]), ranks, scope, condition)
         for module, base in bases.items()
     }
     reading = names.of(denoiser)
@@ -223,6 +223,11 @@ def attach(
 
 
 KINDS: dict[type[nn.Module], type[Mixed]] = {nn.Linear: MixedLinear, nn.Conv2d: MixedConv}
+
+
+def kind(layer: nn.Module) -> type[Mixed] | None:
+    """What mixes experts into a plain layer, its weight whole or in 4 bits; None for any other layer."""
+    return KINDS.get(nn.Linear if type(layer).__name__ == "Linear4bit" else type(layer))
 
 
 def adapted(denoiser: nn.Module, adapters: list[Adapter]) -> dict[str, nn.Linear | nn.Conv2d]:
@@ -243,15 +248,15 @@ def _base(denoiser: nn.Module, module: str, shape: tuple[int, ...]) -> nn.Linear
         raise ValueError(
             f"the experts adapt layer '{module}', which this {model} lacks. Use the base model they were trained on"
         ) from None
-    if not isinstance(layer, nn.Linear | nn.Conv2d) or type(layer) not in KINDS:
+    if not isinstance(layer, nn.Linear | nn.Conv2d) or kind(layer) is None:
         raise ValueError(
             f"layer '{module}' of this {model} is a {type(layer).__module__}.{type(layer).__name__}, expected is a "
             "plain linear layer or convolution. Detach the mixture or unload the LoRA that is in it first"
         )
-    if layer.weight.shape != shape:
+    if quantized.shape(layer) != tuple(shape):
         raise ValueError(
             f"the experts expect layer '{module}' to be {list(shape)}, in this {model} it is "
-            f"{list(layer.weight.shape)}. Use the base model they were trained on"
+            f"{list(quantized.shape(layer))}. Use the base model they were trained on"
         )
     if isinstance(layer, nn.Conv2d) and (set(layer.stride) != {1} or layer.groups > 1):
         raise ValueError(

@@ -42,6 +42,7 @@ class Model(Section):
     file: str | None = None  # a checkpoint in one file
     config: str | None = None  # of a file: a folder or owner/name@commit, for the tokenizers and configs
     start: Annotated[tuple[str, ...], Field(strict=False)] = ()  # folders of earlier rounds' LoRAs, fused into it
+    quantize: Literal["nf4"] | None = None  # weights of the denoiser's linear layers in 4 bits; needs versat2i[nf4]
 
     @property
     def place(self) -> tuple[str, str | None]:

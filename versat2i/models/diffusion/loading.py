@@ -13,7 +13,7 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from versat2i.models.diffusion import forms, running, single_file, start
+from versat2i.models.diffusion import forms, quantized, running, single_file, start
 from versat2i.models.diffusion.base import Backbone
 from versat2i.models.diffusion.chroma import Chroma
 from versat2i.models.diffusion.flux import Flux
@@ -47,7 +47,8 @@ MOST = 400  # characters of what a library says
 
 def identity(model: Model) -> dict[str, str]:
     """Identify a base model with the earlier rounds in it, for metadata and fingerprints."""
-    return _own_identity(model) | (start.identity(model.start) if model.start else {})
+    rounds = start.identity(model.start) if model.start else {}
+    return _own_identity(model) | rounds | quantized.identity(model.quantize)
 
 
 def _own_identity(model: Model) -> dict[str, str]:
@@ -184,8 +185,8 @@ def load(model: Model, machine: Compute = CPU) -> Backbone:
         machine: how and where it runs.
 
     Raises:
-        ValueError: the folder or revision is missing or no whole diffusers pipeline, its class is not supported, or
-            a LoRA of an earlier round does not belong to it.
+        ValueError: the folder or revision is missing or no whole diffusers pipeline, its class is not supported,
+            a LoRA of an earlier round does not belong to it, or what quantises it is not installed.
     """
     torch.set_num_threads(model.threads)
     source, revision = model.place
@@ -202,6 +203,8 @@ def load(model: Model, machine: Compute = CPU) -> Backbone:
         start.fuse(getattr(pipe, family.denoiser_name), model.start, known)
     pipe.set_progress_bar_config(disable=True)
     device = machine.torch_device()
+    if model.quantize is not None:
+        quantized.quantize(getattr(pipe, family.denoiser_name), device, DTYPES[model.dtype])
     running.place(pipe, device, machine, model.vae_tiling)
     loaded = family(pipe, known, machine)
     running.mixed(loaded.denoiser, device, model.mixed_precision)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from versat2i.formats import tensors
-from versat2i.models.diffusion import names, peft_config
+from versat2i.models.diffusion import names, peft_config, quantized
 from versat2i.settings.complaints import hint
 
 FILE = "pytorch_lora_weights.safetensors"
@@ -195,6 +195,12 @@ def check_base(made_from: dict[str, str], model: dict[str, str], folder: Path) -
         raise ValueError(
             f"{folder}: made for {made_from.get('base_model')} at revision {made_for}, but the model in "
             f"params.yaml is {model['base_model']} at {found}. Train it again or change `model`"
+        )
+    bits, here = (each.get(quantized.KEY, "null") for each in (made_from, model))
+    if bits != here:
+        raise ValueError(
+            f"{folder}: made for a base with quantize: {bits}, but here model.quantize is {here}. Train it again or "
+            "change `model.quantize`"
         )
     if hashes(made_from) != hashes(model):
         raise ValueError(

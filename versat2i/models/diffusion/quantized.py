@@ -1,0 +1,72 @@
+"""A denoiser whose linear layers keep their weights in 4 bits: NF4 (QLoRA, Dettmers et al. 2023, arXiv 2305.14314).
+
+Blocks of 64 weights are divided by their largest and rounded to 16 quantiles of a normal distribution. Products are
+computed in the model's own dtype; LoRAs beside the layers stay in float32. `bitsandbytes` does it, on a CPU too, where
+the quantisation configs of diffusers refuse to; and earlier rounds are in the weights before they are rounded.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+KEY = "quantize"
+"""Of the model's identity."""
+
+
+def identity(kind: str | None) -> dict[str, str]:
+    """What tells a base in 4 bits from one whose weights are whole."""
+    return {KEY: kind} if kind else {}
+
+
+def quantize(denoiser: Any, device: str, dtype: torch.dtype) -> None:
+    """Round the weights of a denoiser's linear layers, on a device, to which they go one by one.
+
+    Args:
+        denoiser: frozen from now on; layers that it wants in float32 stay as they are.
+        device: where it will run; CPU and GPU may round differently.
+        dtype: of the products.
+
+    Raises:
+        ValueError: bitsandbytes is not installed.
+    """
+    bnb = _bitsandbytes()
+    whole = tuple(getattr(denoiser, "_keep_in_fp32_modules", None) or ())
+    for name, layer in list(denoiser.named_modules()):
+        if type(layer) is not nn.Linear or any(part in name.split(".") for part in whole):
+            continue
+        with torch.device("meta"):
+            made = bnb.nn.Linear4bit(
+                layer.in_features, layer.out_features, layer.bias is not None, compute_dtype=dtype, quant_type="nf4"
+            )
+        made.weight = bnb.nn.Params4bit(layer.weight.detach(), requires_grad=False, quant_type="nf4")
+        made.bias = layer.bias
+        denoiser.set_submodule(name, made.to(device))
+    denoiser.is_loaded_in_4bit = True  # peft asks
+
+
+def _bitsandbytes() -> Any:
+    try:
+        import bitsandbytes
+    except ImportError:
+        raise ValueError(
+            "model.quantize: nf4 needs a package that is not installed; run `make nf4`, or please install versat2i[nf4]"
+        ) from None
+    return bitsandbytes
+
+
+def is_quantized(denoiser: nn.Module) -> bool:
+    """Whether `quantize` was here."""
+    return bool(getattr(denoiser, "is_loaded_in_4bit", False))
+
+
+def shape(layer: Any) -> tuple[int, ...]:
+    """Of a layer's weight, whatever it is packed to."""
+    state = getattr(layer.weight, "quant_state", None)
+    return tuple(layer.weight.shape if state is None else state.shape)
+
+
+def like(layer: Any, tensor: Tensor) -> Tensor:
+    """A tensor on a layer's device, in the dtype of its products."""
+    packed = getattr(layer.weight, "quant_state", None) is not None
+    return tensor.to(layer.weight.device, layer.compute_dtype) if packed else tensor.to(layer.weight)
