@@ -7,6 +7,7 @@ import toy
 from learned import All, Learning, Toy
 
 from versat2i.settings.compute import CPU, Compute
+from versat2i.settings.params import Model
 from versat2i.settings.training import Gates, TrainLora
 from versat2i.train import group
 from versat2i.train.checkpoint import Checkpoint
@@ -27,7 +28,7 @@ MICRO = {"sft": None, "contrast": 2, "gates": None, "gates by contrast": 1}
 def alone(model_folder, tmp_path_factory):
     """What one device makes of each rule, and the trainings."""
     folder = tmp_path_factory.mktemp("alone")
-    model = drawn.params.Model(path=str(model_folder), dtype="float32", threads=1)
+    model = Model(path=str(model_folder), dtype="float32", threads=1)
     selected = drawn.selected(folder / "selected" / "colour")
     trainings = {name: Learning(model, selected, rule) for name, rule in RULES.items()}
     found = All(tuple(trainings.values()))(folder)

@@ -46,7 +46,7 @@ class Balanced:
         self.surveyed = self._whole(torch.stack(means).mean(dim=0), sum(map(len, parts)) / parts[0].rows.whole)
 
     def _whole(self, shares: Tensor, share: float) -> Tensor:
-        """The batch's q, from that of this rank's share of its rows."""
+        """Compute the batch's q from that of this rank's share of its rows."""
         whole = share * shares.detach()
         group.here().add([whole])
         return whole

@@ -25,7 +25,7 @@ class Rows:
     whole: int
 
     def of(self, drawn: Tensor) -> Tensor:
-        """These rows of what was drawn for the whole batch: the same whoever computes them, and with which others."""
+        """Take these rows of what was drawn for the whole batch, so that they are the same in any part of it."""
         return drawn[self.first : self.last]
 
 
@@ -57,7 +57,7 @@ class Examples:
         return self.part or Rows(0, len(self), len(self))
 
     def cut(self, first: int, last: int) -> "Examples":
-        """Some rows of this batch."""
+        """Cut some rows out of this batch."""
         rows = slice(first, last)
         part = Rows(first, last, len(self))
         return Examples(self.latents[rows], self.prompts[rows], self.empty, self.weights[rows], part)

@@ -32,7 +32,7 @@ class Group:
     """The ranks of a training, seen from one of them.
 
     Attributes:
-        number: of this rank; 0 says how far the training is, and writes.
+        number: of this rank; 0 shows progress and writes.
         size: how many there are.
     """
 
@@ -44,7 +44,7 @@ class Group:
         return self.number == 0
 
     def rows(self, amount: int) -> range:
-        """This rank's of so many rows; ranks have as many each, or one more."""
+        """Rows of a batch that this rank computes; some ranks have one more than others."""
         return range(self.number * amount // self.size, (self.number + 1) * amount // self.size)
 
     def add(self, tensors: list[Tensor]) -> None:
@@ -85,10 +85,10 @@ def here() -> Group:
 
 
 def spread(work: Callable[[Out], Result], machine: Compute) -> Callable[[Out], Result]:
-    """The same work, done by as many ranks as compute.yaml has `devices`; by this process where that is one.
+    """Have work done by as many ranks as compute.yaml has `devices`; by this process where that is one.
 
     Args:
-        work: trains by `loop.train`, which only the first rank leaves with a result; picklable, as what it returns.
+        work: trains by `loop.train`, from which only the first rank returns; picklable, as what it returns.
         machine: how many devices, and which.
     """
     if machine.devices == 1:

@@ -186,7 +186,7 @@ def gradient(
 
 
 def _parts(batch: Examples, rows: range, micro: int | None) -> list[Examples]:
-    """Some rows of a batch, at most `micro` of them at once."""
+    """Cut some rows of a batch into parts of at most `micro`."""
     if len(rows) == len(batch) and (micro is None or micro >= len(batch)):
         return [batch]
     size = micro or len(rows)

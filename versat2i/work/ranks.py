@@ -23,7 +23,7 @@ GRACE = 5.0  # seconds that ranks have to end by themselves once one has failed;
 
 
 class Lost(ValueError):
-    """Another rank is gone: not the cause of a failure, but its effect."""
+    """Another rank is gone: the effect of a failure, not its cause."""
 
 
 class Left(Exception):
@@ -32,7 +32,7 @@ class Left(Exception):
 
 @dataclass(frozen=True)
 class Rank:
-    """A process, and where what it has to say comes from: ``(whether it failed, result or error)``."""
+    """A process, and the pipe that brings ``(whether it failed, result or error)`` from it."""
 
     number: int
     process: BaseProcess
@@ -81,12 +81,13 @@ def _main(work: Callable[[int], Any], number: int, device: str | None, tell: Con
     if number:
         logging.disable(logging.WARNING)  # the first rank says the same
     try:
-        tell.send((False, work(number)))
+        said = pickle.dumps((False, work(number)))  # not by `send`: torch would share tensors with a process that ends
     except Left:  # stays: what the first rank still reads of it would go with it
-        tell.send((False, None))
+        tell.send_bytes(pickle.dumps((False, None)))
         threading.Event().wait()
     except BaseException as error:
-        tell.send((True, _picklable(error)))
+        said = pickle.dumps((True, _picklable(error)))
+    tell.send_bytes(said)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # past the cleanup of libraries that would wait for a rank that is gone
@@ -103,12 +104,12 @@ def _stop(team: list[Rank]) -> None:
 
 
 def _left(until: float | None) -> float | None:
-    """Seconds until then."""
+    """Seconds until a time; None if there is none."""
     return None if until is None else max(0.0, until - time.monotonic())
 
 
 def _picklable(error: BaseException) -> BaseException:
-    """An error that keeps its traceback on its way to another process, as text."""
+    """Copy an error for another process, with its traceback as text."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
         return pickle.loads(pickle.dumps(error))
@@ -117,7 +118,7 @@ def _picklable(error: BaseException) -> BaseException:
 
 
 def _result(team: list[Rank]) -> Any:
-    """What the first rank returns; once a rank fails, the others have `GRACE` seconds to say why."""
+    """Wait for what the first rank returns; once a rank fails, the others have `GRACE` seconds to say why."""
     asked, failed = list(team), dict[int, BaseException | None]()  # None: it ended without a word
     until: float | None = None
     while asked:
@@ -127,7 +128,7 @@ def _result(team: list[Rank]) -> Any:
         for rank in [rank for rank in asked if rank.told in ready]:
             asked.remove(rank)
             try:
-                wrong, value = rank.told.recv()
+                wrong, value = pickle.loads(rank.told.recv_bytes())
             except EOFError:
                 wrong, value = True, None
             if wrong:
@@ -139,7 +140,7 @@ def _result(team: list[Rank]) -> Any:
 
 
 def _cause(team: list[Rank], failed: dict[int, BaseException | None]) -> BaseException:
-    """Of all that ranks reported, what the others follow from."""
+    """Choose the failure that the others follow from: an error of a rank's own, then a rank that was killed."""
     errors = [failed[number] for number in sorted(failed)]
     for error in errors:
         if error is not None and not isinstance(error, Lost):
