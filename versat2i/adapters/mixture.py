@@ -207,7 +207,7 @@ def attach(
     ranks = [adapter.rank for adapter in adapters]
     condition = conditions.of(denoiser, scope)
     mixed = {
-        module: kind(base)(base, *stack(adapters, module, layers[module]), ranks, scope, condition)
+        module: KINDS[_kind(base)](base, *stack(adapters, module, layers[module]), ranks, scope, condition)
         for module, base in bases.items()
     }
     reading = names.of(denoiser)
@@ -225,9 +225,9 @@ def attach(
 KINDS: dict[type[nn.Module], type[Mixed]] = {nn.Linear: MixedLinear, nn.Conv2d: MixedConv}
 
 
-def kind(layer: nn.Module) -> type[Mixed] | None:
-    """What mixes experts into a plain layer, its weight whole or in 4 bits; None for any other layer."""
-    return KINDS.get(nn.Linear if type(layer).__name__ == "Linear4bit" else type(layer))
+def _kind(layer: nn.Module) -> type[nn.Module]:
+    """Class of a layer; of one whose weight is in 4 bits that of a whole one."""
+    return nn.Linear if type(layer).__name__ == "Linear4bit" else type(layer)
 
 
 def adapted(denoiser: nn.Module, adapters: list[Adapter]) -> dict[str, nn.Linear | nn.Conv2d]:
@@ -248,7 +248,7 @@ def _base(denoiser: nn.Module, module: str, shape: tuple[int, ...]) -> nn.Linear
         raise ValueError(
             f"the experts adapt layer '{module}', which this {model} lacks. Use the base model they were trained on"
         ) from None
-    if not isinstance(layer, nn.Linear | nn.Conv2d) or kind(layer) is None:
+    if not isinstance(layer, nn.Linear | nn.Conv2d) or _kind(layer) not in KINDS:
         raise ValueError(
             f"layer '{module}' of this {model} is a {type(layer).__module__}.{type(layer).__name__}, expected is a "
             "plain linear layer or convolution. Detach the mixture or unload the LoRA that is in it first"

@@ -15,7 +15,7 @@ from versat2i.adapters import loading as adapters
 from versat2i.adapters import lora
 from versat2i.formats import tensors
 from versat2i.models import diffusion
-from versat2i.models.diffusion import Backbone, loading, running, schedules
+from versat2i.models.diffusion import Backbone, loading, quantized, running, schedules
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Model, Params, Sampling
 from versat2i.settings.training import TrainLora
@@ -248,6 +248,8 @@ def _drawn_elsewhere(settings: Params, tried: Tried, machine: Compute) -> Findin
     pipe = loading.pipeline(model, family)
     pipe.set_progress_bar_config(disable=True)
     device = machine.torch_device()
+    if model.quantize is not None:
+        quantized.quantize(getattr(pipe, family.denoiser_name), device, loading.DTYPES[model.dtype])
     running.place(pipe, device, machine)
     running.mixed(getattr(pipe, family.denoiser_name), device, model.mixed_precision)
     plain = family(pipe, {}, machine)

@@ -15,12 +15,12 @@ KEY = "quantize"
 
 
 def identity(kind: str | None) -> dict[str, str]:
-    """What tells a base in 4 bits from one whose weights are whole."""
+    """Identity of a base in 4 bits; empty for one whose weights are whole."""
     return {KEY: kind} if kind else {}
 
 
 def quantize(denoiser: Any, device: str, dtype: torch.dtype) -> None:
-    """Round the weights of a denoiser's linear layers, on a device, to which they go one by one.
+    """Round the weights of a denoiser's linear layers, which move to a device one by one.
 
     Args:
         denoiser: frozen from now on; layers that it wants in float32 stay as they are.
@@ -41,6 +41,7 @@ def quantize(denoiser: Any, device: str, dtype: torch.dtype) -> None:
             )
         made.weight = bnb.nn.Params4bit(layer.weight.detach(), requires_grad=False, quant_type="nf4")
         made.bias = layer.bias
+        made.support_avx512bf16_for_cpu = False  # else inputs are rounded to bfloat16, and few sizes are possible
         denoiser.set_submodule(name, made.to(device))
     denoiser.is_loaded_in_4bit = True  # peft asks
 
@@ -56,17 +57,17 @@ def _bitsandbytes() -> Any:
 
 
 def is_quantized(denoiser: nn.Module) -> bool:
-    """Whether `quantize` was here."""
+    """Whether `quantize` has rounded its weights."""
     return bool(getattr(denoiser, "is_loaded_in_4bit", False))
 
 
 def shape(layer: Any) -> tuple[int, ...]:
-    """Of a layer's weight, whatever it is packed to."""
+    """Shape of a layer's weight, however it is packed."""
     state = getattr(layer.weight, "quant_state", None)
     return tuple(layer.weight.shape if state is None else state.shape)
 
 
 def like(layer: Any, tensor: Tensor) -> Tensor:
-    """A tensor on a layer's device, in the dtype of its products."""
+    """Move a tensor to a layer's device and to the dtype of its products."""
     packed = getattr(layer.weight, "quant_state", None) is not None
     return tensor.to(layer.weight.device, layer.compute_dtype) if packed else tensor.to(layer.weight)
