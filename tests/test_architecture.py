@@ -26,6 +26,7 @@ BENCH = (
     "flaws",
     "png",
     "pooled",
+    "scale",
     "study",
     "unite",
     "waiting",

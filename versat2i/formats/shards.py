@@ -61,7 +61,7 @@ def encoded(image: NDArray[np.uint8]) -> bytes:
     return data.tobytes()
 
 
-def _members(candidate: Candidate) -> tuple[bytes, bytes]:
+def members(candidate: Candidate) -> tuple[bytes, bytes]:
     """An image and its latents as they lie in a shard."""
     return encoded(candidate.image), save_arrays({"latents": np.ascontiguousarray(candidate.latents)})
 
@@ -91,6 +91,12 @@ def write_batches(path: Path, batches: Iterable[Sequence[Candidate]]) -> None:
         _put_in_order(path, waiting, [row for rows in kept for row in rows])
 
 
+def write_encoded(path: Path, candidates: Iterable[tuple[Candidate, bytes, bytes]]) -> None:
+    """Write a shard, as `write` does, from candidates with what `members` made of them."""
+    with tempfile.TemporaryFile(dir=path.parent) as waiting:
+        _put_in_order(path, waiting, [_wait(waiting, *each) for each in candidates])
+
+
 def _put_in_order(path: Path, waiting: IO[bytes], found: Sequence[tuple]) -> None:
     """Write a shard and its index from encoded candidates in a file, by the rows that `_wait` gave."""
     rows = []
@@ -107,7 +113,7 @@ def _put_in_order(path: Path, waiting: IO[bytes], found: Sequence[tuple]) -> Non
 
 def _kept(pool: ThreadPoolExecutor, file: IO[bytes], batch: Sequence[Candidate]) -> list[tuple]:
     """Append encoded candidates to a file; returns their rows, as `_wait` does."""
-    return [_wait(file, item, *data) for item, data in zip(batch, pool.map(_members, batch), strict=True)]
+    return [_wait(file, item, *data) for item, data in zip(batch, pool.map(members, batch), strict=True)]
 
 
 def _wait(file: IO[bytes], item: Candidate, image: bytes, latents: bytes) -> tuple:

@@ -104,7 +104,10 @@ def gains(scores: Scores, measures: Sequence[Measure], units: Mapping[str, float
         for name in names
     ]
     parts = [(mine - base) / units[name] for name, (mine, base) in zip(names, merits, strict=True)]
-    return pd.concat(parts, axis=1).mean(axis=1).dropna().to_dict() if parts else {}
+    if not parts:
+        return {}
+    known = pd.concat(parts, axis=1).mean(axis=1).dropna().rename("gain").reset_index()
+    return {(p, int(k)): gain for p, k, gain in zip(known["prompt_id"], known["k"], known["gain"], strict=True)}
 
 
 def chosen(keys: Sequence[Key], gain: Mapping[Key, float], most: int) -> list[Key]:
