@@ -99,14 +99,19 @@ def family_of(name: str, where: str) -> type[Backbone]:
     raise UnsupportedModel(f"{where}: is a {name}; supported are {known}")
 
 
+def silence() -> None:
+    """Keep diffusers' warnings and progress bars off the terminal."""
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+
+
 @contextmanager
 def explained(model: Model) -> Iterator[None]:
     """Load quietly; whatever keeps a model from being loaded is a ValueError of one line that says what to do."""
     if model.path is not None:
         forms.check_folder(model.path)
-    diffusers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
+    silence()
     try:
         yield
     except (UnsupportedModel, MemoryError, torch.OutOfMemoryError):

@@ -40,6 +40,7 @@ def load(model: Model, machine: Compute = CPU, place: Path | None = None) -> Bac
         ValueError: a config is missing or damaged, or the model's class is not supported; says what to fetch.
     """
     place = _folder(model) if place is None else place
+    loading.silence()
     try:
         configs = _read(place)
         index = configs[INDEX]
