@@ -115,7 +115,7 @@ def test_names_that_diffusers_alone_knows_are_read_by_it(tmp_path):
     assert found.metadata == loaded.origin | {"adapter": "ink"}
     assert not any("lora" in name for name, _ in loaded.denoiser.named_modules())
     loading.put_foreign(loaded, path)  # `versat2i.load` reads it the same way
-    state = lora.extract(loaded.denoiser, "style", 2.0, {})
+    state = lora.extract(loaded.denoiser, "style_safetensors", 2.0, {})
     same(state, adapter)
 
 
