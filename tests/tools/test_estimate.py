@@ -98,6 +98,14 @@ def test_what_saves_memory_saves_it_in_the_estimate(model):
     assert plain.memory["lora aesthetic"] - away.memory["lora aesthetic"] == others
 
 
+def test_a_batch_in_parts_takes_the_same_operations_and_less_memory(model):
+    whole = changed(model, objective="sft", batch_size=16)
+    plain = estimating.estimate(whole, CPU)
+    parts = estimating.estimate(whole, CPU.model_copy(update={"micro_batch": 4}))
+    assert parts.flops["lora aesthetic"] == pytest.approx(plain.flops["lora aesthetic"], rel=0.01)
+    assert parts.memory["lora aesthetic"] < plain.memory["lora aesthetic"]
+
+
 def test_an_image_is_its_pixels_and_its_latents(model):
     loaded = diffusion.load(model)
     shape = loaded.latent_shape(None)
