@@ -98,12 +98,25 @@ def test_what_saves_memory_saves_it_in_the_estimate(model):
     assert plain.memory["lora aesthetic"] - away.memory["lora aesthetic"] == others
 
 
-def test_a_batch_in_parts_takes_the_same_operations_and_less_memory(model):
-    whole = changed(model, objective="sft", batch_size=16)
-    plain = estimating.estimate(whole, CPU)
-    parts = estimating.estimate(whole, CPU.model_copy(update={"micro_batch": 4}))
-    assert parts.flops["lora aesthetic"] == pytest.approx(plain.flops["lora aesthetic"], rel=0.01)
-    assert parts.memory["lora aesthetic"] < plain.memory["lora aesthetic"]
+def test_a_device_holds_the_rows_it_takes_at_once_and_all_together_compute_the_batch(model):
+    whole = changed(model, batch_size=8)
+    machines = (CPU, CPU.model_copy(update={"devices": 2}), CPU.model_copy(update={"devices": 2, "micro_batch": 1}))
+    found = [estimating.estimate(whole, machine) for machine in machines]
+    kind = plan.training("aesthetic")
+    peaks = [each.memory[kind] for each in found]
+    assert peaks[0] > peaks[1] > peaks[2]
+    assert [each.flops[kind] for each in found] == pytest.approx([found[0].flops[kind]] * 3)
+
+
+def test_a_quantised_denoiser_has_half_a_byte_a_weight_of_its_linear_layers(model):
+    """And of each block of 64 a scale of a byte; a 256th of these scales' number is of four bytes."""
+    packed = settings(model.model_copy(update={"quantize": "nf4"}))
+    found, loaded = estimating.estimate(packed, CPU), diffusion.load(model).denoiser
+    linear = [layer.weight for layer in loaded.modules() if isinstance(layer, torch.nn.Linear)]
+    numbers, rest = sum(w.numel() for w in linear), sum(p.numel() for p in loaded.parameters())
+    expected = 0.5159 * numbers + 4 * (rest - numbers) + 4 * max(w.numel() for w in linear)
+    assert found.parameters["unet"][0] == rest
+    assert found.parameters["unet"][1] == pytest.approx(expected, rel=0.01)
 
 
 def test_an_image_is_its_pixels_and_its_latents(model):

@@ -15,7 +15,7 @@ from peft.utils import get_peft_model_state_dict
 from torch import nn
 
 from versat2i.adapters import lora, mixture
-from versat2i.models.diffusion import Backbone, lora_files, skeleton
+from versat2i.models.diffusion import Backbone, lora_files, quantized, skeleton
 from versat2i.settings.compute import Compute
 from versat2i.settings.params import Params, Sampling
 from versat2i.settings.training import Gates, Training, TrainLora
@@ -57,6 +57,9 @@ def estimate(settings: Params, machine: Compute, configs: Path | None = None) ->
     as_it_is = machine.model_copy(update={"compile": False, "attention": "auto"})
     model = skeleton.load(settings.model, as_it_is, configs)
     found = Estimated(passes=model.passes, parameters={name: _size(part) for name, part in _parts(model)})
+    if settings.model.quantize is not None:
+        number, _ = found.parameters[model.denoiser_name]
+        found.parameters[model.denoiser_name] = number, quantized.size(model.denoiser)
     for sampling, per_prompt in (
         (settings.generate, settings.generate.per_prompt),
         (settings.evaluate, settings.evaluate.per_prompt),
@@ -66,7 +69,7 @@ def estimate(settings: Params, machine: Compute, configs: Path | None = None) ->
             found.flops[kind], peak = _drawing(model, sampling, per_prompt, machine)
             found.memory[kind] = _resident(found, machine) + peak
             found.image_bytes[kind] = image_bytes(model, sampling.size)
-    _train(found, settings, model, _resident(found, machine, model.denoiser_name), machine.micro_batch)
+    _train(found, settings, model, _resident(found, machine, model.denoiser_name))
     return found
 
 
@@ -112,15 +115,15 @@ def _drawing(model: Backbone, sampling: Sampling, per_prompt: int, machine: Comp
     return flops, max(once.peak, decoding.peak)
 
 
-def _train(found: Estimated, settings: Params, model: Backbone, weights: int, most: int | None) -> None:
-    """Count a step of each expert and of each mixture, at most so many rows of a batch at once."""
+def _train(found: Estimated, settings: Params, model: Backbone, weights: int) -> None:
+    """Count a step of each expert and of each mixture."""
     adapters, size = [], settings.generate.size
     known: dict[tuple[object, ...], tuple[Counted, int, lora.Adapter]] = {}
     for aspect in settings.aspects:
         rule = settings.train_lora[aspect]
         shape = (rule.objective, rule.batch_size, rule.rank, rule.targets)
         if shape not in known:
-            known[shape] = _lora_step(model, rule, size, most)
+            known[shape] = _lora_step(model, rule, size)
         step, trained, adapter = known[shape]
         kind = plan.training(aspect)
         found.flops[kind], found.memory[kind] = step.flops, weights + trained * (4 + OF_ADAM) + step.peak
@@ -129,7 +132,7 @@ def _train(found: Estimated, settings: Params, model: Backbone, weights: int, mo
     for variant, gates in settings.mix.items():
         if isinstance(gates, Gates):
             mixed = mixture.attach(model.denoiser, adapters, gates.scope, training=True)
-            step = _step(model, gates, size, most, mixed.silenced, mixed.balance_loss)
+            step = _step(model, gates, size, mixed.silenced, mixed.balance_loss)
             trained = sum(p.numel() for p in mixed.parameters())
             experts = sum(buffer.nbytes for layer in mixed.layers.values() for buffer in layer.buffers(recurse=False))
             kind = plan.mixing(variant)
@@ -138,12 +141,10 @@ def _train(found: Estimated, settings: Params, model: Backbone, weights: int, mo
             mixed.detach()
 
 
-def _lora_step(
-    model: Backbone, rule: TrainLora, size: int | None, most: int | None
-) -> tuple[Counted, int, lora.Adapter]:
+def _lora_step(model: Backbone, rule: TrainLora, size: int | None) -> tuple[Counted, int, lora.Adapter]:
     """A step of a new LoRA, how many numbers are trained, and the LoRA."""
     parameters = lora.attach(model.denoiser, "counted", rule.rank, rule.alpha, rule.targets, 0)
-    step = _step(model, rule, size, most, lambda: lora.detached(model.denoiser))
+    step = _step(model, rule, size, lambda: lora.detached(model.denoiser))
     state = get_peft_model_state_dict(model.denoiser, adapter_name="counted")
     model.denoiser.unload_lora()
     return step, sum(p.numel() for p in parameters), lora_files.from_state("counted", state, rule.alpha, {})
@@ -153,13 +154,16 @@ def _step(
     model: Backbone,
     rule: Training,
     size: int | None,
-    most: int | None = None,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
     more: Callable[[], torch.Tensor] | None = None,
 ) -> Counted:
-    """A step as `train.losses` makes it: with `contrast` pick and rival, seen by the base too."""
+    """A step as `train.losses` makes it: with `contrast` pick and rival, seen by the base too.
+
+    The operations are those of the whole batch, the bytes those of the rows that a device takes at once.
+    """
     contrast = rule.objective == "contrast"
-    rows = min(rule.batch_size, most or rule.batch_size)
+    own = -(-rule.batch_size // model.machine.devices)
+    rows = min(own, model.machine.micro_batch or own)
     amount = rows * (2 if contrast else 1)
 
     def step() -> None:
@@ -171,7 +175,7 @@ def _step(
         torch.autograd.backward(errors if more is None else errors + more())
 
     once = counted(step)
-    return Counted(once.flops * rule.batch_size / rows, once.peak)
+    return Counted(once.flops * (rule.batch_size / rows), once.peak)
 
 
 def report(
@@ -199,7 +203,6 @@ def report(
         "Operations are counted on tensors without content, for prompts of full length.",
         f"Assumed: {utilisation:.0%} of a device's dense rate in {dtype}, {BYTES_A_PIXEL} bytes a pixel of PNG.",
         "Evaluators are not in it: `versat2i plan` times them and all else where the weights are.",
-        *(["Nor is model.quantize: weights are counted in model.dtype."] if settings.model.quantize else []),
         "",
         *_weights(found),
         "",

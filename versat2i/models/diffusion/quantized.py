@@ -5,6 +5,7 @@ computed in the model's own dtype; LoRAs beside the layers stay in float32. `bit
 the quantisation configs of diffusers refuse to; and earlier rounds are in the weights before they are rounded.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ def quantize(denoiser: Any, device: str, dtype: torch.dtype) -> None:
     """Round the weights of a denoiser's linear layers, which move to a device one by one.
 
     Args:
-        denoiser: frozen from now on; layers that it wants in float32 stay as they are.
+        denoiser: frozen from now on.
         device: where it will run; CPU and GPU may round differently.
         dtype: of the products.
 
@@ -31,10 +32,7 @@ def quantize(denoiser: Any, device: str, dtype: torch.dtype) -> None:
         ValueError: bitsandbytes is not installed.
     """
     bnb = _bitsandbytes()
-    whole = tuple(getattr(denoiser, "_keep_in_fp32_modules", None) or ())
-    for name, layer in list(denoiser.named_modules()):
-        if type(layer) is not nn.Linear or any(part in name.split(".") for part in whole):
-            continue
+    for name, layer in _layers(denoiser):
         with torch.device("meta"):
             made = bnb.nn.Linear4bit(
                 layer.in_features, layer.out_features, layer.bias is not None, compute_dtype=dtype, quant_type="nf4"
@@ -44,6 +42,24 @@ def quantize(denoiser: Any, device: str, dtype: torch.dtype) -> None:
         made.support_avx512bf16_for_cpu = False  # else inputs are rounded to bfloat16, and few sizes are possible
         denoiser.set_submodule(name, made.to(device))
     denoiser.is_loaded_in_4bit = True  # peft asks
+
+
+def _layers(denoiser: nn.Module) -> list[tuple[str, nn.Linear]]:
+    """Linear layers by name, but those that the denoiser wants in float32."""
+    whole = tuple(getattr(denoiser, "_keep_in_fp32_modules", None) or ())
+    linear = [(name, layer) for name, layer in denoiser.named_modules() if type(layer) is nn.Linear]
+    return [(name, layer) for name, layer in linear if not any(part in name.split(".") for part in whole)]
+
+
+def size(denoiser: nn.Module) -> int:
+    """Bytes of a whole denoiser once it is quantised, and of its largest layer's weight, unpacked for a product.
+
+    A weight takes 4 bits, a block of 64 a scale of 8 bits, 256 such scales one of 32 bits.
+    """
+    weights = [layer.weight for _, layer in _layers(denoiser)]
+    packed = sum(math.ceil(w.numel() * (1 / 2 + 1 / 64 + 4 / (64 * 256))) for w in weights)
+    rest = sum(p.nbytes for p in denoiser.parameters()) - sum(w.nbytes for w in weights)
+    return packed + rest + max((w.nbytes for w in weights), default=0)
 
 
 def _bitsandbytes() -> Any:
