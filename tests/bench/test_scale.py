@@ -8,6 +8,7 @@ import pytest
 from bench import scale, stand_ins
 from versat2i.formats import shards, tables
 from versat2i.formats.shards import Candidate
+from versat2i.generate import plan
 
 
 @pytest.fixture
@@ -66,3 +67,11 @@ def test_the_details_of_an_answerer_are_as_many_as_its_questions():
     answers = stand_ins.details(0.6)["answers"]
     assert [answer["correct"] for answer in answers] == [True, True, True, False, False]
     assert tables.LONGEST > len(json.dumps(answers)) > 400
+
+
+def test_one_percent_more_prompts_touch_little_more_than_a_percent():
+    """Full shards stay; the last of each block of k grows. A shard holds 32 prompts, so the excess is less."""
+    ids = [f"p{number}" for number in range(12_625)]
+    before, after = (plan.blocks(ids[:amount], 8, 32) for amount in (12_500, 12_625))
+    anew = sum(len(keys) for name, keys in after.items() if before.get(name) != keys)
+    assert anew == (12_625 - 390 * 32) * 8 == 1160 and anew / (12_625 * 8) < 0.015

@@ -107,6 +107,7 @@ _NAME, _CONTROL = "^[A-Za-z0-9_-]{1,64}$", r"[\x00-\x08\x0e-\x1f\x7f]"
 
 MOST_BYTES = 2**31 - 1  # of a table in memory; a million scores without their details have a thirtieth of it
 _BATCH = 1024  # rows unpacked before they are weighed
+_SMALL = 100_000  # rows; handing fewer to other threads takes longer than the work
 
 
 def write(kind: str, frame: pd.DataFrame, path: Path, about: Sequence[Measure] = ()) -> None:
@@ -170,7 +171,8 @@ def _check_values(kind: str, table: pa.Table, path: Path) -> None:
     if "merit" in table.column_names:
         there = pc.or_(pc.is_valid(table.column("merit")), pc.is_null(table.column("score")))
         _expect(there, table.column("merit"), f"{path}: column 'merit'", "a number where there is a score")
-    if table.group_by(KEYS[kind]).aggregate([]).num_rows < table.num_rows:
+    keys = table.group_by(KEYS[kind], use_threads=table.num_rows > _SMALL)
+    if keys.aggregate([]).num_rows < table.num_rows:
         raise ValueError(f"{path}: two rows have one {' and '.join(KEYS[kind])}. Delete the file and run `dvc repro`")
 
 
@@ -230,7 +232,7 @@ def read(kind: str, path: Path, without: Collection[str] = ()) -> pd.DataFrame:
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"{path}: a column has the wrong type ({_line(error)})") from None
     _check_values(kind, table, path)
-    return table.to_pandas()
+    return table.to_pandas(use_threads=table.num_rows > _SMALL)
 
 
 def unpacked(file: BinaryIO | pa.NativeFile, without: Collection[str] = ()) -> pa.Table:
@@ -244,8 +246,8 @@ def unpacked(file: BinaryIO | pa.NativeFile, without: Collection[str] = ()) -> p
     parquet = pq.ParquetFile(file)
     # a schema of its own, since names may occur twice
     schema = pa.schema([field for field in parquet.schema_arrow if field.name not in without])
-    batches, size = [], 0
-    for batch in parquet.iter_batches(_BATCH, columns=schema.names if without else None):
+    batches, size, threads = [], 0, parquet.metadata.num_rows > _SMALL
+    for batch in parquet.iter_batches(_BATCH, columns=schema.names if without else None, use_threads=threads):
         size += batch.nbytes
         if size > MOST_BYTES:
             raise ValueError(f"its rows are more than {MOST_BYTES} bytes")
