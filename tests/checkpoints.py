@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import torch
 from diffusers import DiffusionPipeline
 from safetensors.torch import save_file
+from torch import Tensor
 
 # of a UNet with two blocks of one layer, as `tiny_families.unet`
 BLOCKS = {
@@ -25,6 +27,8 @@ BLOCKS = {
     "up_blocks.1.resnets.1": "output_blocks.3.0",
     "time_embedding.linear_1": "time_embed.0",
     "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",  # of Stable Diffusion XL
+    "add_embedding.linear_2": "label_emb.0.2",
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
 }
@@ -67,13 +71,48 @@ def _vae(name: str) -> str:
     return name
 
 
+OPEN_CLIP = {
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "embeddings.token_embedding.weight": "token_embedding.weight",
+    "final_layer_norm": "ln_final",
+    "encoder.layers": "transformer.resblocks",
+    "layer_norm": "ln_",
+    "self_attn": "attn",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+
+
+def _open_clip(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A text encoder in OpenCLIP's names: queries, keys and values of a layer in one matrix."""
+    found = {}
+    for name, value in state.items():
+        if name == "text_projection.weight":
+            found["text_projection"] = value.T
+            continue
+        own = name.removeprefix("text_model.")
+        for ours, theirs in OPEN_CLIP.items():
+            own = own.replace(ours, theirs)
+        if ".q_proj." in own:
+            parts = [state[name.replace("q_proj", part)] for part in ("q_proj", "k_proj", "v_proj")]
+            found[own.replace(".q_proj.", ".in_proj_")] = torch.cat(parts)
+        elif ".k_proj." not in own and ".v_proj." not in own:
+            found[own] = value
+    return found
+
+
 def write(pipe: DiffusionPipeline, path: Path) -> Path:
-    """Write Stable Diffusion 1.x as one file."""
+    """Write Stable Diffusion 1.x, or XL, as one file."""
     tensors = {f"model.diffusion_model.{_unet(name)}": value for name, value in pipe.unet.state_dict().items()}
     for name, value in pipe.vae.state_dict().items():
         flat = ".attentions." in name and name.endswith("weight") and value.ndim == 2  # 1x1 convolutions there
         tensors[f"first_stage_model.{_vae(name)}"] = value[:, :, None, None] if flat else value
+    second = getattr(pipe, "text_encoder_2", None)
+    first = "cond_stage_model" if second is None else "conditioner.embedders.0"
     for name, value in pipe.text_encoder.state_dict().items():
-        tensors[f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}"] = value
+        tensors[f"{first}.transformer.text_model.{name.removeprefix('text_model.')}"] = value
+    if second is not None:
+        named = _open_clip(second.state_dict())
+        tensors |= {f"conditioner.embedders.1.model.{name}": value for name, value in named.items()}
     save_file({name: value.contiguous() for name, value in tensors.items()}, path)
     return path

@@ -19,6 +19,16 @@ def test_sample_writes_an_image_each_and_a_grid(clone):
     assert [path.name for path in (clone / "out").glob("*.png")] == ["000-base.png"]
 
 
+def test_a_prompt_whose_end_is_not_drawn_is_told(clone):
+    long = " and ".join(["a red circle above a blue square"] * 4)
+    result = run("sample", long, "a red circle", "--variant", "base", "--out", "out")
+    assert result.exit_code == 0, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(
+        "sample: 1 prompt is longer than the text encoder reads, its end is not drawn: 'a red circle"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -32,7 +32,7 @@ def said(tmp_path_factory, model_folder):
 def test_a_long_prompt_is_named_in_one_line_and_no_other_word_is_said(said, name, what):
     lines = [line for line in said[1][name].stderr.splitlines() if "longer" in line]
     (line,) = lines
-    told = "1 prompts are longer than the text encoder reads, their ends are not drawn"
+    told = "1 prompt is longer than the text encoder reads, its end is not drawn"
     assert line.startswith(f"{what}: {told}: '{LONG[:20]}")
     assert "indexing errors" not in said[1][name].output
 

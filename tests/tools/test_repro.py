@@ -79,7 +79,12 @@ def test_stages_run_side_by_side_and_dvc_finds_nothing_left_to_do(tmp_path):
     done = [line for line in output.splitlines() if line.endswith(": done")]
     assert done[0] == "first: done" and done[-1] == "last: done" and len(done) == 4
     assert ran(output) == []  # by the `dvc repro` that has the last word
-    assert [f"{left} stages left" for left in (3, 2, 1, 0)] == [x for x in output.splitlines() if x.endswith("left")]
+    assert [x for x in output.splitlines() if x.endswith("left")] == [
+        "3 stages left",
+        "2 stages left",
+        "1 stage left",
+        "0 stages left",
+    ]
     assert output.splitlines()[-1] == "4 stages are up to date" and "didn't change" not in output
     assert sorted(yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]) == ["first", "last", "one", "two"]
 

@@ -41,6 +41,7 @@ def main(
         versat2i sample "three green stars" --images 4 --seed 1 --weight geometry=0.5 --weight aesthetic=0.5
     """
     from versat2i.compare import grid
+    from versat2i.prompts import lengths
     from versat2i.settings import compute
     from versat2i.tools import sample  # torch takes seconds to import
 
@@ -53,6 +54,8 @@ def main(
         chosen = fixed if name == variant else {}
         model = sample.load(base, adapter, chosen, compute.load())
         columns[name] = list(sample.draw(model, list(prompts), images, seed, settings.evaluate))
+    if told := lengths.warning(lengths.cut({text: text for text in prompts}, lengths.readers(settings.model))):
+        click.echo(f"sample: {told}", err=True)
     labels = [text for text in prompts for _ in range(images)]
     if moved := grid.put_aside(out):
         click.echo(f"moved an earlier run's images to {moved}")

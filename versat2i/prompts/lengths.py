@@ -146,7 +146,9 @@ def warning(cuts: Mapping[str, Cut]) -> str | None:
         for one in list(cuts.values())[:TOLD]
     )
     more = f"; and {len(cuts) - TOLD} more" if len(cuts) > TOLD else ""
-    return f"{len(cuts)} prompts are longer than the text encoder reads, their ends are not drawn: {told}{more}"
+    many = f"{len(cuts)} prompts are longer than the text encoder reads, their ends are not drawn"
+    one = "1 prompt is longer than the text encoder reads, its end is not drawn"
+    return f"{one if len(cuts) == 1 else many}: {told}{more}"
 
 
 def _short(text: str) -> str:

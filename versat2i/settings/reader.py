@@ -1,8 +1,10 @@
 """Read settings as DVC reads and writes them: ruamel.yaml, YAML 1.2, so that `1e-05` is a number and `off` a word."""
 
+import re
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
@@ -21,6 +23,12 @@ def parse(text: str) -> Any:
     try:
         _check(text)
         return YAML(typ="safe").load(text)
+    except DuplicateKeyError as error:  # its own text says how to have the last one win without a word
+        key = re.search(r'found duplicate key "(.*?)" with', error.problem)
+        raise ValueError(
+            f"line {error.problem_mark.line + 1}: {key[1] if key else 'a key'!r} is there for the second time in one "
+            "mapping. Keep one"
+        ) from None
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: also a date that does not exist
         raise ValueError(" ".join(str(error).split())) from None
 

@@ -38,6 +38,10 @@ UNCHANGED = re.compile(r"Stage '.+' didn't change")
 CLOSING = ("Data and pipelines are up to date", "Use `dvc push`")
 
 
+def _stages(number: int) -> str:
+    return f"{number} stage{'' if number == 1 else 's'}"
+
+
 class Processes:
     """DVC's processes, each in a session of its own with its stage, so that Ctrl-C can be handed to all of it.
 
@@ -74,7 +78,7 @@ class Processes:
             self.running.discard(process)
             if process.returncode == 0:
                 self.left -= 1
-                click.echo(f"{self.left} stages left")
+                click.echo(f"{_stages(self.left)} left")
         return process.returncode == 0
 
     def stop(self, *_: object) -> None:
@@ -138,7 +142,7 @@ def _last_word() -> int:
                 unchanged += 1
             elif line.strip() and not line.startswith(CLOSING):
                 click.echo(line, nl=False)
-    click.echo(f"{unchanged} stages are up to date")
+    click.echo(f"{_stages(unchanged)} {'is' if unchanged == 1 else 'are'} up to date")
     return process.returncode
 
 

@@ -1,5 +1,6 @@
 """Compute the identity of a folder of weights: of base models, adapters, evaluators and language models alike."""
 
+import os
 from pathlib import Path
 
 from versat2i.work import files
@@ -23,6 +24,21 @@ def of(folder: Path) -> str:
     names = files.below(folder)
     there = {path.relative_to(folder).as_posix() for path in names}
     return files.folder_hash(folder, [path for path in names if _is_read(path.relative_to(folder), there)])
+
+
+def broken(folder: Path) -> list[Path]:
+    """Links of a folder, to what a loader may read, that lead to nothing; sorted.
+
+    The hub's library keeps a snapshot as links to blobs: ``cp -a snapshots/...`` copies links alone.
+
+    Raises:
+        ValueError: a link leads to a folder that it lies in.
+    """
+    files.below(folder)  # refuses a circle
+    inside = [Path(parent) / name for parent, _, names in os.walk(folder, followlinks=True) for name in names]
+    links = {path.relative_to(folder): path for path in inside if path.is_symlink() and not path.exists()}
+    hidden = {own for own in links if any(part.startswith(".") for part in own.parts)}
+    return sorted(path for own, path in links.items() if own not in hidden and _is_read(own, set()))
 
 
 def _is_read(path: Path, there: set[str]) -> bool:

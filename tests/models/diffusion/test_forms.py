@@ -1,6 +1,7 @@
 """The forms in which people have models load, or are refused in a line that says what they are and what to do."""
 
 import shlex
+import shutil
 
 import pytest
 import tiny_families
@@ -131,3 +132,38 @@ def test_a_file_in_place_of_a_folder_is_told_where_files_go(tmp_path, name):
     path = tmp_path / name
     path.touch()
     assert refusal(path).startswith(f"model.path: {path} is a single file. Write `file: {path}` in place of `path`")
+
+
+def test_a_folder_of_links_that_was_copied_without_what_they_lead_to_names_the_first(pipe, tmp_path):
+    """As ``cp -a`` of a snapshot in the hub's cache makes it."""
+    model, blobs = tmp_path / "model", tmp_path / "blobs"
+    pipe.save_pretrained(model)
+    blobs.mkdir()
+    index = model / "model_index.json"
+    index.rename(blobs / "0a1b")
+    index.symlink_to("../blobs/0a1b")
+    (model / "README.md").symlink_to("../blobs/gone")  # of no loader
+    (model / ".cache").symlink_to("../blobs/gone")
+    assert diffusion.load(Model(path=str(model), dtype="float32", threads=1)).pipe.unet is not None
+    (blobs / "0a1b").rename(blobs / "other")
+    assert refusal(model) == (
+        f"model.path: {model}: {index} is a link to ../blobs/0a1b, which is not there. Copy the folder with what its "
+        "links lead to (`cp -rL`), or download it again"
+    )
+
+
+def test_a_linked_part_that_is_gone_is_named(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path / "model")
+    shutil.rmtree(tmp_path / "model" / "unet")
+    (tmp_path / "model" / "unet").symlink_to(tmp_path / "shared")
+    assert f"{tmp_path / 'model' / 'unet'} is a link to {tmp_path / 'shared'}, which is not there" in refusal(
+        tmp_path / "model"
+    )
+
+
+def test_a_folder_below_home_is_to_be_written_out(pipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pipe.save_pretrained(tmp_path / "model")
+    assert refusal("~/model") == (
+        f"model.path: ~/model: ~ is not read as your home here, nor by DVC. Write {tmp_path}/model"
+    )

@@ -1,11 +1,14 @@
 """A checkpoint in one file is the same model as its folder; other files are refused by what they are."""
 
 import checkpoints
+import numpy as np
 import pytest
 import tiny_families
 import torch
+from diffusers import UNet2DConditionModel
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 import versat2i
 from versat2i.adapters import lora
@@ -43,6 +46,28 @@ def test_its_weights_are_those_of_the_folder(pipe, config, whole):
     for part in ("unet", "vae", "text_encoder"):
         ours, theirs = getattr(loaded, part).state_dict(), getattr(pipe, part).state_dict()
         assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_whole_sdxl_draws_what_its_folder_draws(tmp_path):
+    pipe = tiny_families.FAMILIES["sdxl"]()
+    wide = (
+        CLIPTextModelWithProjection._from_config(  # wider than the first, as published: that is how they are told apart
+            CLIPTextConfig(**pipe.text_encoder_2.config.to_dict() | {"hidden_size": 24, "intermediate_size": 48})
+        )
+    )
+    denoiser = UNet2DConditionModel.from_config({**pipe.unet.config, "cross_attention_dim": tiny_families.HIDDEN + 24})
+    pipe.register_modules(text_encoder_2=wide, unet=denoiser)
+    pipe.save_pretrained(tmp_path / "folder")
+    file = checkpoints.write(pipe, tmp_path / "model.safetensors")
+    ours = diffusion.load(model(file, tmp_path / "folder"))
+    theirs = diffusion.load(Model(path=str(tmp_path / "folder"), dtype="float32", threads=1))
+    assert ours.pipeline_class == theirs.pipeline_class == "StableDiffusionXLPipeline"
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        one, other = getattr(ours.pipe, part).state_dict(), getattr(theirs.pipe, part).state_dict()
+        assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    asked = {"prompt": "a red circle", "height": 32, "width": 32, "num_inference_steps": 2, "output_type": "np"}
+    one, other = (each.pipe(**asked, generator=torch.Generator().manual_seed(0)).images for each in (ours, theirs))
+    assert np.array_equal(one, other) and one.std() > 0
 
 
 def test_it_is_known_by_its_bytes_and_those_of_the_configs(config, whole, tmp_path):
@@ -98,6 +123,15 @@ def test_what_lacks_a_part_is_one_line_that_names_it(config, whole, tmp_path, pa
 def test_the_configs_of_another_family_are_one_line(whole, tmp_path):
     other = tiny_families.folder("sdxl", tmp_path / "sdxl")
     assert refusal(whole, other).startswith(f"{whole}: lacks weights ('label_emb.0.0.weight') that {other} has. Is it")
+
+
+@pytest.mark.parametrize("name", ["/data/owner/nowhere", "nowhere", "owner/name"])
+def test_configs_that_are_not_there_are_one_line_that_names_the_folder(whole, name):
+    """diffusers takes such a name for one of the hub's: "We couldn't connect to 'https://huggingface.co'"."""
+    assert refusal(whole, name) == (
+        f"model.config: {name} is no diffusers folder (it has no model_index.json). Name the folder that holds that "
+        "file, or a repository of the hub as owner/name@commit"
+    )
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,19 @@ def letterbox(image):
     return (black - mean) / deviation
 
 
+def test_a_prompt_that_is_longer_than_it_reads_is_told_once(folders, captions, caplog):
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    reward = rewards.load("judges", "hpsv2", model=folders("clip"))
+    scored(reward, images, captions[:2])
+    assert not caplog.records
+    most = transformers.CLIPProcessor.from_pretrained(folders("clip")).tokenizer.model_max_length
+    longer = captions[:2].assign(text=" ".join(["circle"] * most))
+    scored(reward, images, longer)
+    scored(reward, images, longer)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"{folders('clip')} reads {most} tokens: of a longer prompt it judges the beginning alone")
+
+
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24), (33, 10), (20, 20), (16, 16)])
 def test_hpsv2_sees_the_whole_of_an_image_that_is_not_square(folders, captions, shape):
     image = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)

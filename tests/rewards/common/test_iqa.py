@@ -72,6 +72,23 @@ def test_what_a_metric_cannot_take_is_an_error_that_says_how_many_and_how_large(
         scored(reward, checkers(0, 255)[None])
 
 
+@pytest.mark.parametrize("fails", [True, False], ids=["no solution", "not a number"])
+def test_an_image_whose_statistics_have_no_value_is_not_judged_and_the_others_are(monkeypatch, fails):
+    """NIQE fits Gaussians: where colours hardly differ a covariance has no inverse, and the whole batch fails."""
+
+    def niqe(images):
+        spread = images.flatten(1).std(1)
+        if fails and (spread < 0.01).any():
+            raise torch.linalg.LinAlgError("linalg.svd: The algorithm failed to converge")
+        return torch.where(spread < 0.01, torch.nan, spread)
+
+    monkeypatch.setattr("pyiqa.create_metric", lambda *a, **k: niqe)
+    images = np.stack([checkers(0, 255), checkers(8, 9), checkers(0, 128)])
+    found = scored(rewards.load("low_level", "pyiqa:niqe", batch_size=3), images)
+    np.testing.assert_allclose(found.values, [0.5, np.nan, 64 / 255], atol=0.01)
+    assert found.reasons == [None, "the metric has no value for it: its colours may hardly differ", None]
+
+
 def test_weights_that_cannot_be_had_are_an_error_that_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("pyiqa.create_metric", lambda *a, **k: (_ for _ in ()).throw(OSError("no route\nto host")))
     with pytest.raises(ValueError, match=r"pyiqa:musiq: pyiqa cannot load it \(no route to host\)"):

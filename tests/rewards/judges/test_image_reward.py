@@ -62,9 +62,12 @@ def test_the_reward_is_the_standardised_output_of_the_mlp(parts, folder, images)
     assert np.ptp(found.values) > 1e-3
 
 
-def test_a_long_prompt_is_cut(folder, images):
+def test_a_long_prompt_is_cut_and_that_is_said_once(folder, images, caplog):
     long = prompts().assign(text=" ".join(["circle"] * 100))
     assert np.isfinite(scored(load(folder), images, long).values).all()
+    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("versat2i")]
+    assert said.startswith(f"{folder} reads 35 tokens: of a longer prompt it judges the beginning alone (first: ")
+    assert "'circle circle circle" in said and "\n" not in said
 
 
 def test_a_file_with_other_weights_or_without_is_one_clear_line(folder, tmp_path, images):

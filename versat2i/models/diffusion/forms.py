@@ -7,6 +7,8 @@ from pathlib import Path
 
 from diffusers import DiffusionPipeline
 
+from versat2i.work import identity as identities
+
 WEIGHTS = re.compile(
     r"(diffusion_pytorch_|pytorch_)?model(-\d+-of-\d+)?(\.(?P<variant>[\w-]+?))?(-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
 )
@@ -73,21 +75,34 @@ def _converting(where: str, revision: str | None, kind: str | None) -> str:
     return f'python -c "{code}"' if plain else f"python -c {shlex.quote(code)}"
 
 
-def check_folder(path: str) -> None:
+def check_folder(path: str, param: str = "path") -> None:
     """Refuse what is no folder of diffusers.
+
+    Args:
+        path: the folder as params name it.
+        param: what it is there: `path`, or `config` of a checkpoint in one file.
 
     Raises:
         ValueError: says what it is and what to do.
     """
-    if Path(path).is_file() and Path(path).suffix in SINGLE:
+    said = f"model.{param}: {path}"
+    if param == "path" and Path(path).is_file() and Path(path).suffix in SINGLE:
         raise ValueError(
-            f"model.path: {path} is a single file. Write `file: {path}` in place of `path`, with `config`: a folder or "
+            f"{said} is a single file. Write `file: {path}` in place of `path`, with `config`: a folder or "
             "owner/name@commit of a model of the same kind in diffusers' format, for the tokenizers and configs"
         )
-    if not (Path(path) / "model_index.json").is_file():
+    if path.startswith("~") and Path(path).expanduser().is_dir():
+        raise ValueError(f"{said}: ~ is not read as your home here, nor by DVC. Write {Path(path).expanduser()}")
+    if broken := identities.broken(Path(path)):
         raise ValueError(
-            f"model.path: {path} is no diffusers folder (it has no model_index.json). Name the folder that "
-            "holds that file, or a repository of the hub by `repo` and `revision`"
+            f"{said}: {broken[0]} is a link to {broken[0].readlink()}, which is not there. Copy the folder with what "
+            "its links lead to (`cp -rL`), or download it again"
+        )
+    if not (Path(path) / "model_index.json").is_file():
+        hub = {"path": "by `repo` and `revision`", "config": "as owner/name@commit"}[param]
+        raise ValueError(
+            f"{said} is no diffusers folder (it has no model_index.json). Name the folder that holds that file, or a "
+            f"repository of the hub {hub}"
         )
 
 

@@ -111,6 +111,8 @@ def explained(model: Model) -> Iterator[None]:
     """Load quietly; whatever keeps a model from being loaded is a ValueError of one line that says what to do."""
     if model.path is not None:
         forms.check_folder(model.path)
+    elif model.config is not None and model.place[1] is None:
+        forms.check_folder(model.config, "config")
     silence()
     try:
         yield

@@ -1,5 +1,6 @@
 """Cosine of image and prompt in the embedding space of a CLIP."""
 
+import logging
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,37 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+logger = logging.getLogger(__name__)
+SHOWN = 60  # characters of a prompt that is told
+
+
+class Limit:
+    """How many tokens of a prompt a model reads: the rest is drawn, but not judged. Says so once."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self._said = name, False
+
+    def check(self, tokenizer: Any, texts: list[str], most: int) -> None:
+        """Warn of the first text that is longer than `most` tokens.
+
+        Args:
+            tokenizer: the model's.
+            texts: what it is about to read.
+            most: tokens that it reads, with those at both ends.
+        """
+        if self._said:
+            return
+        for text in texts:
+            tokens = len(tokenizer(text, verbose=False)["input_ids"])
+            if tokens > most:
+                self._said = True
+                logger.warning(
+                    "%s reads %d tokens: of a longer prompt it judges the beginning alone (first: %d tokens, %r)",
+                    *(self.name, most, tokens, text if len(text) <= SHOWN else f"{text[:SHOWN]}..."),
+                )
+                return
+
+
 class Clip(weights.Holder):
     """Any model of transformers that embeds images and texts: CLIP, and what was made from it."""
 
@@ -22,6 +54,10 @@ class Clip(weights.Holder):
     @cached_property
     def _processor(self) -> Any:
         return self.weights.load("AutoProcessor")
+
+    @cached_property
+    def _limit(self) -> Limit:
+        return Limit(str(self.weights))
 
     @property
     def scale(self) -> float:
@@ -59,7 +95,9 @@ class Clip(weights.Holder):
         from torch.nn.functional import cosine_similarity
 
         model = self._model
-        read = self._processor.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        tokenizer = self._processor.tokenizer
+        self._limit.check(tokenizer, texts, tokenizer.model_max_length)
+        read = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
             said = model.get_text_features(**read.to(model.device)).pooler_output
         return cosine_similarity(self.embed(images), said.double()).cpu().numpy()

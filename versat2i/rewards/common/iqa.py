@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
+from math import isfinite
 from multiprocessing import get_context
 from pathlib import Path
 from pickle import UnpicklingError
@@ -22,6 +23,7 @@ from versat2i.rewards.common.base import Images, Prompt, Verdicts, batches
 from versat2i.rewards.common.registry import unknown
 
 LICENCE = "pyiqa: PolyForm-Noncommercial-1.0.0, in part S-Lab-1.0 (non-commercial)"
+NO_VALUE = "the metric has no value for it: its colours may hardly differ"
 PACKAGES = {"pkg_resources": "pkg_resources (it is in setuptools<81)"}  # by what they are imported as
 _NOT_BY_ITSELF = {
     "FID": "compares sets of images",
@@ -131,6 +133,10 @@ def _only_weights() -> Iterator[None]:
             os.environ[name] = before
 
 
+class NoValue(ValueError):
+    """The statistics that a metric takes of an image have no solution."""
+
+
 class Metric:
     """A metric of pyiqa, with the direction and the range that pyiqa gives for it."""
 
@@ -186,6 +192,8 @@ class Metric:
         model = self.model
         try:
             found = model(pixels, **self.call)
+        except torch.linalg.LinAlgError as error:
+            raise NoValue(f"{self.name}: {error}") from None
         except (RuntimeError, AssertionError, TypeError) as error:
             height, width = images.shape[1:3]
             raise ValueError(
@@ -195,7 +203,17 @@ class Metric:
         return np.asarray(found.detach().double().cpu()).reshape(len(images))
 
     def score(self, images: Images, prompts: list[Prompt]) -> Verdicts:
-        return [score for some, _ in batches(self.batch_size, images, prompts) for score in self.values(some).tolist()]
+        return [verdict for some, _ in batches(self.batch_size, images, prompts) for verdict in self._verdicts(some)]
+
+    def _verdicts(self, images: Images) -> Verdicts:
+        """Values, or `NO_VALUE` of an image whose statistics have none, such as NIQE's of nearly one colour."""
+        try:
+            found = self.values(images)
+        except NoValue:
+            if len(images) == 1:
+                return [NO_VALUE]
+            return [verdict for image in images for verdict in self._verdicts(image[None])]
+        return [value if isfinite(value) else NO_VALUE for value in found.tolist()]
 
 
 @dataclass(frozen=True)

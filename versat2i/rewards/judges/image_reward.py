@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from versat2i.models.pretrained import weights as pretrained
 from versat2i.rewards.common.base import OWN_LICENCE, Images, Prompt, Verdicts, batches, pictures
+from versat2i.rewards.common.clip import Limit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,6 +130,7 @@ class ImageReward:
         """
         self._weights, self._words = (pretrained.parse(source, "float32") for source in (model, tokenizer))
         self.batch_size, self._device = batch_size, device
+        self._limit = Limit(str(self._weights))
         self.weights = [self._weights, self._words]
         self.licence = f"{OWN_LICENCE}; {model}: {pretrained.LICENCE}"
 
@@ -164,6 +166,7 @@ class ImageReward:
         size = vision.config.image_size
         prepare = CLIPImageProcessor(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
         pixels = prepare(pictures(images), return_tensors="pt").to(vision.device)
+        self._limit.check(self._tokenizer, texts, LONGEST)
         words = self._tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
         words = words.to(vision.device)
         with torch.inference_mode():
