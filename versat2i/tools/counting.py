@@ -35,7 +35,7 @@ def counted(step: Callable[[], Any]) -> Counted:
     Attention is counted as a fused kernel computes it, which never holds its table of scores.
     """
     counter = FlopCounterMode(display=False)
-    counter.mod_tracker = _Whole()  # type: ignore[assignment]
+    counter.mod_tracker = _Whole()
     with _as_on_a_gpu(), _Held() as held, counter:
         step()
     return Counted(float(counter.get_total_flops()), held.peak)
