@@ -69,7 +69,7 @@ def test_layers_that_are_computed_again_count_again_and_hold_less():
     kept, recomputed = counted(whole), counted(again)
     # one product a block: the second's result is not needed on the way back, and torch stops before it
     assert recomputed.flops - kept.flops == 8 * 2 * 100 * 64 * 64
-    assert recomputed.peak < kept.peak / 2
+    assert recomputed.peak < kept.peak  # most of both: gradients of the weights
 
 
 def test_what_was_computed_again_is_let_go_after_its_layer():
