@@ -58,6 +58,8 @@ def table(runs: list[dict[str, pd.DataFrame]]) -> tuple[pd.DataFrame, pd.DataFra
     for metric in runs[0]:
         for variant in [name for name in runs[0][metric] if all(name in run[metric] for run in runs)]:
             values = np.stack([run[metric][variant].to_numpy() for run in runs])
+            if np.isnan(values).all():  # as diversity is of one image a prompt
+                continue
             pooled.append((variant, metric, *interval(values)))
             least.append((variant, metric, float(np.nanmean(values, axis=1).min())))
     worst = pd.DataFrame(least, columns=["variant", "metric", "gain"])

@@ -33,6 +33,12 @@ def test_variants_that_one_run_lacks_are_left_out():
     assert rows["variant"].tolist() == ["mixture"] and least.index.tolist() == ["mixture"]
 
 
+def test_a_metric_without_a_number_is_left_out():
+    runs = [{"tifa": pd.DataFrame({"mixture": [0.1]}), "diversity": pd.DataFrame({"mixture": [np.nan]})}]
+    rows, least = pooled.table(runs)
+    assert rows["metric"].tolist() == ["tifa"] and least.columns.tolist() == ["tifa"]
+
+
 def test_gains_are_told_over_any_variant_and_in_one_number(monkeypatch):
     means = {
         "tifa": pd.DataFrame({"base": [0.0, 2.0], "mixture": [1.0, 3.0], "uniform": [0.0, 3.0]}),
