@@ -5,6 +5,7 @@ once; ``pool`` and ``scores`` write the same tables and shards without the work 
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ def _prompts() -> None:
 
     settings = params.load().prompts
     start, counts = 0, {}
-    for split, most in (("dev", None), ("eval", None), ("train", None)):  # train last: it may grow
-        amount = most or getattr(settings, split)[0].grammar
+    for split in ("dev", "eval", "train"):  # train last: it may grow
+        amount = getattr(settings, split)[0].grammar
         asked = [
             question(f"q{number}", f"Is there a {SHAPES[number]}?", YES_NO, "yes", "object") for number in range(ASKED)
         ]
@@ -179,20 +180,18 @@ def _scores(aspect: str) -> None:
 
 
 def _generate() -> None:
-    from stages import generate
     from versat2i.models import diffusion
 
     diffusion.load = lambda *_: Device()  # type: ignore[assignment, return-value]
-    generate.main.main([], standalone_mode=False)
+    import_module("stages.generate").main.main([], standalone_mode=False)
 
 
 def _score(aspect: str) -> None:
-    from stages import score
     from versat2i.rewards.common import registry
 
     real = registry.from_params
     registry.from_params = lambda *given: Evaluator(real(*given))  # type: ignore[assignment]
-    score.main.main([aspect], standalone_mode=False)
+    import_module("stages.score").main.main([aspect], standalone_mode=False)
 
 
 def _train_lora(aspect: str) -> None:
