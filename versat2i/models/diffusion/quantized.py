@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-PACKED = {"quant_type": "nf4", "compress_statistics": False}  # scales in 8 bits err by up to a third in small layers
+PACKED = {"quant_type": "nf4", "compress_statistics": False}  # as diffusers has it
 KEY = "quantize"
 """Of the model's identity."""
 
