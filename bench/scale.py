@@ -117,7 +117,7 @@ def size(root: Path, candidates: int) -> None:
     if not (root / "data").exists():  # later the candidates grow, the evaluation stays
         content["prompts"]["eval"][0]["grammar"] = max(2, round(EVALUATED * candidates / variants / drawn))
     for rule in content["select"].values():
-        rule["per_prompt"] = 1
+        rule |= {"per_prompt": 1, "min_selected": 1}
     yaml.dump(content, path)
 
 

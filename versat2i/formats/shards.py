@@ -255,7 +255,7 @@ class _Members:
             info = tarfile.TarInfo.frombuf(self.file.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
         except tarfile.HeaderError:
             return None
-        plain = info.name == name and info.isreg() and not info.issparse()
+        plain = info.name == name and info.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
         return self.file.read(info.size) if plain and 0 <= info.size <= self.end - place else None
 
     def _found(self, name: str) -> bytes:

@@ -12,7 +12,17 @@ from versat2i.rewards import control
 from versat2i.rewards.common.base import BLANK, Explained, Prompt, batches, judged
 from versat2i.settings.params import Reward
 
-OWN = ("http", "levels", "unified_reward", "ocr", "classifier", "open_nsfw", "nearest", "vendi")  # in several folders
+OWN = (
+    "http",
+    "levels",
+    "unified_reward",
+    "ocr",
+    "classifier",
+    "open_nsfw",
+    "nearest",
+    "vendi",
+    "hpsv3",
+)  # in several folders
 FAMILIES = [(aspect, name) for aspect, name in rewards.catalogue() if name.endswith(":")]
 PRETRAINED = [  # tested with models of their own
     *((aspect, name) for aspect, name in rewards.catalogue() if name in OWN),

@@ -115,7 +115,7 @@ def test_a_weights_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
 def named():
     """The metrics that docs and presets name."""
     root = fingerprint.ROOT
-    pages = [root / "README.md", *root.glob("docs/**/*.md"), *root.glob("presets/*")]
+    pages = [root / "README.md", *root.glob("docs/**/*.md"), *root.glob("presets/*.yaml")]
     return sorted({name for page in pages for name in re.findall(r"pyiqa:([\w+-]+)", page.read_text())})
 
 
