@@ -64,3 +64,15 @@ def kill(at):
             raise Killed
 
     return strike
+
+
+class Steep(torch.autograd.Function):
+    """Zero, with a gradient that is no number."""
+
+    @staticmethod
+    def forward(ctx, weight):
+        return weight.sum() * 0
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch.full((4,), torch.nan)

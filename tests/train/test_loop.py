@@ -6,7 +6,7 @@ import signal
 import pandas as pd
 import pytest
 import torch
-from toy import Killed, Run, examples, kill, rule
+from toy import Killed, Run, Steep, examples, kill, rule
 
 from versat2i.models import diffusion
 from versat2i.settings.params import Model
@@ -79,25 +79,13 @@ def test_the_first_step_is_a_tenth_of_the_rate(tmp_path):
     torch.testing.assert_close(run.weight.detach().abs(), torch.full((4,), 0.05), atol=1e-5, rtol=0)
 
 
-class Slope(torch.autograd.Function):
-    """Zero, with a gradient that is no number."""
-
-    @staticmethod
-    def forward(ctx, weight):
-        return weight.sum() * 0
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return torch.full((4,), torch.nan)
-
-
 def sloping(run, bad):
     """A loss whose gradient is no number in the steps `bad`."""
 
     def loss(batch, generator):
         run.at(run.step)
         run.step += 1
-        return Slope.apply(run.weight) if run.step in bad else run.weight.sum()
+        return Steep.apply(run.weight) if run.step in bad else run.weight.sum()
 
     return loss
 
